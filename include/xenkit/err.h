@@ -16,39 +16,40 @@
 XK_API_BEGIN
 
 /* X(name, value, text) */
-#define XK_ERR_MAP(X)                                                                                                  \
-    X(EPERM, -1, "not permitted")                                                                                      \
-    X(ENOENT, -2, "no such entry")                                                                                     \
-    X(EIO, -5, "input or output failed")                                                                               \
-    X(E2BIG, -7, "too big for the protocol")                                                                           \
-    X(EBADF, -9, "not a descriptor of this kind")                                                                      \
-    X(EAGAIN, -11, "not now")                                                                                          \
-    X(ENOMEM, -12, "out of memory")                                                                                    \
-    X(EACCES, -13, "access denied")                                                                                    \
-    X(EBUSY, -16, "in use")                                                                                            \
-    X(EEXIST, -17, "exists already")                                                                                   \
-    X(ENOTDIR, -20, "not a directory")                                                                                 \
-    X(EISDIR, -21, "is a directory")                                                                                   \
-    X(EINVAL, -22, "invalid argument")                                                                                 \
-    X(EMFILE, -24, "too many open handles")                                                                            \
-    X(ENOSPC, -28, "no space left")                                                                                    \
-    X(EROFS, -30, "read-only")                                                                                         \
-    X(EPIPE, -32, "closed for writing")                                                                                \
-    X(ERANGE, -34, "out of range")                                                                                     \
-    X(ENOSYS, -38, "not supported by this platform")                                                                   \
-    X(ENOTEMPTY, -39, "not empty")                                                                                     \
-    X(EPROTO, -71, "malformed message")                                                                                \
-    X(EMSGSIZE, -90, "message too long")                                                                               \
-    X(EADDRINUSE, -98, "address in use")                                                                               \
-    X(ECONNRESET, -104, "connection reset")                                                                            \
-    X(EISCONN, -106, "connected already")                                                                              \
-    X(ENOTCONN, -107, "not connected")                                                                                 \
-    X(ETIMEDOUT, -110, "the deadline passed")                                                                          \
-    X(ECONNREFUSED, -111, "connection refused")                                                                        \
-    X(EDQUOT, -122, "quota exceeded")                                                                                  \
-    X(ECANCELED, -125, "cancelled")                                                                                    \
-    X(ECLOSED, -1001, "the handle is closed")                                                                          \
-    X(EGONE, -1002, "the peer is gone")                                                                                \
+#define XK_ERR_MAP(X)                                \
+    X(EPERM, -1, "not permitted")                    \
+    X(ENOENT, -2, "no such entry")                   \
+    X(EIO, -5, "input or output failed")             \
+    X(E2BIG, -7, "too big for the protocol")         \
+    X(EBADF, -9, "not a descriptor of this kind")    \
+    X(EAGAIN, -11, "not now")                        \
+    X(ENOMEM, -12, "out of memory")                  \
+    X(EACCES, -13, "access denied")                  \
+    X(EBUSY, -16, "in use")                          \
+    X(EEXIST, -17, "exists already")                 \
+    X(ENODEV, -19, "no such device")                 \
+    X(ENOTDIR, -20, "not a directory")               \
+    X(EISDIR, -21, "is a directory")                 \
+    X(EINVAL, -22, "invalid argument")               \
+    X(EMFILE, -24, "too many open handles")          \
+    X(ENOSPC, -28, "no space left")                  \
+    X(EROFS, -30, "read-only")                       \
+    X(EPIPE, -32, "closed for writing")              \
+    X(ERANGE, -34, "out of range")                   \
+    X(ENOSYS, -38, "not supported by this platform") \
+    X(ENOTEMPTY, -39, "not empty")                   \
+    X(EPROTO, -71, "malformed message")              \
+    X(EMSGSIZE, -90, "message too long")             \
+    X(EADDRINUSE, -98, "address in use")             \
+    X(ECONNRESET, -104, "connection reset")          \
+    X(EISCONN, -106, "connected already")            \
+    X(ENOTCONN, -107, "not connected")               \
+    X(ETIMEDOUT, -110, "the deadline passed")        \
+    X(ECONNREFUSED, -111, "connection refused")      \
+    X(EDQUOT, -122, "quota exceeded")                \
+    X(ECANCELED, -125, "cancelled")                  \
+    X(ECLOSED, -1001, "the handle is closed")        \
+    X(EGONE, -1002, "the peer is gone")              \
     X(EPEER, -1003, "the peer broke the protocol")
 
 enum xk_err {

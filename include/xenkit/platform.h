@@ -46,9 +46,9 @@ enum { XK_PAGE_READONLY = 1 }; /* the peer may read only (share); map read-only 
 /* Grant references and VIRQs with a fixed meaning: xen's grant_table.h, xen.h. */
 enum { XK_GREF_CONSOLE = 0, XK_GREF_STORE = 1, XK_GREF_RESERVED = 8 };
 enum {
-    XK_VIRQ_DOM_EXC = 3,     /* a domain died or was shut down; global, one handler */
-    XK_VIRQ_HANDLE = 16,     /* a descriptor was handed to this domain: see xk_handle_take */
-    XK_VIRQ_TOOLSTACK = 17,  /* a domain came or went; the control domain only */
+    XK_VIRQ_DOM_EXC = 3,    /* a domain died or was shut down; global, one handler */
+    XK_VIRQ_HANDLE = 16,    /* a descriptor was handed to this domain: see xk_handle_take */
+    XK_VIRQ_TOOLSTACK = 17, /* a domain came or went; the control domain only */
 };
 
 struct xk_platform {
@@ -65,9 +65,9 @@ enum { XK_READABLE = 1, XK_WRITABLE = 2, XK_HANGUP = 4 };
 
 /* How this domain reaches the store, and its console: a shared page and a port, as every Xen guest has them. */
 struct xk_ring_page {
-    void *page;      /* XK_PAGE_SIZE bytes, owned by the platform */
-    xk_port port;    /* bound or to be bound by the other side */
-    xk_domid peer;   /* who serves it */
+    void *page;    /* XK_PAGE_SIZE bytes, owned by the platform */
+    xk_port port;  /* bound or to be bound by the other side */
+    xk_domid peer; /* who serves it */
 };
 
 enum xk_domain_state { XK_DOMAIN_BUILDING, XK_DOMAIN_RUNNING, XK_DOMAIN_PAUSED, XK_DOMAIN_SHUTDOWN, XK_DOMAIN_DYING };
@@ -77,15 +77,15 @@ enum xk_shutdown { XK_POWEROFF = 0, XK_REBOOT = 1, XK_SUSPEND = 2, XK_CRASH = 3 
 
 struct xk_domain_info {
     xk_domid domid;
-    uint8_t state;       /* enum xk_domain_state */
-    uint8_t reason;      /* enum xk_shutdown, in states SHUTDOWN and DYING */
-    int32_t exit_code;   /* hosted: the exit status, or 128 + signal; else 0 */
-    int32_t pid;         /* hosted: the process; else 0 */
-    uint32_t ports;      /* event channels in use */
-    uint32_t peers;      /* domains it shares pages with */
-    uint64_t cpu_ns;     /* processor time used so far */
-    uint64_t mem_bytes;  /* memory in use */
-    char name[64];       /* NUL-terminated */
+    uint8_t state;      /* enum xk_domain_state */
+    uint8_t reason;     /* enum xk_shutdown, in states SHUTDOWN and DYING */
+    int32_t exit_code;  /* hosted: the exit status, or 128 + signal; else 0 */
+    int32_t pid;        /* hosted: the process; else 0 */
+    uint32_t ports;     /* event channels in use */
+    uint32_t peers;     /* domains it shares pages with */
+    uint64_t cpu_ns;    /* processor time used so far */
+    uint64_t mem_bytes; /* memory in use */
+    char name[64];      /* NUL-terminated */
 };
 
 /* The table a platform fills. It grows at its end only; (version) is the number of the last known call's revision.

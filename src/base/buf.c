@@ -1,5 +1,6 @@
 /* A bounded byte buffer and the wire cursor. The buffer doubles from 256 bytes and slides its content down before it
- * grows, so that a stream that is read as fast as it is written stays in one small block. SPDX-License-Identifier: MIT */
+ * grows, so that a stream that is read as fast as it is written stays in one small block. SPDX-License-Identifier: MIT
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

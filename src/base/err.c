@@ -7,8 +7,8 @@
 const char *xk_err_name(int err)
 {
     switch (err) {
-#define NAME(name, value, text)                                                                                        \
-    case value:                                                                                                        \
+#define NAME(name, value, text) \
+    case value:                 \
         return "XK_" #name;
         XK_ERR_MAP(NAME)
 #undef NAME
@@ -20,8 +20,8 @@ const char *xk_err_name(int err)
 const char *xk_err_text(int err)
 {
     switch (err) {
-#define TEXT(name, value, text)                                                                                        \
-    case value:                                                                                                        \
+#define TEXT(name, value, text) \
+    case value:                 \
         return text;
         XK_ERR_MAP(TEXT)
 #undef TEXT

@@ -12,8 +12,8 @@ struct xk_list {
 #define XK_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define XK_LIST_EACH(pos, head) for (struct xk_list *pos = (head)->next; pos != (head); pos = pos->next)
 /* The body may delete (pos), and only (pos). */
-#define XK_LIST_EACH_SAFE(pos, head)                                                                                   \
-    for (struct xk_list *pos = (head)->next, *pos##_next = pos->next; pos != (head);                                   \
+#define XK_LIST_EACH_SAFE(pos, head)                                                 \
+    for (struct xk_list *pos = (head)->next, *pos##_next = pos->next; pos != (head); \
          pos = pos##_next, pos##_next = pos->next)
 
 static inline void xk_list_init(struct xk_list *l) { l->next = l->prev = l; }

@@ -1,0 +1,205 @@
+/* Event channels: numbers, who may bind to whom, and the socket pairs. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/hyp.h"
+
+static int pair(int sv[2])
+{
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sv) < 0 ? xk__sys_err(errno) : 0;
+}
+
+static void shut(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static struct hyp_port *port_of(struct hyp_domain *d, xk_port port)
+{
+    return port >= 0 && port < d->port_count && d->ports[port].state != PORT_FREE ? &d->ports[port] : NULL;
+}
+
+static int port_new(struct hyp_domain *d)
+{
+    int count = d->port_count ? d->port_count * 2 : 8;
+    void *ports;
+
+    for (int i = 0; i < d->port_count; i++)
+        if (d->ports[i].state == PORT_FREE)
+            return i;
+    if (count > XK__PORTS_MAX)
+        return XK_EMFILE;
+    ports = xk_resize(&d->hyp->alloc, d->ports, (size_t)d->port_count * sizeof(*d->ports),
+                      (size_t)count * sizeof(*d->ports));
+    if (!ports)
+        return XK_ENOMEM;
+    d->ports = ports;
+    for (int i = d->port_count; i < count; i++)
+        d->ports[i] = (struct hyp_port){.own = -1, .other = -1};
+    count = d->port_count ? d->port_count : 0;
+    d->port_count = count ? count * 2 : 8;
+    return count;
+}
+
+static void port_free(struct hyp_domain *d, struct hyp_port *e)
+{
+    shut(&e->own);
+    shut(&e->other);
+    *e = (struct hyp_port){.own = -1, .other = -1};
+    d->ports_used--;
+}
+
+/* An unbound port with a fresh pair: one end for its domain, one for whoever binds. */
+static int port_unbound(struct hyp_domain *d, xk_domid peer)
+{
+    int sv[2], r, port = port_new(d);
+
+    if (port < 0)
+        return port;
+    r = pair(sv);
+    if (r < 0)
+        return r;
+    d->ports[port] = (struct hyp_port){.state = PORT_UNBOUND, .peer = peer, .remote = -1, .own = sv[0], .other = sv[1]};
+    d->ports_used++;
+    return port;
+}
+
+/* Gives a port's own end away; the caller sends it and closes it. */
+static int take_own(struct hyp_port *e)
+{
+    int fd = e->own;
+
+    e->own = -1;
+    return fd;
+}
+
+int hyp_evt_alloc(struct hyp_domain *d, xk_domid peer, int *fd)
+{
+    int port;
+
+    if (!hyp_find(d->hyp, peer))
+        return XK_EGONE;
+    port = port_unbound(d, peer);
+    if (port >= 0 && fd)
+        *fd = take_own(&d->ports[port]);
+    return port;
+}
+
+int hyp_evt_bind(struct hyp_domain *d, xk_domid peer, xk_port remote, int *fd)
+{
+    struct hyp_domain *p = hyp_find(d->hyp, peer);
+    struct hyp_port *theirs;
+    int port;
+
+    if (!p)
+        return XK_EGONE;
+    theirs = port_of(p, remote);
+    if (!theirs || theirs->state != PORT_UNBOUND || theirs->peer != d->domid)
+        return XK_EINVAL;
+    port = port_new(d);
+    if (port < 0)
+        return port;
+    theirs = &p->ports[remote]; /* a loopback bind may have moved the table */
+    if (theirs->other < 0)
+        return XK_EINVAL;
+    *fd = theirs->other;
+    theirs->other = -1;
+    theirs->state = PORT_BOUND;
+    theirs->remote = port;
+    d->ports[port] = (struct hyp_port){.state = PORT_BOUND, .peer = peer, .remote = remote, .own = -1, .other = -1};
+    d->ports_used++;
+    return port;
+}
+
+static int is_global(unsigned virq) { return virq == XK_VIRQ_DOM_EXC; }
+
+int hyp_evt_virq(struct hyp_domain *d, unsigned virq, int *fd)
+{
+    int sv[2], port, r;
+
+    if (virq >= HYP_VIRQS)
+        return XK_EINVAL;
+    if (is_global(virq) && d->hyp->dom_exc_handler != d->domid)
+        return hyp_find(d->hyp, d->hyp->dom_exc_handler) ? XK_EEXIST : XK_EPERM;
+    if (virq == XK_VIRQ_TOOLSTACK && d->domid != 0)
+        return XK_EPERM;
+    if (d->virqs[virq] >= 0)
+        return XK_EEXIST;
+    port = port_new(d);
+    if (port < 0)
+        return port;
+    r = pair(sv);
+    if (r < 0)
+        return r;
+    *fd = sv[0];
+    d->ports[port] = (struct hyp_port){.state = PORT_VIRQ, .virq = (uint8_t)virq, .own = -1, .other = sv[1]};
+    d->ports_used++;
+    d->virqs[virq] = port;
+    return port;
+}
+
+void hyp_virq_raise(struct hyp_domain *d, unsigned virq)
+{
+    if (d && !d->gone && d->virqs[virq] >= 0)
+        send(d->ports[d->virqs[virq]].other, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* The first fetch of a port that the builder made, or a fresh pair for one whose peer has closed. */
+int hyp_evt_fetch(struct hyp_domain *d, xk_port port, int *fd)
+{
+    struct hyp_port *e = port_of(d, port);
+    int sv[2], r;
+
+    if (!e || e->state != PORT_UNBOUND)
+        return XK_EINVAL;
+    if (e->own < 0) {
+        if (!hyp_find(d->hyp, e->peer))
+            return XK_EGONE;
+        r = pair(sv);
+        if (r < 0)
+            return r;
+        shut(&e->other);
+        e->own = sv[0];
+        e->other = sv[1];
+    }
+    *fd = take_own(e);
+    return port;
+}
+
+/* The other side of a bound port becomes unbound; it asks for a new pair when it sees its socket end. */
+static void unbind_remote(struct hyp_domain *d, struct hyp_port *e)
+{
+    struct hyp_domain *p = hyp_find(d->hyp, e->peer);
+    struct hyp_port *theirs = p ? port_of(p, e->remote) : NULL;
+
+    if (e->state != PORT_BOUND || !theirs || theirs == e || theirs->state != PORT_BOUND || theirs->peer != d->domid)
+        return;
+    theirs->state = PORT_UNBOUND;
+    theirs->remote = -1;
+}
+
+int hyp_evt_close(struct hyp_domain *d, xk_port port)
+{
+    struct hyp_port *e = port_of(d, port);
+
+    if (!e)
+        return XK_EINVAL;
+    if (e->state == PORT_VIRQ)
+        d->virqs[e->virq] = -1;
+    unbind_remote(d, e);
+    port_free(d, e);
+    return 0;
+}
+
+void hyp_evt_fini(struct hyp_domain *d)
+{
+    for (xk_port i = 0; i < d->port_count; i++)
+        hyp_evt_close(d, i);
+    xk_free(&d->hyp->alloc, d->ports, (size_t)d->port_count * sizeof(*d->ports));
+    d->ports = NULL;
+    d->port_count = 0;
+}
