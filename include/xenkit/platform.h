@@ -99,6 +99,7 @@ struct xk_platform_ops {
     /* memory and grants */
     int (*page_share)(struct xk_platform *p, xk_domid peer, unsigned count, unsigned flags, xk_gref *refs, void **addr);
     int (*page_unshare)(struct xk_platform *p, void *addr, unsigned count);
+    int (*page_forget)(struct xk_platform *p, void *addr, unsigned count);
     int (*page_map)(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsigned count, unsigned flags,
                     int *status, void **addr);
     int (*page_unmap)(struct xk_platform *p, void *addr, unsigned count);
@@ -128,6 +129,7 @@ struct xk_platform_ops {
     xk_time (*now)(struct xk_platform *p);
     int64_t (*wallclock)(struct xk_platform *p);
     int (*entropy)(struct xk_platform *p, void *buf, size_t n);
+    int (*cpus)(struct xk_platform *p);
 };
 
 /* xk_platform_domid (p) - the number of this domain. xk_platform_name (p) - "hosted", "fake", ... */
@@ -149,6 +151,10 @@ XK_MUSTCHECK int xk_page_share(struct xk_platform *p, xk_domid peer, unsigned co
 /* xk_page_unshare (p, addr, count) - ends the grants of one xk_page_share, whole. XK_EBUSY while the peer has one
  * mapped: nothing has changed then, the pages are not reused, try again later. A dead peer has nothing mapped. */
 int xk_page_unshare(struct xk_platform *p, void *addr, unsigned count);
+
+/* xk_page_forget (p, addr, count) - as xk_page_unshare, but when the peer still maps a page the platform keeps all of
+ * them in quarantine and reuses them once the peer has let go. The caller does not touch them again. */
+int xk_page_forget(struct xk_platform *p, void *addr, unsigned count);
 
 /* xk_page_map (p, peer, refs, count, flags, status, addr) - maps (count) pages that (peer) granted to this domain, one
  * after the other. When all succeed: 0. Otherwise nothing stays mapped, the first failure is returned and (status), if
@@ -242,6 +248,9 @@ int xk_domain_set_virq_handler(struct xk_platform *p, xk_domid domid, unsigned v
 /* xk_now (p) - the monotonic clock. xk_wallclock (p) - nanoseconds since 1970-01-01 UTC, by the host's clock. */
 xk_time xk_now(struct xk_platform *p);
 int64_t xk_wallclock(struct xk_platform *p);
+
+/* xk_cpus (p) - on how many processors this domain and its peers may run; 1: spinning for a peer is never right. */
+int xk_cpus(struct xk_platform *p);
 
 /* xk_entropy (p, buf, n) - (n) <= 256 unpredictable bytes. XK_EAGAIN until the platform is seeded. (fake: a repeatable
  * sequence from the seed.) */

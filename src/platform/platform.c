@@ -33,6 +33,13 @@ int xk_page_unshare(struct xk_platform *p, void *addr, unsigned count)
     return p->ops->page_unshare(p, addr, count);
 }
 
+int xk_page_forget(struct xk_platform *p, void *addr, unsigned count)
+{
+    if (!addr || count == 0)
+        return XK_EINVAL;
+    return p->ops->page_forget(p, addr, count);
+}
+
 int xk_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsigned count, unsigned flags, int *status,
                 void **addr)
 {
@@ -138,3 +145,5 @@ int xk_entropy(struct xk_platform *p, void *buf, size_t n)
 {
     return !buf || n > ENTROPY_MAX ? XK_EINVAL : p->ops->entropy(p, buf, n);
 }
+
+int xk_cpus(struct xk_platform *p) { return p->ops->cpus(p); }

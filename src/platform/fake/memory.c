@@ -69,11 +69,15 @@ static int grant(struct fake_domain *d, xk_domid peer, xk_gref first, unsigned c
     return 0;
 }
 
+static void retry_forgotten(struct fake_domain *d);
+
 int fake_page_share(struct xk_platform *p, xk_domid peer, unsigned count, unsigned flags, xk_gref *refs, void **addr)
 {
     struct fake_domain *d = (struct fake_domain *)p;
-    int first = find_run(d, count), r;
+    int first, r;
 
+    retry_forgotten(d);
+    first = find_run(d, count);
     if (fake_fails(d->world, XK_FAKE_SHARE))
         return XK_ENOSPC;
     if (!fake_find(d->world, peer))
@@ -91,25 +95,52 @@ int fake_reserved_page(struct fake_domain *d, xk_domid peer, xk_gref ref, void *
     return grant(d, peer, ref, 1, 0, addr);
 }
 
-int fake_page_unshare(struct xk_platform *p, void *addr, unsigned count)
+static int end_share(struct fake_domain *d, struct fake_share *s)
 {
-    struct fake_domain *d = (struct fake_domain *)p;
+    for (unsigned i = 0; i < s->count; i++)
+        if (d->grants[s->first + i].mapped)
+            return XK_EBUSY;
+    munmap(s->addr, (size_t)s->count * XK_PAGE_SIZE);
+    memset(&d->grants[s->first], 0, s->count * sizeof(*d->grants));
+    xk_list_del(&s->link);
+    xk_free(NULL, s, sizeof(*s));
+    return 0;
+}
 
+static struct fake_share *find_share(struct fake_domain *d, const void *addr, unsigned count)
+{
     XK_LIST_EACH(l, &d->shares)
     {
         struct fake_share *s = XK_CONTAINER(l, struct fake_share, link);
-        if (s->addr != addr || s->count != count)
-            continue;
-        for (unsigned i = 0; i < count; i++)
-            if (d->grants[s->first + i].mapped)
-                return XK_EBUSY;
-        munmap(addr, (size_t)count * XK_PAGE_SIZE);
-        memset(&d->grants[s->first], 0, count * sizeof(*d->grants));
-        xk_list_del(l);
-        xk_free(NULL, s, sizeof(*s));
-        return 0;
+        if (s->addr == addr && s->count == count && !s->forgotten)
+            return s;
     }
-    return XK_EINVAL;
+    return NULL;
+}
+
+int fake_page_unshare(struct xk_platform *p, void *addr, unsigned count)
+{
+    struct fake_share *s = find_share((struct fake_domain *)p, addr, count);
+
+    return s ? end_share((struct fake_domain *)p, s) : XK_EINVAL;
+}
+
+int fake_page_forget(struct xk_platform *p, void *addr, unsigned count)
+{
+    struct fake_share *s = find_share((struct fake_domain *)p, addr, count);
+
+    if (!s)
+        return XK_EINVAL;
+    if (end_share((struct fake_domain *)p, s) < 0)
+        s->forgotten = 1;
+    return 0;
+}
+
+static void retry_forgotten(struct fake_domain *d)
+{
+    XK_LIST_EACH_SAFE(l, &d->shares)
+    if (XK_CONTAINER(l, struct fake_share, link)->forgotten)
+        end_share(d, XK_CONTAINER(l, struct fake_share, link));
 }
 
 static int check_ref(struct fake_domain *granter, xk_domid mapper, xk_gref ref, unsigned flags)

@@ -95,6 +95,12 @@ static void close_domain(struct xk_platform *p)
         fake_domain_release(d);
 }
 
+static int one_cpu(struct xk_platform *p)
+{
+    (void)p;
+    return 1;
+}
+
 static const struct xk_platform_ops fake_ops = {
     .version = XK_PLATFORM_VERSION,
     .name = "fake",
@@ -102,6 +108,7 @@ static const struct xk_platform_ops fake_ops = {
     .close = close_domain,
     .page_share = fake_page_share,
     .page_unshare = fake_page_unshare,
+    .page_forget = fake_page_forget,
     .page_map = fake_page_map,
     .page_unmap = fake_page_unmap,
     .evtchn_alloc = fake_evtchn_alloc,
@@ -125,6 +132,7 @@ static const struct xk_platform_ops fake_ops = {
     .now = get_now,
     .wallclock = get_wallclock,
     .entropy = get_entropy,
+    .cpus = one_cpu,
 };
 
 int xk_fake_domain(struct xk_fake *w, const char *name, struct xk_platform **out)
@@ -180,7 +188,7 @@ static void look(struct fake_domain *d, struct report *r)
     XK_LIST_EACH(l, &d->shares)
     {
         struct fake_share *s = XK_CONTAINER(l, struct fake_share, link);
-        if (s->first >= XK_GREF_RESERVED)
+        if (s->first >= XK_GREF_RESERVED && !s->forgotten)
             note(r, "domain %u grants ref %u (%u pages)\n", d->domid, s->first, s->count);
     }
     XK_LIST_EACH(l, &d->maps)

@@ -29,6 +29,7 @@ struct fake_share {
     uint8_t *addr;
     unsigned count;
     xk_gref first;
+    int forgotten;
 };
 
 struct fake_map {
@@ -85,6 +86,7 @@ struct fake_domain *fake_find(struct xk_fake *w, int domid);
 
 int fake_page_share(struct xk_platform *p, xk_domid peer, unsigned count, unsigned flags, xk_gref *refs, void **addr);
 int fake_page_unshare(struct xk_platform *p, void *addr, unsigned count);
+int fake_page_forget(struct xk_platform *p, void *addr, unsigned count);
 int fake_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsigned count, unsigned flags,
                   int *status, void **addr);
 int fake_page_unmap(struct xk_platform *p, void *addr, unsigned count);

@@ -12,16 +12,17 @@
 struct arena {
     struct xk_list link;
     xk_domid peer;
-    int granter;      /* we grant */
-    int fd[2];        /* read-write, read-only; -1 not fetched */
-    uint8_t *base[2]; /* first page of each kind */
-    uint32_t *table;  /* one word a page, both kinds */
-    unsigned in_use;  /* shares or maps */
-    uint16_t *counts; /* mapper: how often each ref is mapped */
-    uint8_t *state;   /* granter: per page FREE, USED, STALE (free, but was written) */
+    int granter;        /* we grant */
+    int fd[2];          /* read-write, read-only; -1 not fetched */
+    uint8_t *base[2];   /* first page of each kind */
+    uint32_t *table;    /* one word a page, both kinds */
+    unsigned in_use;    /* shares or maps */
+    uint16_t *counts;   /* mapper: how often each ref is mapped */
+    uint8_t *state;     /* granter: per page FREE, USED, STALE (free, but was written), FORGOTTEN (quarantined) */
+    unsigned forgotten; /* pages in quarantine */
     unsigned hint[2];
 };
-enum { PAGE_FREE, PAGE_USED, PAGE_STALE };
+enum { PAGE_FREE, PAGE_USED, PAGE_STALE, PAGE_FORGOTTEN };
 enum { REFS = 2 * XK__ARENA_PAGES };
 
 struct mapping {
@@ -123,7 +124,7 @@ static int find_run(struct arena *a, int kind, unsigned count)
 
     for (int pass = 0; pass < 2; pass++, start = first, run = 0)
         for (unsigned i = start; i < end; i++) {
-            run = a->state[i] == PAGE_USED ? 0 : run + 1;
+            run = a->state[i] == PAGE_FREE || a->state[i] == PAGE_STALE ? run + 1 : 0;
             if (run == count)
                 return (int)(i + 1 - count);
         }
@@ -137,6 +138,19 @@ static uint8_t *page_at(struct arena *a, xk_gref ref)
     return a->base[kind] + (size_t)(ref - (kind ? XK__ARENA_PAGES : 0)) * XK_PAGE_SIZE;
 }
 
+/* Pages in quarantine are free once the peer has let go of them. */
+static void retry_forgotten(struct arena *a)
+{
+    for (unsigned i = 0; a->forgotten && i < REFS; i++) {
+        uint32_t want = XK__GRANTED;
+        if (a->state[i] != PAGE_FORGOTTEN ||
+            !__atomic_compare_exchange_n(&a->table[i], &want, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            continue;
+        a->state[i] = PAGE_STALE;
+        a->forgotten--;
+    }
+}
+
 int hosted_page_share(struct xk_platform *p, xk_domid peer, unsigned count, unsigned flags, xk_gref *refs, void **addr)
 {
     struct hosted *h = (struct hosted *)p;
@@ -146,6 +160,7 @@ int hosted_page_share(struct xk_platform *p, xk_domid peer, unsigned count, unsi
     r = arena_get(h, peer, 1, kind, &a);
     if (r < 0)
         return r;
+    retry_forgotten(a);
     first = find_run(a, kind, count);
     if (first < 0)
         return first;
@@ -213,6 +228,22 @@ int hosted_page_unshare(struct xk_platform *p, void *addr, unsigned count)
         return r;
     }
     memset(a->state + ref, PAGE_STALE, count);
+    arena_put(h, a);
+    return 0;
+}
+
+int hosted_page_forget(struct xk_platform *p, void *addr, unsigned count)
+{
+    struct hosted *h = (struct hosted *)p;
+    int r = hosted_page_unshare(p, addr, count);
+    struct arena *a;
+    xk_gref ref = 0;
+
+    if (r != XK_EBUSY)
+        return r;
+    a = arena_of(h, addr, &ref);
+    memset(a->state + ref, PAGE_FORGOTTEN, count);
+    a->forgotten += count;
     arena_put(h, a);
     return 0;
 }

@@ -39,6 +39,12 @@ static int hosted_entropy(struct xk_platform *p, void *buf, size_t n)
     return xk__sys_entropy(buf, n);
 }
 
+static int hosted_cpus(struct xk_platform *p)
+{
+    (void)p;
+    return xk__sys_cpus();
+}
+
 static const struct xk_platform_ops hosted_ops = {
     .version = XK_PLATFORM_VERSION,
     .name = "hosted",
@@ -46,6 +52,7 @@ static const struct xk_platform_ops hosted_ops = {
     .close = hosted_close,
     .page_share = hosted_page_share,
     .page_unshare = hosted_page_unshare,
+    .page_forget = hosted_page_forget,
     .page_map = hosted_page_map,
     .page_unmap = hosted_page_unmap,
     .evtchn_alloc = hosted_evtchn_alloc,
@@ -69,6 +76,7 @@ static const struct xk_platform_ops hosted_ops = {
     .now = hosted_now,
     .wallclock = hosted_wallclock,
     .entropy = hosted_entropy,
+    .cpus = hosted_cpus,
 };
 
 int xk_hosted_attach(int control, const xk_alloc *alloc, struct xk_platform **out)

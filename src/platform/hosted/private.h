@@ -34,6 +34,7 @@ int hosted_ask_simple(struct hosted *h, uint32_t op, int32_t a0, int32_t a1, int
 /* memory.c */
 int hosted_page_share(struct xk_platform *p, xk_domid peer, unsigned count, unsigned flags, xk_gref *refs, void **addr);
 int hosted_page_unshare(struct xk_platform *p, void *addr, unsigned count);
+int hosted_page_forget(struct xk_platform *p, void *addr, unsigned count);
 int hosted_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsigned count, unsigned flags,
                     int *status, void **addr);
 int hosted_page_unmap(struct xk_platform *p, void *addr, unsigned count);

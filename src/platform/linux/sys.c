@@ -2,6 +2,7 @@
 #include "platform/linux/sys.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -35,4 +36,14 @@ int xk__sys_entropy(void *buf, size_t n)
     ssize_t r = getrandom(buf, n, GRND_NONBLOCK); /* n <= 256 is never cut short (getrandom(2)) */
 
     return r == (ssize_t)n ? 0 : r < 0 ? xk__sys_err(errno) : XK_EAGAIN;
+}
+
+int xk__sys_cpus(void)
+{
+    static int count;
+    cpu_set_t set;
+
+    if (!count)
+        count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count;
 }

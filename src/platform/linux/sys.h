@@ -12,6 +12,7 @@ int xk__sys_err(int e);
 xk_time xk__sys_now(void);
 int64_t xk__sys_wallclock(void);
 int xk__sys_entropy(void *buf, size_t n);
+int xk__sys_cpus(void); /* that this process may use; asked once */
 
 /* A poller over descriptors. Each has an owner's cookie and a kind, so that ports and watches share one epoll. */
 struct xk__poll {

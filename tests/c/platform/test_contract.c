@@ -134,6 +134,26 @@ CONTRACT(end_of_a_mapped_grant_fails)
     EQ(xk_page_unshare(w->dom[1], mine, 1), 0);
 }
 
+CONTRACT(a_forgotten_grant_is_quarantined)
+{
+    xk_gref ref, next;
+    uint8_t *mine, *theirs, *other;
+
+    EQ(xk_page_share(w->dom[1], 2, 1, 0, &ref, (void **)&mine), 0);
+    EQ(xk_page_map(w->dom[2], 1, &ref, 1, 0, NULL, (void **)&theirs), 0);
+    mine[0] = 5;
+    EQ(xk_page_forget(w->dom[1], mine, 1), 0);
+    EQ(theirs[0], 5);
+    for (int i = 0; i < 4200; i++) { /* never handed out while it is mapped */
+        EQ(xk_page_share(w->dom[1], 2, 1, 0, &next, (void **)&other), 0);
+        OK(next != ref);
+        EQ(xk_page_unshare(w->dom[1], other, 1), 0);
+    }
+    EQ(xk_page_unmap(w->dom[2], theirs, 1), 0);
+    EQ(xk_page_share(w->dom[1], 2, 1, 0, &next, (void **)&other), 0);
+    EQ(xk_page_unshare(w->dom[1], other, 1), 0);
+}
+
 CONTRACT(map_fails_ref_by_ref)
 {
     xk_gref refs[3];

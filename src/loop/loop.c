@@ -1,0 +1,366 @@
+/* The loop: a heap of timers, a table of ports, watches of descriptors, deferred calls, and an adaptive spin.
+ * Readiness is fetched in batches; a handle that is stopped while its entry waits in the batch is struck out of it.
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include <xenkit/loop.h>
+
+enum { BATCH = 64, SPIN_RARE = 64 };
+
+struct xk_loop {
+    xk_alloc alloc;
+    struct xk_platform *platform;
+    struct xk_timer **heap;
+    size_t heap_count, heap_cap;
+    struct xk_port_watch **ports;
+    int port_cap;
+    struct xk_ready batch[BATCH];
+    int batch_at, batch_count;
+    struct xk_defer *defer_head, **defer_tail;
+    struct xk_spinner *spinners;
+    xk_time spin_max;
+    unsigned spin_skip, spin_skipped; /* after a miss, that many sleeps go without a spin */
+    struct xk_loop_stats stats;
+};
+
+int xk_loop_create(const xk_alloc *alloc, struct xk_platform *platform, struct xk_loop **out)
+{
+    struct xk_loop *loop = xk_new(alloc, sizeof(*loop));
+
+    if (!loop)
+        return XK_ENOMEM;
+    loop->alloc = alloc ? *alloc : *xk_alloc_libc();
+    loop->platform = platform;
+    loop->defer_tail = &loop->defer_head;
+    *out = loop;
+    return 0;
+}
+
+void xk_loop_destroy(struct xk_loop *loop)
+{
+    xk_alloc alloc;
+
+    if (!loop)
+        return;
+    alloc = loop->alloc;
+    xk_free(&alloc, loop->heap, loop->heap_cap * sizeof(*loop->heap));
+    xk_free(&alloc, loop->ports, (size_t)loop->port_cap * sizeof(*loop->ports));
+    xk_free(&alloc, loop, sizeof(*loop));
+}
+
+struct xk_platform *xk_loop_platform(struct xk_loop *loop) { return loop->platform; }
+
+void xk_loop_get_stats(struct xk_loop *loop, struct xk_loop_stats *out) { *out = loop->stats; }
+
+/* --- timers: a binary heap, each timer knows its place --- */
+
+static void heap_set(struct xk_loop *loop, size_t i, struct xk_timer *t)
+{
+    loop->heap[i] = t;
+    t->slot = i + 1;
+}
+
+static void sift_up(struct xk_loop *loop, size_t i, struct xk_timer *t)
+{
+    while (i > 0 && loop->heap[(i - 1) / 2]->at > t->at) {
+        heap_set(loop, i, loop->heap[(i - 1) / 2]);
+        i = (i - 1) / 2;
+    }
+    heap_set(loop, i, t);
+}
+
+static void sift_down(struct xk_loop *loop, size_t i, struct xk_timer *t)
+{
+    for (;;) {
+        size_t c = 2 * i + 1;
+        if (c + 1 < loop->heap_count && loop->heap[c + 1]->at < loop->heap[c]->at)
+            c++;
+        if (c >= loop->heap_count || loop->heap[c]->at >= t->at)
+            break;
+        heap_set(loop, i, loop->heap[c]);
+        i = c;
+    }
+    heap_set(loop, i, t);
+}
+
+int xk_timer_start(struct xk_loop *loop, struct xk_timer *t, xk_time at)
+{
+    xk_timer_stop(loop, t);
+    if (loop->heap_count == loop->heap_cap) {
+        size_t cap = loop->heap_cap ? loop->heap_cap * 2 : 16;
+        void *p = xk_resize(&loop->alloc, loop->heap, loop->heap_cap * sizeof(*loop->heap), cap * sizeof(*loop->heap));
+        if (!p)
+            return XK_ENOMEM;
+        loop->heap = p;
+        loop->heap_cap = cap;
+    }
+    t->at = at;
+    sift_up(loop, loop->heap_count++, t);
+    return 0;
+}
+
+void xk_timer_stop(struct xk_loop *loop, struct xk_timer *t)
+{
+    size_t i = t->slot;
+    struct xk_timer *last;
+
+    if (!i--)
+        return;
+    t->slot = 0;
+    last = loop->heap[--loop->heap_count];
+    if (last == t)
+        return;
+    if (i > 0 && loop->heap[(i - 1) / 2]->at > last->at)
+        sift_up(loop, i, last);
+    else
+        sift_down(loop, i, last);
+}
+
+xk_time xk_loop_next(struct xk_loop *loop)
+{
+    return loop->defer_head ? XK_NOW : loop->heap_count ? loop->heap[0]->at : XK_FOREVER;
+}
+
+static int run_timers(struct xk_loop *loop)
+{
+    xk_time now;
+    int n = 0;
+
+    if (!loop->heap_count)
+        return 0;
+    now = xk_now(loop->platform);
+    while (loop->heap_count && loop->heap[0]->at <= now) {
+        struct xk_timer *t = loop->heap[0];
+        xk_timer_stop(loop, t);
+        t->fn(t);
+        n++;
+    }
+    loop->stats.timers += (uint64_t)n;
+    return n;
+}
+
+/* --- ports --- */
+
+int xk_port_watch_start(struct xk_loop *loop, struct xk_port_watch *w, xk_port port)
+{
+    int cap = loop->port_cap ? loop->port_cap : 16;
+    void *p;
+
+    if (port < 0)
+        return XK_EINVAL;
+    while (cap <= port)
+        cap *= 2;
+    if (cap > loop->port_cap) {
+        p = xk_resize(&loop->alloc, loop->ports, (size_t)loop->port_cap * sizeof(*loop->ports),
+                      (size_t)cap * sizeof(*loop->ports));
+        if (!p)
+            return XK_ENOMEM;
+        loop->ports = p;
+        memset(loop->ports + loop->port_cap, 0, (size_t)(cap - loop->port_cap) * sizeof(*loop->ports));
+        loop->port_cap = cap;
+    }
+    if (loop->ports[port] && loop->ports[port] != w)
+        return XK_EBUSY;
+    loop->ports[port] = w;
+    w->port = port;
+    w->started = 1;
+    return 0;
+}
+
+static void strike(struct xk_loop *loop, void *cookie, xk_port port)
+{
+    for (int i = loop->batch_at; i < loop->batch_count; i++)
+        if (cookie ? loop->batch[i].cookie == cookie : !loop->batch[i].cookie && loop->batch[i].port == port)
+            loop->batch[i] = (struct xk_ready){NULL, -1, 0};
+}
+
+void xk_port_watch_stop(struct xk_loop *loop, struct xk_port_watch *w)
+{
+    if (!w->started)
+        return;
+    w->started = 0;
+    loop->ports[w->port] = NULL;
+    strike(loop, NULL, w->port);
+}
+
+static void call_port(struct xk_loop *loop, xk_port port)
+{
+    struct xk_port_watch *w = port < loop->port_cap ? loop->ports[port] : NULL;
+
+    loop->stats.ports++;
+    if (w)
+        w->fn(w);
+    if (port < loop->port_cap && loop->ports[port])
+        xk_evtchn_unmask(loop->platform, port);
+}
+
+/* --- descriptors --- */
+
+int xk_fd_watch_start(struct xk_loop *loop, struct xk_fd_watch *w, int handle, unsigned events)
+{
+    int r;
+
+    if (w->started && w->handle == handle && w->events == events)
+        return 0;
+    if (w->started && w->handle != handle)
+        return XK_EBUSY;
+    r = w->started ? xk_watch_mod(loop->platform, handle, events, w) : xk_watch_add(loop->platform, handle, events, w);
+    if (r < 0)
+        return r;
+    w->handle = handle;
+    w->events = events;
+    w->started = 1;
+    return 0;
+}
+
+void xk_fd_watch_stop(struct xk_loop *loop, struct xk_fd_watch *w)
+{
+    if (!w->started)
+        return;
+    w->started = 0;
+    xk_watch_del(loop->platform, w->handle);
+    strike(loop, w, -1);
+}
+
+/* --- deferred calls --- */
+
+void xk_defer_start(struct xk_loop *loop, struct xk_defer *d)
+{
+    if (d->queued)
+        return;
+    d->queued = 1;
+    d->next = NULL;
+    *loop->defer_tail = d;
+    loop->defer_tail = &d->next;
+}
+
+void xk_defer_stop(struct xk_loop *loop, struct xk_defer *d)
+{
+    struct xk_defer **at = &loop->defer_head;
+
+    if (!d->queued)
+        return;
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    if (loop->defer_tail == &d->next)
+        loop->defer_tail = at;
+    d->queued = 0;
+}
+
+/* Those queued meanwhile run in the same round: they are the second half of something that has happened. A bound keeps
+ * a pair that queues each other from holding the loop. */
+static int run_deferred(struct xk_loop *loop)
+{
+    int n = 0;
+
+    while (loop->defer_head && n < 1000) {
+        struct xk_defer *d = loop->defer_head;
+        xk_defer_stop(loop, d);
+        d->fn(d);
+        n++;
+    }
+    return n;
+}
+
+/* --- spinning --- */
+
+void xk_loop_set_spin(struct xk_loop *loop, xk_time ns) { loop->spin_max = ns; }
+
+void xk_spinner_start(struct xk_loop *loop, struct xk_spinner *s)
+{
+    if (s->link)
+        return;
+    s->next = loop->spinners;
+    s->link = &loop->spinners;
+    if (s->next)
+        s->next->link = &s->next;
+    loop->spinners = s;
+}
+
+void xk_spinner_stop(struct xk_spinner *s)
+{
+    if (!s->link)
+        return;
+    *s->link = s->next;
+    if (s->next)
+        s->next->link = s->link;
+    s->link = NULL;
+}
+
+/* A call may stop any spinner, so the walk begins anew after one that made progress. */
+static int look_once(struct xk_loop *loop, int sleeping)
+{
+    for (struct xk_spinner *s = loop->spinners; s; s = s->next)
+        if (s->fn(s, sleeping))
+            return 1;
+    return 0;
+}
+
+/* A sleep costs some 25 us to wake from, so a short spin pays when the answer is near. After a spin that found nothing
+ * the next ones are skipped, more and more, so that an idle domain spends nothing. */
+static int spin(struct xk_loop *loop, xk_time deadline)
+{
+    xk_time end;
+
+    if (!loop->spin_max || !loop->spinners || deadline == XK_NOW)
+        return 0;
+    if (loop->spin_skipped < loop->spin_skip) {
+        loop->spin_skipped++;
+        return 0;
+    }
+    loop->stats.spins++;
+    end = xk_now(loop->platform) + loop->spin_max;
+    do {
+        for (int i = 0; i < 50; i++)
+            if (look_once(loop, 0)) {
+                loop->stats.spin_hits++;
+                loop->spin_skip = loop->spin_skipped = 0;
+                return 1;
+            }
+    } while (xk_now(loop->platform) < end);
+    loop->spin_skipped = 0;
+    loop->spin_skip = loop->spin_skip ? (loop->spin_skip < SPIN_RARE ? loop->spin_skip * 2 : SPIN_RARE) : 1;
+    return 0;
+}
+
+/* --- a round --- */
+
+int xk_loop_run_once(struct xk_loop *loop, xk_time deadline)
+{
+    xk_time next = xk_loop_next(loop);
+    int n = 0;
+
+    loop->stats.rounds++;
+    if (next < deadline)
+        deadline = next;
+    while (spin(loop, deadline) || look_once(loop, 1)) {
+        deadline = XK_NOW; /* progress was made: fetch what else is there, do not sleep */
+        if (++n == BATCH)
+            break;
+    }
+    if (deadline != XK_NOW)
+        loop->stats.sleeps++;
+    loop->batch_at = 0;
+    loop->batch_count = xk_wait(loop->platform, deadline, loop->batch, BATCH);
+    if (loop->batch_count < 0) {
+        int r = loop->batch_count;
+        loop->batch_count = 0;
+        return r;
+    }
+    while (loop->batch_at < loop->batch_count) {
+        struct xk_ready r = loop->batch[loop->batch_at++];
+        if (r.port >= 0) {
+            call_port(loop, r.port);
+        } else if (r.cookie) {
+            struct xk_fd_watch *w = r.cookie;
+            loop->stats.descriptors++;
+            w->fn(w, r.events);
+        } else {
+            continue;
+        }
+        n++;
+    }
+    n += run_timers(loop);
+    return n + run_deferred(loop);
+}

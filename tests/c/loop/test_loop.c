@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include <sys/socket.h>
+
+#include <xenkit/loop.h>
+
+#include "tests/c/tap.h"
+#include "tests/c/platform/world.h"
+
+static int calls, order[64];
+struct numbered {
+    struct xk_timer t;
+    int id;
+};
+
+static void note(struct xk_timer *t) { order[calls++] = ((struct numbered *)(void *)t)->id; }
+
+TEST(timers_fire_in_order)
+{
+    struct world w;
+    struct xk_loop *loop;
+    struct numbered n[32] = {{{0}, 0}};
+
+    world_open_fake(&w);
+    EQ(xk_loop_create(xk_fake_alloc(w.fake), w.dom[1], &loop), 0);
+    for (int i = 0; i < 32; i++) {
+        n[i].t.fn = note;
+        n[i].id = (i * 7) % 32;
+        EQ(xk_timer_start(loop, &n[i].t, xk_now(w.dom[1]) + (n[i].id + 1) * XK_MS), 0);
+    }
+    for (int i = 0; i < 32; i += 2) /* move some away, and back; drop one in four */
+        EQ(xk_timer_start(loop, &n[i].t, xk_now(w.dom[1]) + (n[i].id + 1) * XK_MS), 0);
+    for (int i = 0; i < 32; i += 4)
+        xk_timer_stop(loop, &n[i].t);
+    while (xk_loop_next(loop) != XK_FOREVER)
+        OK(xk_loop_run_once(loop, XK_FOREVER) >= 0);
+    EQ(calls, 24);
+    for (int i = 1; i < calls; i++)
+        OK(order[i] > order[i - 1]);
+    xk_loop_destroy(loop);
+    world_close(&w);
+}
+
+struct echo {
+    struct xk_port_watch w;
+    struct xk_platform *p;
+    int seen;
+};
+
+static void on_port(struct xk_port_watch *w)
+{
+    struct echo *e = (struct echo *)(void *)w;
+
+    if (++e->seen < 100)
+        xk_evtchn_notify(e->p, w->port);
+}
+
+static struct xk_loop *other;
+static xk_time run_other(void *arg)
+{
+    (void)arg;
+    while (xk_loop_run_once(other, XK_NOW) > 0)
+        ;
+    return xk_loop_next(other);
+}
+
+TEST(two_loops_in_a_fake_world)
+{
+    struct world w;
+    struct xk_loop *loop;
+    struct echo a = {{0}, 0, 0}, b = {{0}, 0, 0};
+    int pa, pb;
+
+    world_open_fake(&w);
+    xk_fake_chaos(w.fake, 300, 300);
+    EQ(xk_loop_create(NULL, w.dom[1], &loop), 0);
+    EQ(xk_loop_create(NULL, w.dom[2], &other), 0);
+    pa = xk_evtchn_alloc(w.dom[1], 2);
+    pb = xk_evtchn_bind(w.dom[2], 1, pa);
+    a.w.fn = b.w.fn = on_port;
+    a.p = w.dom[1];
+    b.p = w.dom[2];
+    EQ(xk_port_watch_start(loop, &a.w, pa), 0);
+    EQ(xk_port_watch_start(other, &b.w, pb), 0);
+    xk_fake_run_with(w.dom[2], run_other, NULL);
+    while (xk_loop_run_once(loop, xk_now(w.dom[1]) + XK_SECOND) > 0)
+        ;
+    OK(a.seen >= 100 || b.seen >= 100);
+    OK(a.seen >= 50 && b.seen >= 50);
+    xk_port_watch_stop(loop, &a.w);
+    xk_port_watch_stop(other, &b.w);
+    xk_evtchn_unbind(w.dom[2], pb);
+    xk_evtchn_unbind(w.dom[1], pa);
+    xk_loop_destroy(loop);
+    xk_loop_destroy(other);
+    world_close(&w);
+}
+
+struct pair {
+    struct xk_fd_watch w;
+    struct xk_loop *loop;
+    struct pair *victim;
+    int seen;
+};
+
+static void kill_other(struct xk_fd_watch *w, unsigned events)
+{
+    struct pair *p = (struct pair *)(void *)w;
+
+    OK(events & XK_READABLE);
+    p->seen++;
+    xk_fd_watch_stop(p->loop, &p->victim->w);
+    memset(&p->victim->w, 0xff, sizeof(p->victim->w)); /* freed, as far as the loop is concerned */
+}
+
+TEST(a_watch_stopped_in_the_same_round_is_not_called)
+{
+    struct world w;
+    struct xk_loop *loop;
+    struct pair p[2] = {{{0}, 0, 0, 0}};
+    int sv[2];
+
+    world_open_hosted(&w);
+    EQ(xk_loop_create(NULL, w.dom[1], &loop), 0);
+    for (int i = 0; i < 2; i++) {
+        OK(socketpair(AF_UNIX, SOCK_STREAM, 0, sv) == 0);
+        OK(write(sv[1], "x", 1) == 1);
+        p[i].loop = loop;
+        p[i].victim = &p[1 - i];
+        p[i].w.fn = kill_other;
+        EQ(xk_fd_watch_start(loop, &p[i].w, sv[0], XK_READABLE), 0);
+    }
+    EQ(xk_loop_run_once(loop, xk_now(w.dom[1]) + XK_SECOND), 1);
+    EQ(p[0].seen + p[1].seen, 1);
+    xk_loop_destroy(loop);
+    world_close(&w);
+}
+
+static struct xk_defer d1, d2;
+static struct xk_loop *defer_loop;
+static void again(struct xk_defer *d)
+{
+    calls++;
+    if (d == &d1)
+        xk_defer_start(defer_loop, &d2);
+}
+
+TEST(deferred_calls_run_once_each)
+{
+    struct world w;
+
+    world_open_fake(&w);
+    EQ(xk_loop_create(NULL, w.dom[1], &defer_loop), 0);
+    d1.fn = d2.fn = again;
+    xk_defer_start(defer_loop, &d1);
+    xk_defer_start(defer_loop, &d1);
+    EQ(xk_loop_run_once(defer_loop, XK_FOREVER), 2);
+    EQ(calls, 2);
+    xk_defer_start(defer_loop, &d2);
+    xk_defer_stop(defer_loop, &d2);
+    EQ(xk_loop_run_once(defer_loop, XK_NOW), 0);
+    xk_loop_destroy(defer_loop);
+    world_close(&w);
+}
