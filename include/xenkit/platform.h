@@ -62,6 +62,7 @@ struct xk_ready {
     unsigned events; /* XK_READABLE ... for a descriptor */
 };
 enum { XK_READABLE = 1, XK_WRITABLE = 2, XK_HANGUP = 4 };
+enum { XK_EXCLUSIVE = 8 }; /* with xk_watch_add: of the domains that share the descriptor, wake one */
 
 /* How this domain reaches the store, and its console: a shared page and a port, as every Xen guest has them. */
 struct xk_ring_page {

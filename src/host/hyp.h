@@ -96,6 +96,7 @@ void hyp_virq_raise(struct hyp_domain *d, unsigned virq);
 
 /* hyp_memory.c */
 int hyp_arena(struct hyp_domain *d, xk_domid peer, int granter, int kind, int *fd);
+int hyp_arena_grant(struct hyp_domain *d, xk_domid peer, xk_gref ref);
 void hyp_arena_fini(struct hyp_domain *d);
 
 /* hyp_request.c: one message of one domain. Ends the domain when it misbehaves. */

@@ -154,7 +154,7 @@ int hyp_evt_fetch(struct hyp_domain *d, xk_port port, int *fd)
     struct hyp_port *e = port_of(d, port);
     int sv[2], r;
 
-    if (!e || e->state != PORT_UNBOUND)
+    if (!e || e->state == PORT_VIRQ || (e->state == PORT_BOUND && e->own < 0))
         return XK_EINVAL;
     if (e->own < 0) {
         if (!hyp_find(d->hyp, e->peer))

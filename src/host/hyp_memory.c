@@ -60,6 +60,41 @@ static int copy_for(int fd, int kind, int granter)
     return r < 0 ? xk__sys_err(errno) : r;
 }
 
+/* The arena of what (owner) grants to (peer), with a descriptor of one half. */
+static int arena_get(struct hyp_domain *owner, xk_domid peer, int kind, struct hyp_arena **out)
+{
+    struct hyp_arena *a = find(owner, peer);
+    int r;
+
+    if (!a)
+        a = arena_new(owner, peer);
+    if (!a)
+        return XK_ENOMEM;
+    *out = a;
+    if (a->half[kind].fd >= 0 || a->half[kind].fetched == 3)
+        return 0;
+    r = memfd(kind);
+    if (r < 0)
+        return r;
+    a->half[kind].fd = r;
+    return 0;
+}
+
+/* The builder grants the reserved pages before the domain runs, as libxl does, so that store and console may map them
+ * at once. */
+int hyp_arena_grant(struct hyp_domain *d, xk_domid peer, xk_gref ref)
+{
+    const uint32_t granted = XK__GRANTED;
+    struct hyp_arena *a;
+    int r = arena_get(d, peer, 0, &a);
+
+    if (r < 0)
+        return r;
+    if (a->half[0].fd < 0)
+        return XK_EEXIST;
+    return pwrite(a->half[0].fd, &granted, sizeof(granted), (off_t)ref * 4) == sizeof(granted) ? 0 : XK_EIO;
+}
+
 int hyp_arena(struct hyp_domain *d, xk_domid peer, int granter, int kind, int *fd)
 {
     struct hyp_domain *p = hyp_find(d->hyp, peer), *owner = granter ? d : p;
@@ -71,19 +106,11 @@ int hyp_arena(struct hyp_domain *d, xk_domid peer, int granter, int kind, int *f
         return XK_EGONE;
     if (kind < 0 || kind > 1)
         return XK_EINVAL;
-    a = find(owner, granter ? peer : d->domid);
-    if (!a)
-        a = arena_new(owner, granter ? peer : d->domid);
-    if (!a)
-        return XK_ENOMEM;
+    r = arena_get(owner, granter ? peer : d->domid, kind, &a);
+    if (r < 0)
+        return r;
     if (a->half[kind].fetched & side)
         return XK_EEXIST; /* each side keeps what it was given */
-    if (a->half[kind].fd < 0) {
-        r = memfd(kind);
-        if (r < 0)
-            return r;
-        a->half[kind].fd = r;
-    }
     r = copy_for(a->half[kind].fd, kind, granter);
     if (r < 0)
         return r;

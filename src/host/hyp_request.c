@@ -101,6 +101,20 @@ static int info(struct hyp_domain *d, struct xk__ctl *m)
     return 0;
 }
 
+static int wire(struct hyp_domain *target, const int32_t wiring[4])
+{
+    int r = 0;
+
+    memcpy(target->wiring, wiring, sizeof(target->wiring));
+    if (wiring[1] >= 0)
+        r = hyp_find(target->hyp, wiring[0]) ? hyp_arena_grant(target, (xk_domid)wiring[0], XK_GREF_STORE) : XK_EGONE;
+    if (r == 0 && wiring[3] >= 0)
+        r = hyp_find(target->hyp, wiring[2]) ? hyp_arena_grant(target, (xk_domid)wiring[2], XK_GREF_CONSOLE) : XK_EGONE;
+    if (r == 0)
+        hyp_built(target);
+    return r;
+}
+
 /* The builder's requests; only domain 0 gets here. */
 static int build(struct hyp_domain *d, struct xk__ctl *m, int fd)
 {
@@ -118,9 +132,7 @@ static int build(struct hyp_domain *d, struct xk__ctl *m, int fd)
     case XK__CTL_HAND:
         return hand(target, m, fd);
     default: /* XK__CTL_BUILT */
-        memcpy(target->wiring, &m->arg[1], sizeof(target->wiring));
-        hyp_built(target);
-        return 0;
+        return wire(target, &m->arg[1]);
     }
 }
 

@@ -271,24 +271,16 @@ static void give_back(struct xk_vchan *v, void *addr, unsigned pages)
         xk_page_unmap(v->platform, addr, pages);
 }
 
-static void cancel_all(struct xk_waiter *head)
-{
-    while (head) {
-        struct xk_waiter *next = head->next;
-        head->link = NULL;
-        head->next = NULL;
-        head = next;
-    }
-}
-
 void xk_vchan_close(struct xk_vchan *v)
 {
     xk_alloc alloc;
 
     if (!v)
         return;
-    cancel_all(v->readers);
-    cancel_all(v->writers);
+    while (v->readers)
+        xk_waiter_cancel(v->readers);
+    while (v->writers)
+        xk_waiter_cancel(v->writers);
     xk_spinner_stop(&v->spinner);
     if (v->loop) {
         xk_defer_stop(v->loop, &v->defer);

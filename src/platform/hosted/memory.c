@@ -404,7 +404,7 @@ int hosted_reserved_page(struct hosted *h, xk_domid peer, xk_gref ref, void **ad
     if (a->state[ref] != PAGE_USED) {
         a->state[ref] = PAGE_USED;
         a->in_use++;
-        xk_shared_store_release32(&a->table[ref], XK__GRANTED);
+        __atomic_fetch_or(&a->table[ref], XK__GRANTED, __ATOMIC_RELEASE); /* the builder did; the peer may map already */
     }
     *addr = page_at(a, ref);
     return 0;

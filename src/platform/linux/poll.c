@@ -49,7 +49,7 @@ static int make_room(struct xk__poll *p, int fd)
 
 static int control(struct xk__poll *p, int op, int fd, unsigned events)
 {
-    struct epoll_event e = {.events = (events & XK_READABLE ? EPOLLIN | EPOLLRDHUP : 0u) |
+    struct epoll_event e = {.events = (events & XK_READABLE ? EPOLLIN | (events & XK_EXCLUSIVE ? EPOLLEXCLUSIVE : EPOLLRDHUP) : 0u) |
                                       (events & XK_WRITABLE ? EPOLLOUT : 0u),
                             .data.fd = fd};
 

@@ -1,0 +1,60 @@
+/* xenkit/file.h - a file or disk as an ops table: bytes at positions, sizes, and a promise of durability.
+ *
+ * Calls block for as long as the medium takes. Positions and sizes are in bytes, 0 .. 2^63-1. SPDX-License-Identifier:
+ * MIT */
+#ifndef XENKIT_FILE_H
+#define XENKIT_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <xenkit/alloc.h>
+#include <xenkit/err.h>
+
+XK_API_BEGIN
+
+struct xk_file {
+    const struct xk_file_ops *ops;
+};
+
+enum { XK_FILE_VERSION = 1 };
+struct xk_file_ops {
+    uint32_t version;
+    /* Returns how many bytes, less than (n) only at the end of the file; XK_E... */
+    int (*read)(struct xk_file *f, void *buf, size_t n, uint64_t at);
+    /* All (n) bytes, or XK_ENOSPC, XK_EIO, XK_EROFS. */
+    int (*write)(struct xk_file *f, const void *buf, size_t n, uint64_t at);
+    /* What was written before is durable when it returns 0. */
+    int (*sync)(struct xk_file *f);
+    int64_t (*size)(struct xk_file *f);
+    int (*truncate)(struct xk_file *f, uint64_t size);
+    void (*close)(struct xk_file *f);
+};
+
+/* xk_file_from_handle (alloc, handle, out) - a file over a descriptor of the operating system below, which belongs to
+ * the file from now on, even when this fails. XK_EBADF when it is no regular file, block device or memory file. */
+XK_MUSTCHECK int xk_file_from_handle(const xk_alloc *alloc, int handle, struct xk_file **out);
+
+/* xk_file_memory (alloc, max, out) - a file in memory that grows to (max) bytes; sync promises nothing. */
+XK_MUSTCHECK int xk_file_memory(const xk_alloc *alloc, uint64_t max, struct xk_file **out);
+
+static inline int xk_file_read(struct xk_file *f, void *buf, size_t n, uint64_t at)
+{
+    return f->ops->read(f, buf, n, at);
+}
+static inline int xk_file_write(struct xk_file *f, const void *buf, size_t n, uint64_t at)
+{
+    return f->ops->write(f, buf, n, at);
+}
+static inline int xk_file_sync(struct xk_file *f) { return f->ops->sync(f); }
+static inline int64_t xk_file_size(struct xk_file *f) { return f->ops->size(f); }
+static inline int xk_file_truncate(struct xk_file *f, uint64_t size) { return f->ops->truncate(f, size); }
+static inline void xk_file_close(struct xk_file *f)
+{
+    if (f)
+        f->ops->close(f);
+}
+
+XK_API_END
+
+#endif
