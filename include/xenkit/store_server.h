@@ -3,7 +3,9 @@
  * A server holds the tree, the watches, the transactions, the permissions and the quotas of xenstore. It makes no
  * system call and knows no transport: whoever owns a ring page or a socket opens a connection here, feeds it what came
  * in and sends what it has ready. The semantics are those of Xen's docs/misc/xenstore.txt and, where that is silent,
- * of C xenstored; what is stricter or looser is listed in docs.
+ * of C xenstored. Differences, all within the protocol: children are listed sorted; blind writes of transactions merge
+ * (xenstored answers EAGAIN); a watch whose events were dropped fires later; the size of a node is that of its value
+ * and permissions, its children do not count; numbers in requests are parsed strictly.
  *
  * Life: server create -> connections open -> ... -> connections close -> server destroy. Destroying a server closes
  * what is still open. Nothing blocks. One server and all its connections are for one thread at a time.
@@ -101,7 +103,8 @@ unsigned xk_store_conn_domid(const struct xk_store_conn *c);
 /* xk_store_conn_input (c, bytes, n) - the next (n) bytes of the request stream, cut anywhere. Complete packets are
  * executed at once; one that lies whole in (bytes) is executed in place, nothing is copied. Returns how many bytes were
  * consumed. Fewer than (n) is back-pressure: the client does not fetch its replies. Offer the rest again after
- * xk_store_conn_sent. XK_EPROTO: the client announced more than XK_STORE_PAYLOAD_MAX bytes; close the connection. */
+ * xk_store_conn_sent. XK_EPROTO: the client announced more than XK_STORE_PAYLOAD_MAX bytes; close the connection.
+ * XK_ECLOSED: a callback closed (c) while its request ran; (c) is gone. */
 XK_MUSTCHECK long xk_store_conn_input(struct xk_store_conn *c, const void *bytes, size_t n);
 
 /* xk_store_conn_blocked (c) - 1 while input would consume nothing because output must be fetched first, or 0. */

@@ -78,6 +78,9 @@ int xk_vchan_write_all(struct xk_vchan *v, const void *buf, size_t n, xk_time de
 int xk_vchan_attach(struct xk_vchan *v, struct xk_loop *loop);
 struct xk_stream *xk_vchan_stream(struct xk_vchan *v);
 
+/* xk_vchan_of (s) - the vchan that (s) is the stream of, or NULL when it is something else. */
+struct xk_vchan *xk_vchan_of(struct xk_stream *s);
+
 struct xk_vchan_stats {
     uint64_t bytes_in, bytes_out, notifies_sent, events, sleeps, spins, spin_hits;
     uint32_t ring_in, ring_out; /* sizes in bytes */

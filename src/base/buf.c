@@ -53,7 +53,7 @@ int xk_buf_reserve(struct xk_buf *b, size_t n, uint8_t **p)
             b->cap = cap;
         }
     }
-    *p = b->data + b->wr;
+    *p = b->data ? b->data + b->wr : NULL;
     return 0;
 }
 

@@ -12,9 +12,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_INPUT = 65536, MAX_CORPUS = 4096 };
+enum { INPUT_MAX = 65536, MAX_CORPUS = 4096 };
 
-static uint8_t *arena; /* MAX_INPUT bytes, then an unreadable page */
+static uint8_t *arena; /* INPUT_MAX bytes, then an unreadable page */
 static struct {
     uint8_t *data;
     size_t size;
@@ -32,7 +32,7 @@ static uint64_t next_random(void)
 
 static void run_one(const uint8_t *data, size_t size)
 {
-    uint8_t *p = arena + MAX_INPUT - size;
+    uint8_t *p = arena + INPUT_MAX - size;
 
     if (size)
         memcpy(p, data, size);
@@ -42,7 +42,7 @@ static void run_one(const uint8_t *data, size_t size)
 static void load_file(const char *path)
 {
     FILE *f = fopen(path, "rb");
-    uint8_t *data = malloc(MAX_INPUT);
+    uint8_t *data = malloc(INPUT_MAX);
     size_t n;
 
     if (!f || !data || corpus_count == MAX_CORPUS) {
@@ -51,7 +51,7 @@ static void load_file(const char *path)
             fclose(f);
         return;
     }
-    n = fread(data, 1, MAX_INPUT, f);
+    n = fread(data, 1, INPUT_MAX, f);
     fclose(f);
     corpus[corpus_count].data = data;
     corpus[corpus_count++].size = n;
@@ -102,14 +102,14 @@ static size_t mutate(uint8_t *out)
             size = at;
             break;
         case 3: /* insert */
-            if (size < MAX_INPUT - 1) {
+            if (size < INPUT_MAX - 1) {
                 memmove(out + at + 1, out + at, size - at);
                 out[at] = (uint8_t)(r >> 48);
                 size++;
             }
             break;
         case 4: /* repeat a piece */
-            if (size && size < MAX_INPUT / 2) {
+            if (size && size < INPUT_MAX / 2) {
                 size_t n = (size_t)(r >> 40) % (size - at) + 1;
                 memmove(out + size, out + at, n);
                 size += n;
@@ -125,13 +125,13 @@ static size_t mutate(uint8_t *out)
 
 int main(int argc, char **argv)
 {
-    static uint8_t input[MAX_INPUT * 2];
+    static uint8_t input[INPUT_MAX * 2];
     time_t end;
     int seconds = 0;
     unsigned long runs = 0;
 
-    arena = mmap(NULL, MAX_INPUT + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (arena == MAP_FAILED || mprotect(arena + MAX_INPUT, 4096, PROT_NONE))
+    arena = mmap(NULL, INPUT_MAX + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (arena == MAP_FAILED || mprotect(arena + INPUT_MAX, 4096, PROT_NONE))
         return perror("mmap"), 1;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "-seconds") == 0 && i + 1 < argc)
@@ -146,7 +146,7 @@ int main(int argc, char **argv)
     for (end = time(NULL) + seconds; time(NULL) < end;)
         for (int i = 0; i < 256; i++, runs++) {
             size_t n = mutate(input);
-            run_one(input, n > MAX_INPUT ? MAX_INPUT : n);
+            run_one(input, n > INPUT_MAX ? INPUT_MAX : n);
         }
     printf("%lu inputs, %u of them from the corpus\n", runs, corpus_count);
     return 0;

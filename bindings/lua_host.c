@@ -1,0 +1,337 @@
+/* xenkit.core.host - what only the host tool may do: open, bind, make domains. Absent from domain programs.
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include <xenkit/host.h>
+#include <xenkit/hosted.h>
+#include <xenkit/hypervisor.h>
+
+#include "bindings/world.h"
+
+int luaopen_xenkit_core_host(lua_State *L);
+
+/* A descriptor as an integer; the caller owns it. */
+static int push_bound(lua_State *L, int r, unsigned bound, const char *what)
+{
+    if (r < 0)
+        return xk_lua_failf(L, r, what);
+    lua_pushinteger(L, r);
+    lua_pushinteger(L, bound);
+    return 2;
+}
+
+static int listen_tcp(lua_State *L)
+{
+    const char *address = luaL_checkstring(L, 1);
+    unsigned bound = 0, port = (unsigned)xk_lua_integer(L, 2, 0, 65535);
+
+    return push_bound(L, xk_host_listen_tcp(address, port, &bound), bound,
+                      lua_pushfstring(L, "%s port %d", address, (int)port));
+}
+
+static int bind_udp(lua_State *L)
+{
+    const char *address = luaL_checkstring(L, 1);
+    unsigned bound = 0, port = (unsigned)xk_lua_integer(L, 2, 0, 65535);
+
+    return push_bound(L, xk_host_bind_udp(address, port, &bound), bound,
+                      lua_pushfstring(L, "%s port %d", address, (int)port));
+}
+
+static int push_named(lua_State *L, int r, const char *name)
+{
+    if (r < 0)
+        return xk_lua_failf(L, r, name);
+    lua_pushinteger(L, r);
+    return 1;
+}
+
+static int connect_tcp(lua_State *L)
+{
+    const char *address = luaL_checkstring(L, 1);
+
+    return push_named(L, xk_host_connect_tcp(address, (unsigned)xk_lua_integer(L, 2, 0, 65535)), address);
+}
+
+static const char *const types[] = {"stream", "seqpacket", NULL};
+
+static int listen_unix(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+
+    return push_named(L, xk_host_listen_unix(path, (enum xk_host_socket)luaL_checkoption(L, 2, "stream", types)), path);
+}
+
+static int connect_unix(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+
+    return push_named(L, xk_host_connect_unix(path, (enum xk_host_socket)luaL_checkoption(L, 2, "stream", types)), path);
+}
+
+static int make_pair(lua_State *L)
+{
+    int pair[2], r = xk_host_socketpair(pair);
+
+    if (r < 0)
+        return xk_lua_fail(L, r);
+    lua_pushinteger(L, pair[0]);
+    lua_pushinteger(L, pair[1]);
+    return 2;
+}
+
+static int open_file(lua_State *L)
+{
+    static const char *const modes[] = {"r", "w", "rw", "a", NULL};
+    const char *path = luaL_checkstring(L, 1);
+
+    return push_named(L, xk_host_open(path, modes[luaL_checkoption(L, 2, "r", modes)]), path);
+}
+
+static int lock_file(lua_State *L) { return xk_lua_ok(L, xk_host_lock((int)luaL_checkinteger(L, 1))); }
+
+static int memory_file(lua_State *L)
+{
+    size_t n;
+    const char *name = luaL_checkstring(L, 1), *data = luaL_checklstring(L, 2, &n);
+
+    return push_named(L, xk_host_memory(name, data, n), name);
+}
+
+static int make_dir(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+
+    return push_named(L, xk_host_mkdir(path), path);
+}
+
+static int remove_dir(lua_State *L) { return xk_lua_ok(L, xk_host_rmdir(luaL_checkstring(L, 1))); }
+
+static int is_dir(lua_State *L)
+{
+    lua_pushboolean(L, xk_host_is_dir(luaL_checkstring(L, 1)) == 1);
+    return 1;
+}
+
+/* Lua may raise (memory) while the directory is open; so names are gathered in a C buffer first. */
+struct names {
+    luaL_Buffer b;
+};
+
+static int add_name(void *arg, const char *name, int dir)
+{
+    luaL_Buffer *b = &((struct names *)arg)->b;
+
+    luaL_addchar(b, dir ? 'd' : 'f');
+    luaL_addstring(b, name);
+    luaL_addchar(b, '\0');
+    return 0;
+}
+
+/* list (path) - a string of entries: "d" or "f", the name, NUL. lua/xenkit/host makes a table of it. */
+static int list_dir(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct names n;
+    int r;
+
+    luaL_buffinit(L, &n.b);
+    r = xk_host_list(path, add_name, &n);
+    luaL_pushresult(&n.b);
+    return r < 0 ? xk_lua_failf(L, r, path) : 1;
+}
+
+static int sandbox(lua_State *L)
+{
+    static const char *const names[] = {"accept", "datagram", "file", NULL};
+    unsigned allow = 0;
+
+    for (int i = 1; i <= lua_gettop(L); i++)
+        allow |= 1u << luaL_checkoption(L, i, NULL, names);
+    return xk_lua_result(L, xk_host_sandbox(allow));
+}
+
+static int tty_raw(lua_State *L)
+{
+    return xk_lua_ok(L, xk_host_tty_raw((int)luaL_checkinteger(L, 1), lua_toboolean(L, 2)));
+}
+
+static int tty_size(lua_State *L)
+{
+    unsigned columns, rows;
+    int r = xk_host_tty_size((int)luaL_checkinteger(L, 1), &columns, &rows);
+
+    if (r < 0)
+        return xk_lua_fail(L, r);
+    lua_pushinteger(L, columns);
+    lua_pushinteger(L, rows);
+    return 2;
+}
+
+static int is_tty(lua_State *L)
+{
+    lua_pushboolean(L, xk_host_is_tty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+static int signals(lua_State *L) { return xk_lua_result(L, xk_host_signals()); }
+
+static int signal_next(lua_State *L) { return xk_lua_result(L, xk_host_signal_next((int)luaL_checkinteger(L, 1))); }
+
+static int detach(lua_State *L) { return xk_lua_ok(L, xk_host_detach((int)luaL_checkinteger(L, 1))); }
+
+static int detached(lua_State *L)
+{
+    xk_host_detached(lua_toboolean(L, 1));
+    return 0;
+}
+
+static int pid(lua_State *L)
+{
+    lua_pushinteger(L, xk_host_pid());
+    return 1;
+}
+
+static int uid(lua_State *L)
+{
+    lua_pushinteger(L, xk_host_uid());
+    return 1;
+}
+
+static int cpus(lua_State *L)
+{
+    lua_pushinteger(L, xk_host_cpus());
+    return 1;
+}
+
+static int send_signal(lua_State *L)
+{
+    return xk_lua_ok(L, xk_host_signal((int)luaL_checkinteger(L, 1), (int)xk_lua_integer(L, 2, 0, 64)));
+}
+
+static int program(lua_State *L)
+{
+    char path[4096];
+    const char *name = luaL_checkstring(L, 1);
+    int r = xk_host_program(name, path, sizeof(path));
+
+    if (r < 0)
+        return xk_lua_failf(L, r, name);
+    lua_pushstring(L, path);
+    return 1;
+}
+
+/* --- the hypervisor and its domain 0 --- */
+
+struct hypervisor {
+    struct xk_hypervisor *h;
+};
+#define HYPERVISOR "xenkit.hypervisor"
+
+static int hypervisor_close(lua_State *L)
+{
+    struct hypervisor *h = luaL_checkudata(L, 1, HYPERVISOR);
+
+    xk_hypervisor_stop(h->h);
+    h->h = NULL;
+    return 0;
+}
+
+/* hypervisor ([join listener, stderr handle]) - starts one; returns it and domain 0's world. */
+static int hypervisor(lua_State *L)
+{
+    struct xk_hypervisor_options o = {(int)luaL_optinteger(L, 1, -1), (int)luaL_optinteger(L, 2, -1), 0};
+    struct hypervisor *h = xk_lua_new(L, HYPERVISOR, sizeof(*h), 0);
+    struct xk_platform *p;
+    int control, r = xk_hypervisor_start(NULL, &o, &h->h, &control);
+
+    if (r == 0)
+        r = xk_hosted_attach(control, NULL, &p);
+    if (r < 0)
+        return xk_lua_failf(L, r, "hypervisor");
+    xk_lua_push_world(L, p);
+    return 2;
+}
+
+/* create (world, name, program handle, memory MiB) - a domain in state building; its number. */
+static int create(lua_State *L)
+{
+    struct xk_lua_world *w = xk_lua_check_world(L, 1);
+    xk_domid domid;
+    int r = xk_hosted_create(w->platform, luaL_checkstring(L, 2), (int)luaL_checkinteger(L, 3),
+                             (unsigned)luaL_optinteger(L, 4, 0), &domid);
+
+    if (r < 0)
+        return xk_lua_failf(L, r, lua_tostring(L, 2));
+    lua_pushinteger(L, domid);
+    return 1;
+}
+
+static int evtchn_for(lua_State *L)
+{
+    struct xk_lua_world *w = xk_lua_check_world(L, 1);
+
+    return xk_lua_result(L, xk_hosted_evtchn_for(w->platform, (xk_domid)luaL_checkinteger(L, 2),
+                                                 (xk_domid)luaL_checkinteger(L, 3)));
+}
+
+static int hand(lua_State *L)
+{
+    struct xk_lua_world *w = xk_lua_check_world(L, 1);
+
+    return xk_lua_ok(L, xk_hosted_hand(w->platform, (xk_domid)luaL_checkinteger(L, 2), luaL_checkstring(L, 3),
+                                       (int)luaL_checkinteger(L, 4)));
+}
+
+/* built (world, domid, store domid, store port, console domid, console port); ports -1: none. */
+static int built(lua_State *L)
+{
+    struct xk_lua_world *w = xk_lua_check_world(L, 1);
+
+    return xk_lua_ok(L, xk_hosted_built(w->platform, (xk_domid)luaL_checkinteger(L, 2),
+                                        (xk_domid)luaL_optinteger(L, 3, 0), (xk_port)luaL_optinteger(L, 4, -1),
+                                        (xk_domid)luaL_optinteger(L, 5, 0), (xk_port)luaL_optinteger(L, 6, -1)));
+}
+
+int luaopen_xenkit_core_host(lua_State *L)
+{
+    static const luaL_Reg hypervisor_methods[] = {{"close", hypervisor_close}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"listen_tcp", listen_tcp},
+        {"bind_udp", bind_udp},
+        {"connect_tcp", connect_tcp},
+        {"listen_unix", listen_unix},
+        {"connect_unix", connect_unix},
+        {"socketpair", make_pair},
+        {"open", open_file},
+        {"lock", lock_file},
+        {"memory", memory_file},
+        {"mkdir", make_dir},
+        {"rmdir", remove_dir},
+        {"is_dir", is_dir},
+        {"list", list_dir},
+        {"sandbox", sandbox},
+        {"tty_raw", tty_raw},
+        {"tty_size", tty_size},
+        {"is_tty", is_tty},
+        {"signals", signals},
+        {"signal_next", signal_next},
+        {"detach", detach},
+        {"detached", detached},
+        {"pid", pid},
+        {"uid", uid},
+        {"cpus", cpus},
+        {"signal", send_signal},
+        {"program", program},
+        {"hypervisor", hypervisor},
+        {"create", create},
+        {"evtchn_for", evtchn_for},
+        {"hand", hand},
+        {"built", built},
+        {NULL, NULL},
+    };
+
+    xk_lua_type(L, HYPERVISOR, hypervisor_methods, hypervisor_close);
+    luaL_newlib(L, functions);
+    return 1;
+}

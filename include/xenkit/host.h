@@ -1,0 +1,71 @@
+/* xenkit/host.h - what only the host tool does for its domains: open, bind, connect, and make sandboxes. Linux only.
+ *
+ * All calls return a new descriptor (close-on-exec, the caller's) or 0, or XK_E...; none keeps state. SPDX-License-
+ * Identifier: MIT */
+#ifndef XENKIT_HOST_H
+#define XENKIT_HOST_H
+
+#include <stddef.h>
+
+#include <xenkit/err.h>
+
+XK_API_BEGIN
+
+/* Sockets. (address) is numeric, IPv4 or IPv6; port 0 takes a free one, and *bound receives what it became.
+ * unix sockets: (path) at most 107 bytes; an existing socket that nobody serves is replaced. */
+int xk_host_listen_tcp(const char *address, unsigned port, unsigned *bound);
+int xk_host_bind_udp(const char *address, unsigned port, unsigned *bound);
+int xk_host_connect_tcp(const char *address, unsigned port);
+enum xk_host_socket { XK_HOST_STREAM, XK_HOST_SEQPACKET };
+int xk_host_listen_unix(const char *path, enum xk_host_socket type);
+int xk_host_connect_unix(const char *path, enum xk_host_socket type);
+int xk_host_socketpair(int pair[2]);
+
+/* Files. open: mode "r", "w" (truncate), "rw" (create), "a". lock: an exclusive lock on an open file, XK_EBUSY.
+ * memory: a sealed file in memory that holds (data). */
+int xk_host_open(const char *path, const char *mode);
+int xk_host_lock(int handle);
+int xk_host_memory(const char *name, const void *data, size_t n);
+int xk_host_mkdir(const char *path); /* 0700, with its parents; existing is fine */
+int xk_host_rmdir(const char *path);
+int xk_host_is_dir(const char *path); /* 1, 0, XK_E... */
+
+/* xk_host_list (path, fn, arg) - calls (fn) for each name but . and .., with 1 for a directory, until it returns
+ * non-zero, which is returned. */
+int xk_host_list(const char *path, int (*fn)(void *arg, const char *name, int is_dir), void *arg);
+
+/* The sandbox of a domain program, as a seccomp filter (BPF) in a sealed memory file, to be handed as "sandbox". What is
+ * not allowed fails with EPERM (openat and friends with ENOENT). (allow) adds to what every domain may: nothing that
+ * opens, connects, executes or signals. */
+enum { XK_SANDBOX_ACCEPT = 1, XK_SANDBOX_DATAGRAM = 2, XK_SANDBOX_FILE = 4 };
+int xk_host_sandbox(unsigned allow);
+
+/* xk_host_seal_in (filter, n) - installs such a filter in the calling thread: from here there is no way back. */
+int xk_host_seal_in(const void *filter, size_t n);
+
+/* Terminal: raw mode (1) or as it was (0); its size. */
+int xk_host_tty_raw(int handle, int on);
+int xk_host_tty_size(int handle, unsigned *columns, unsigned *rows);
+int xk_host_is_tty(int handle);
+
+/* xk_host_signals - SIGINT, SIGTERM, SIGHUP and SIGWINCH are blocked from now on and can be read from the descriptor;
+ * xk_host_signal_next (handle) - the next one's number, or XK_EAGAIN. */
+int xk_host_signals(void);
+int xk_host_signal_next(int handle);
+
+/* xk_host_detach (log) - goes on as a child in a session of its own with standard output and error in (log), a
+ * descriptor; the caller's process waits until the child says xk_host_detached (ok) and exits. */
+int xk_host_detach(int log);
+void xk_host_detached(int ok);
+
+int xk_host_pid(void);
+int xk_host_uid(void);
+int xk_host_signal(int pid, int signal); /* 0 only asks whether it lives */
+int xk_host_cpus(void);
+
+/* xk_host_program (name, buf, size) - the path of a program of xenkit, beside this executable or in its libexec. */
+int xk_host_program(const char *name, char *buf, size_t size);
+
+XK_API_END
+
+#endif

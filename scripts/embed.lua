@@ -1,0 +1,42 @@
+#!/usr/bin/env lua5.4
+-- Makes a C file out of Lua modules: embed.lua OUT ROOT=PREFIX...
+-- Each .lua file below ROOT becomes one struct xk__module: a/b.lua is "PREFIX.a.b", a/init.lua is "PREFIX.a".
+local out = assert(arg[1], "usage: embed.lua OUT ROOT=PREFIX...")
+local modules = {}
+
+for i = 2, #arg do
+  local root, prefix = arg[i]:match("^(.-)=(.*)$")
+  local p = assert(io.popen("cd '" .. root .. "' && find . -name '*.lua' | LC_ALL=C sort"))
+  for line in p:lines() do
+    local path = line:gsub("^%./", "")
+    local name = prefix .. "." .. path:gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")
+    if path == "init.lua" then name = prefix end
+    local f = assert(io.open(root .. "/" .. path, "rb"))
+    modules[#modules + 1] = { name = name, source = f:read("a") }
+    f:close()
+  end
+  p:close()
+end
+
+local parts = { '/* Made by scripts/embed.lua. */\n#include "program/program.h"\n\n' }
+for i, m in ipairs(modules) do
+  parts[#parts + 1] = string.format("static const char m%d[] = {", i)
+  for at = 1, #m.source, 20 do
+    parts[#parts + 1] = "\n    " .. table.concat({ m.source:byte(at, at + 19) }, ",") .. ","
+  end
+  parts[#parts + 1] = "0};\n"
+end
+parts[#parts + 1] = "\nconst struct xk__module xk__modules[] = {\n"
+for i, m in ipairs(modules) do
+  parts[#parts + 1] = string.format('    {"%s", m%d, %d},\n', m.name, i, #m.source)
+end
+parts[#parts + 1] = "    {0, 0, 0},\n};\n"
+
+local f = assert(io.open(out, "wb"))
+-- Bytes above 127 as char initialisers need a cast-free spelling.
+local text = table.concat(parts):gsub("([{,\n ])(%d%d%d)(,)", function(a, n, b)
+  n = tonumber(n)
+  return a .. (n > 127 and n - 256 or n) .. b
+end)
+f:write(text)
+f:close()

@@ -1,0 +1,153 @@
+/* The domain program. Hosted: descriptor 3 is the socket to the hypervisor. It takes what it was handed, seals itself in
+ * the sandbox it was given, and only then runs the first line of Lua: module xenkit.domain, with the world and a table
+ * of handed descriptors. SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <xenkit/console.h>
+#include <xenkit/host.h>
+#include <xenkit/hosted.h>
+
+#include "bindings/world.h"
+#include "program/program.h"
+
+enum { CONTROL = 3, HANDED_MAX = 64, FILTER_MAX = 32768 };
+
+static struct {
+    char name[64];
+    int fd;
+} handed[HANDED_MAX];
+static int handed_count;
+
+static void take_handles(struct xk_platform *p)
+{
+    while (handed_count < HANDED_MAX) {
+        int fd = xk_handle_take(p, handed[handed_count].name, sizeof(handed[0].name));
+        if (fd < 0)
+            return;
+        handed[handed_count++].fd = fd;
+    }
+}
+
+/* Installs the sandbox if one was handed. A domain that was to have one and cannot must not run. */
+static int seal(void)
+{
+    static unsigned char filter[FILTER_MAX];
+
+    for (int i = 0; i < handed_count; i++) {
+        ssize_t n;
+        if (strcmp(handed[i].name, "sandbox"))
+            continue;
+        n = pread(handed[i].fd, filter, sizeof(filter), 0);
+        close(handed[i].fd);
+        handed[i].fd = -1;
+        return n <= 0 ? XK_EIO : xk_host_seal_in(filter, (size_t)n);
+    }
+    return 0;
+}
+
+/* The boot archive as one string, read before the sandbox closes. */
+static char *boot;
+static size_t boot_size;
+
+static int read_boot(void)
+{
+    for (int i = 0; i < handed_count; i++) {
+        off_t size;
+        if (strcmp(handed[i].name, "boot"))
+            continue;
+        size = lseek(handed[i].fd, 0, SEEK_END);
+        boot = size > 0 ? xk_new(NULL, (size_t)size) : NULL;
+        if (!boot || pread(handed[i].fd, boot, (size_t)size, 0) != size)
+            return XK_EIO;
+        boot_size = (size_t)size;
+        close(handed[i].fd);
+        handed[i].fd = -1;
+    }
+    return 0;
+}
+
+/* Last words: to the console, where somebody reads them, and to standard error. */
+static void say(struct xk_platform *p, const char *text)
+{
+    struct xk_ring_page ring;
+
+    fprintf(stderr, "%s\n", text);
+    if (xk_console_page(p, &ring) < 0)
+        return;
+    xk_console_print(ring.page, text, strlen(text));
+    xk_console_print(ring.page, "\n", 1);
+    xk_evtchn_notify(p, ring.port);
+}
+
+static int traceback(lua_State *L)
+{
+    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+    return 1;
+}
+
+/* xenkit.domain.main(world, handles, boot) */
+static int run(lua_State *L)
+{
+    struct xk_platform *p = lua_touserdata(L, 1);
+
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "xenkit.core.world");
+    lua_call(L, 1, 0);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "xenkit.domain");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "main");
+    xk_lua_push_world(L, p);
+    lua_createtable(L, 0, handed_count);
+    for (int i = 0; i < handed_count; i++) {
+        if (handed[i].fd < 0)
+            continue;
+        lua_pushinteger(L, handed[i].fd);
+        lua_setfield(L, -2, handed[i].name);
+    }
+    lua_pushlstring(L, boot ? boot : "", boot_size);
+    xk_free(NULL, boot, boot_size);
+    lua_call(L, 3, 1);
+    return 1;
+}
+
+int main(void)
+{
+    struct xk_platform *p;
+    lua_State *L;
+    int r, code = 0;
+
+    signal(SIGPIPE, SIG_IGN);
+    fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
+    r = xk_hosted_attach(CONTROL, NULL, &p);
+    if (r < 0) {
+        fprintf(stderr, "xenkit-domain is started by xenkit, not by hand (%s); see `xenkit run --help`\n",
+                xk_err_text(r));
+        return 2;
+    }
+    take_handles(p);
+    r = read_boot();
+    if (r == 0)
+        r = seal();
+    L = r < 0 ? NULL : xk__program_new(0);
+    if (!L) {
+        say(p, r < 0 ? "the domain could not be sealed in its sandbox" : "out of memory");
+        return 3;
+    }
+    lua_pushcfunction(L, traceback);
+    lua_pushcfunction(L, run);
+    lua_pushlightuserdata(L, p);
+    if (lua_pcall(L, 1, 1, 1) != LUA_OK) {
+        say(p, lua_tostring(L, -1));
+        code = 1;
+    } else if (lua_isinteger(L, -1)) {
+        code = (int)lua_tointeger(L, -1);
+    }
+    fflush(NULL);
+    _exit(code); /* the hypervisor takes everything back */
+}

@@ -1,0 +1,237 @@
+/* CONTROL: commands for the administrator; their texts are for people. Commands of upstream that make no sense here
+ * (live-update, logfile) are unknown: XK_EINVAL. SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/server.h"
+
+/* The reply text, built where it is sent from; it is cut where the packet ends. */
+struct text {
+    char *p;
+    size_t n;
+};
+
+static void say(struct text *t, const char *fmt, ...) XK_PRINTF(2, 3);
+
+static void say(struct text *t, const char *fmt, ...)
+{
+    va_list ap;
+    size_t room = XK_STORE_PAYLOAD_MAX - t->n;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(t->p + t->n, room, fmt, ap);
+    va_end(ap);
+    if (n > 0)
+        t->n += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static struct text start(struct xk__req *r)
+{
+    struct text t = {(char *)xk__conn_payload(r->c), 0};
+    t.p[0] = '\0';
+    return t;
+}
+
+static int finish(struct xk__req *r, const struct text *t)
+{
+    xk__reply(r, t->n + 1);
+    return 0;
+}
+
+static bool is(struct xk__path p, const char *word) { return p.n == strlen(word) && memcmp(p.s, word, p.n) == 0; }
+
+/* --- commands ----------------------------------------------------------------------------------------------------- */
+
+struct count {
+    struct xk_store_server *s;
+    int64_t nodes;
+};
+
+static int count_node(void *arg, const struct xk__node *n, struct xk__path path, uint32_t hash)
+{
+    struct count *c = arg;
+
+    (void)path;
+    (void)hash;
+    c->nodes++;
+    return xk__deltas_add(c->s, &c->s->deltas, xk__node_perms(n), 1);
+}
+
+/* Order and balance of the tree, then every account against what a walk finds. */
+static const char *check_all(struct xk_store_server *s)
+{
+    static const char *const tops[] = {"/", "@introduceDomain", "@releaseDomain"};
+    struct count c = {s, 3};
+    const char *bad = xk__tree_check(&s->tree, s->top);
+
+    if (bad)
+        return bad;
+    for (int i = 0; i < 3; i++) {
+        struct xk__path p = {tops[i], strlen(tops[i])};
+        const struct xk__node *n = xk__tree_find(s->top, p);
+        if (!n)
+            return "a node that is always there is missing";
+        if (xk__deltas_add(s, &s->deltas, xk__node_perms(n), 1) ||
+            (i == 0 && xk__tree_walk(&s->tree, n, s->walk, 0, count_node, &c)))
+            return "no memory for the check";
+    }
+    if (c.nodes != s->nodes)
+        return "the number of nodes is wrong";
+    for (uint32_t i = 0; i < s->deltas.n; i++) {
+        const struct xk__dom *d = xk__dom_find(s, s->deltas.v[i].domid);
+        if (!d || d->owned != s->deltas.v[i].owned || d->refs != s->deltas.v[i].refs)
+            return "the account of a domain is wrong";
+    }
+    return NULL;
+}
+
+static int do_check(struct xk__req *r, size_t at)
+{
+    const char *bad = check_all(r->s);
+
+    (void)at;
+    xk__plan_clear(r->s);
+    return bad ? xk__reply_text(r, bad, strlen(bad) + 1) : xk__reply_ok(r);
+}
+
+static int do_log(struct xk__req *r, size_t at)
+{
+    (void)at;
+    return xk__reply_ok(r); /* accepted for the sake of scripts: the engine writes no log */
+}
+
+static int do_print(struct xk__req *r, size_t at)
+{
+    struct xk__path line;
+
+    if (xk__req_string(r, &at, &line))
+        return XK_EINVAL;
+    if (r->s->ops && r->s->ops->log)
+        r->s->ops->log(r->s->arg, line.s, line.n);
+    return xk__reply_ok(r);
+}
+
+static int do_memreport(struct xk__req *r, size_t at)
+{
+    struct text t = start(r);
+    struct xk_store_stats st;
+    const struct xk_store_server *s = r->s;
+
+    (void)at;
+    xk_store_server_stats(s, &st);
+    say(&t, "memory        %10llu bytes\n", (unsigned long long)st.memory);
+    say(&t, "nodes         %10u (%u with those that transactions hold)\n", st.nodes, st.nodes_held);
+    say(&t, "watches       %10u\n", st.watches);
+    say(&t, "transactions  %10u\n", st.transactions);
+    say(&t, "connections   %10u\n", st.connections);
+    say(&t, "domains       %10u\n", st.domains);
+    say(&t, "events        %10llu queued, %llu merged, %llu dropped\n", (unsigned long long)st.events_queued,
+        (unsigned long long)st.events_merged, (unsigned long long)st.events_dropped);
+    say(&t, "commits       %10llu, conflicts %llu\n", (unsigned long long)st.commits, (unsigned long long)st.conflicts);
+    return finish(r, &t);
+}
+
+static int quota_set(struct xk__req *r, size_t at)
+{
+    struct xk__path name, value;
+    uint32_t v;
+    int q;
+
+    if (xk__req_string(r, &at, &name) || xk__req_string(r, &at, &value) ||
+        xk__decimal(value.s, value.n, 0x7fffffff, &v))
+        return XK_EINVAL;
+    q = xk__quota_parse(name.s, name.n);
+    if (q < 0)
+        return q;
+    r->s->quota[q] = v;
+    for (int i = 0; i < 256; i++) /* the CONTROL command is about all domains; SET_QUOTA about one or new ones */
+        for (int j = 0; r->s->doms[i] && j < 256; j++)
+            if (r->s->doms[i][j])
+                r->s->doms[i][j]->quota[q] = v;
+    return xk__reply_ok(r);
+}
+
+static int do_quota(struct xk__req *r, size_t at)
+{
+    struct text t = start(r);
+    struct xk__path arg;
+    const struct xk__dom *d;
+    unsigned domid;
+
+    if (xk__req_string(r, &at, &arg)) {
+        for (int q = 0; q < XK__Q_COUNT; q++)
+            say(&t, "%-18s %8u\n", xk__quota_name((enum xk__quota)q), r->s->quota[q]);
+        return finish(r, &t);
+    }
+    if (is(arg, "set"))
+        return quota_set(r, at);
+    if (xk__req_domid(arg, &domid))
+        return XK_EINVAL;
+    d = xk__dom_find(r->s, domid);
+    if (!d)
+        return XK_ENOENT;
+    say(&t, "nodes        %8lld of %u\n", (long long)d->owned, d->quota[XK__Q_NODES]);
+    say(&t, "watches      %8u of %u\n", d->watches, d->quota[XK__Q_WATCHES]);
+    say(&t, "transactions %8u of %u\n", d->transactions, d->quota[XK__Q_TRANSACTIONS]);
+    say(&t, "named in     %8lld permission entries\n", (long long)d->refs);
+    return finish(r, &t);
+}
+
+static int do_watches(struct xk__req *r, size_t at)
+{
+    struct text t = start(r);
+
+    (void)at;
+    XK_LIST_EACH(e, &r->s->conns)
+    {
+        const struct xk_store_conn *c = XK_CONTAINER(e, struct xk_store_conn, link);
+        XK_LIST_EACH(f, &c->watches)
+        {
+            const struct xk__watch *w = XK_CONTAINER(f, struct xk__watch, link);
+            say(&t, "%u %.*s %.*s\n", c->domid, (int)w->path_len, w->data, (int)w->token_len, w->data + w->path_len);
+        }
+    }
+    return finish(r, &t);
+}
+
+static int do_help(struct xk__req *r, size_t at);
+
+static const struct {
+    const char *name, *usage;
+    int (*run)(struct xk__req *r, size_t at);
+} commands[] = {
+    {"check", "", do_check},
+    {"help", "", do_help},
+    {"log", "[on|off|+<switch>|-<switch>]", do_log},
+    {"memreport", "", do_memreport},
+    {"print", "<string>", do_print},
+    {"quota", "[set <name> <value>|<domid>]", do_quota},
+    {"watches", "", do_watches},
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static int do_help(struct xk__req *r, size_t at)
+{
+    struct text t = start(r);
+
+    (void)at;
+    for (int i = 0; i < COMMANDS; i++)
+        say(&t, "%-10s %s\n", commands[i].name, commands[i].usage);
+    return finish(r, &t);
+}
+
+int xk__do_control(struct xk__req *r)
+{
+    struct xk__path word;
+    size_t at = 0;
+
+    if (xk__req_string(r, &at, &word))
+        return XK_EINVAL;
+    for (int i = 0; i < COMMANDS; i++)
+        if (is(word, commands[i].name))
+            return commands[i].run(r, at);
+    return XK_EINVAL;
+}

@@ -1,0 +1,460 @@
+/* Requests on nodes: DIRECTORY, READ, WRITE, MKDIR, RM, permissions. SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "store/server.h"
+
+static struct xk__perms no_perms(void)
+{
+    struct xk__perms p = {NULL, 0};
+    return p;
+}
+
+/* What a node may hold, as this server counts it. */
+static bool too_big(const struct xk__req *r, size_t value_len, unsigned nperms)
+{
+    return xk__quota_hit(r->c, XK__Q_NODE_SIZE, value_len + nperms * sizeof(struct xk__perm));
+}
+
+/* The node at (path), if the caller has all rights of (want) on it. Who has not must not learn whether it exists: then
+ * the nearest ancestor that does exist decides between XK_ENOENT and XK_EACCES, as upstream. */
+static int look(struct xk__req *r, struct xk__path path, unsigned want, struct xk__node **out, struct xk__path *rest)
+{
+    unsigned have;
+
+    *out = xk__tree_deepest(*r->top, path, rest);
+    have = xk__perms_of(xk__node_perms(*out), &r->who);
+    if (!rest->s)
+        return (have & want) == want ? 0 : XK_EACCES;
+    return have & want ? XK_ENOENT : XK_EACCES;
+}
+
+/* For requests that only look: also notes in the transaction that (path) was seen. */
+static int look_single(struct xk__req *r, struct xk__path text, bool special, unsigned want, struct xk__node **out)
+{
+    struct xk__path path, rest;
+    int rc = xk__req_path(r, text, special, &path);
+
+    if (rc == 0)
+        rc = xk__txn_read(r->tx, path);
+    return rc ? rc : look(r, path, want, out, &rest);
+}
+
+/* --- looking ------------------------------------------------------------------------------------------------------ */
+
+int xk__do_read(struct xk__req *r)
+{
+    struct xk__path text;
+    struct xk__node *n;
+    int rc = xk__req_single(r, &text);
+
+    if (rc == 0)
+        rc = look_single(r, text, false, XK__PERM_READ, &n);
+    if (rc)
+        return rc;
+    return xk__reply_text(r, xk__node_value(n), n->value_len);
+}
+
+int xk__do_directory(struct xk__req *r)
+{
+    struct xk__path text;
+    struct xk__node *n;
+    long used;
+    bool done;
+    int rc = xk__req_single(r, &text);
+
+    if (rc == 0)
+        rc = look_single(r, text, false, XK__PERM_READ, &n);
+    if (rc)
+        return rc;
+    used = xk__tree_list(&r->s->tree, n, 0, (char *)xk__conn_payload(r->c), XK_STORE_PAYLOAD_MAX, &done);
+    if (used < 0 || !done)
+        return used < 0 ? (int)used : XK_E2BIG; /* the caller is to use DIRECTORY_PART */
+    xk__reply(r, (size_t)used);
+    return 0;
+}
+
+/* <path>|<offset> -> <gencnt>|<child-leaf-name>|*, and an empty name after the last one. */
+int xk__do_directory_part(struct xk__req *r)
+{
+    struct xk__path text, offset;
+    struct xk__node *n;
+    char *out = (char *)xk__conn_payload(r->c);
+    uint32_t skip;
+    size_t at = 0, head;
+    long used;
+    bool done;
+    int rc;
+
+    if (xk__req_strings(r) != 2 || xk__req_string(r, &at, &text) || xk__req_string(r, &at, &offset) ||
+        xk__decimal(offset.s, offset.n, 0xffffffffu, &skip))
+        return XK_EINVAL;
+    rc = look_single(r, text, false, XK__PERM_READ, &n);
+    if (rc)
+        return rc;
+    head = (size_t)snprintf(out, 24, "%llu", (unsigned long long)n->gen) + 1;
+    used = xk__tree_list(&r->s->tree, n, skip, out + head, XK_STORE_PAYLOAD_MAX - head - 1, &done);
+    if (used < 0)
+        return (int)used;
+    if (done)
+        out[head + (size_t)used++] = '\0';
+    xk__reply(r, head + (size_t)used);
+    return 0;
+}
+
+int xk__do_get_perms(struct xk__req *r)
+{
+    struct xk__path text;
+    struct xk__node *n;
+    long used;
+    int rc = xk__req_single(r, &text);
+
+    if (rc == 0)
+        rc = look_single(r, text, true, XK__PERM_READ, &n);
+    if (rc)
+        return rc;
+    used = xk__perms_format(xk__node_perms(n), (char *)xk__conn_payload(r->c), XK_STORE_PAYLOAD_MAX);
+    if (used < 0)
+        return (int)used;
+    xk__reply(r, (size_t)used);
+    return 0;
+}
+
+/* --- noting and announcing a change ------------------------------------------------------------------------------- */
+
+static int plan_entry(struct xk__req *r, struct xk__path path)
+{
+    struct xk__entry *ignored;
+    return r->tx ? xk__txn_touch(r->tx, path, &ignored) : 0;
+}
+
+/* After the change: cannot fail, plan_entry has made the entry. */
+static void note(struct xk__req *r, struct xk__path path, unsigned flags)
+{
+    struct xk__entry *e;
+
+    if (r->tx && xk__txn_touch(r->tx, path, &e) == 0)
+        e->flags |= (uint16_t)flags;
+}
+
+static int plan_event(struct xk__req *r, struct xk__path path, struct xk__perms a, struct xk__perms b,
+                      struct xk__perms c)
+{
+    struct xk__perms v[3] = {a, b, c};
+    return r->tx ? 0 : xk__events_plan(r->s, path, XK__FIRE_SUBTREE, v, 3);
+}
+
+static struct xk__perms parent_perms(const struct xk__req *r, struct xk__path path)
+{
+    struct xk__node *up = path.s[0] == '/' ? xk__tree_find(*r->top, xk__path_parent(path)) : NULL;
+    return up ? xk__node_perms(up) : no_perms();
+}
+
+/* --- creating ----------------------------------------------------------------------------------------------------- */
+
+/* The new nodes of (rest), each the only child of the one before it; the last one gets the value. */
+static struct xk__node *chain(struct xk__req *r, struct xk__path rest, struct xk__perms perms, const char *value,
+                              size_t n)
+{
+    struct xk__node *head = NULL, **hook = &head;
+    struct xk__path part;
+
+    while (xk__path_next(&rest, &part)) {
+        *hook = xk__node_new(&r->s->tree, part, perms, value, rest.s ? 0 : n);
+        if (!*hook) {
+            xk__node_drop(&r->s->tree, head);
+            return NULL;
+        }
+        hook = &(*hook)->kids;
+    }
+    return head;
+}
+
+/* Calls plan_entry or note for every prefix of (path) that is about to be created. */
+static int each_created(struct xk__req *r, struct xk__path path, struct xk__path rest, unsigned last_flags)
+{
+    struct xk__path part, at = {path.s, 0};
+    int rc = 0;
+
+    while (r->tx && rc == 0 && xk__path_next(&rest, &part)) {
+        at.n = (size_t)(part.s + part.n - path.s);
+        if (last_flags)
+            note(r, at, XK__TX_CREATED | (rest.s ? 0 : last_flags));
+        else
+            rc = plan_entry(r, at);
+    }
+    return rc;
+}
+
+static int plan_create(struct xk__req *r, struct xk__path path, struct xk__path rest, struct xk__perms perms,
+                       struct xk__perms up)
+{
+    struct xk__path part, left = rest;
+    int64_t made = 0, owned = r->c->dom->owned;
+    int rc = 0;
+
+    while (rc == 0 && xk__path_next(&left, &part)) {
+        rc = xk__deltas_add(r->s, &r->s->deltas, perms, 1);
+        made++;
+    }
+    if (rc)
+        return rc;
+    if (r->tx)
+        owned += xk__deltas_owned(&r->tx->deltas, r->c->domid);
+    if (xk__quota_hit(r->c, XK__Q_NODES, (uint64_t)(owned + made)))
+        return XK_ENOSPC;
+    rc = each_created(r, path, rest, 0);
+    if (rc == 0)
+        rc = plan_event(r, path, perms, up, no_perms());
+    return rc ? rc : xk__change_begin(r);
+}
+
+/* Creates (path), of which (rest) is missing below (dir). "Inherits" the permissions of the directory, but who is not
+ * privileged owns what he makes. */
+static int create(struct xk__req *r, struct xk__path path, struct xk__path rest, struct xk__node *dir,
+                  const char *value, size_t n, unsigned flags)
+{
+    struct xk_store_server *s = r->s;
+    struct xk__path where = {path.s, (size_t)(rest.s - path.s) - 1};
+    struct xk__perms perms = {s->perms, dir->nperms};
+    struct xk__node *head, **slot;
+    int rc;
+
+    if (where.n == 0)
+        where.n = 1;
+    memcpy(s->perms, dir->perms, dir->nperms * sizeof(s->perms[0]));
+    if (!r->c->privileged)
+        s->perms[0].domid = r->c->domid;
+    if (too_big(r, n, perms.n))
+        return XK_ENOSPC;
+    rc = plan_create(r, path, rest, perms, xk__node_perms(dir));
+    if (rc)
+        return rc;
+    head = chain(r, rest, perms, value, n);
+    if (!head)
+        return XK_ENOMEM;
+    rc = xk__tree_own(&s->tree, r->top, where, &slot);
+    if (rc == 0)
+        rc = xk__tree_insert(&s->tree, *slot, head);
+    if (rc) {
+        xk__node_drop(&s->tree, head);
+        return rc;
+    }
+    each_created(r, path, rest, flags);
+    xk__change_done(r);
+    return xk__reply_ok(r);
+}
+
+static int overwrite(struct xk__req *r, struct xk__path path, struct xk__node *n, const char *value, size_t len)
+{
+    struct xk__node **slot;
+    int rc;
+
+    if (too_big(r, len, n->nperms))
+        return XK_ENOSPC;
+    rc = plan_entry(r, path);
+    if (rc == 0)
+        rc = plan_event(r, path, xk__node_perms(n), parent_perms(r, path), no_perms());
+    if (rc == 0)
+        rc = xk__change_begin(r);
+    if (rc == 0)
+        rc = xk__tree_own(&r->s->tree, r->top, path, &slot);
+    if (rc == 0)
+        rc = xk__tree_set_value(&r->s->tree, slot, value, len);
+    if (rc)
+        return rc;
+    note(r, path, XK__TX_VALUE | XK__TX_EVENT);
+    xk__change_done(r);
+    return xk__reply_ok(r);
+}
+
+int xk__do_write(struct xk__req *r)
+{
+    struct xk__path text, path, rest;
+    struct xk__node *n;
+    size_t at = 0, len;
+    int rc;
+
+    if (xk__req_string(r, &at, &text))
+        return XK_EINVAL;
+    rc = xk__req_path(r, text, false, &path);
+    if (rc)
+        return rc;
+    len = r->h.len - at;
+    rc = look(r, path, XK__PERM_WRITE, &n, &rest);
+    if (rc == XK_ENOENT)
+        return create(r, path, rest, n, r->p + at, len, XK__TX_VALUE | XK__TX_EVENT);
+    return rc ? rc : overwrite(r, path, n, r->p + at, len);
+}
+
+int xk__do_mkdir(struct xk__req *r)
+{
+    struct xk__path text, path, rest;
+    struct xk__node *n;
+    int rc = xk__req_single(r, &text);
+
+    if (rc == 0)
+        rc = xk__req_path(r, text, false, &path);
+    if (rc)
+        return rc;
+    rc = look(r, path, XK__PERM_WRITE, &n, &rest);
+    if (rc == XK_ENOENT)
+        return create(r, path, rest, n, NULL, 0, XK__TX_EVENT);
+    if (rc == 0)
+        rc = xk__txn_read(r->tx, path); /* that it existed decided what happened: nothing */
+    return rc ? rc : xk__reply_ok(r);
+}
+
+/* --- removing ----------------------------------------------------------------------------------------------------- */
+
+static int plan_remove(struct xk__req *r, struct xk__path path, struct xk__node *n)
+{
+    struct xk_store_server *s = r->s;
+    int rc = plan_entry(r, path);
+
+    if (rc == 0)
+        rc = xk__subtract(s, n);
+    if (rc == 0 && !r->tx) {
+        memcpy(s->walk, path.s, path.n);
+        rc = xk__events_plan_below(s, n, s->walk, path.n);
+    }
+    if (rc == 0)
+        rc = plan_event(r, path, xk__node_perms(n), parent_perms(r, path), no_perms());
+    return rc ? rc : xk__change_begin(r);
+}
+
+/* "It is not an error if <path> does not exist, but it _is_ an error if <path>'s immediate parent does not exist". */
+static int remove_missing(struct xk__req *r, struct xk__path path, struct xk__path rest)
+{
+    int rc = xk__txn_read(r->tx, path);
+
+    if (rc)
+        return rc;
+    return memchr(rest.s, '/', rest.n) ? XK_ENOENT : xk__reply_ok(r);
+}
+
+int xk__do_rm(struct xk__req *r)
+{
+    struct xk__path text, path, rest, up;
+    struct xk__node *n, **slot;
+    int rc = xk__req_single(r, &text);
+
+    if (rc == 0)
+        rc = xk__req_path(r, text, false, &path);
+    if (rc)
+        return rc;
+    rc = look(r, path, XK__PERM_WRITE, &n, &rest);
+    if (rc == XK_ENOENT)
+        return remove_missing(r, path, rest);
+    if (rc)
+        return rc;
+    if (path.n == 1)
+        return XK_EINVAL; /* the root stays */
+    rc = plan_remove(r, path, n);
+    up = xk__path_parent(path);
+    if (rc == 0)
+        rc = xk__tree_own(&r->s->tree, r->top, up, &slot);
+    if (rc)
+        return rc;
+    text.s = path.s + (up.n > 1 ? up.n + 1 : 1);
+    text.n = (size_t)(path.s + path.n - text.s);
+    rc = xk__tree_remove(&r->s->tree, *slot, text);
+    if (rc)
+        return rc;
+    note(r, path, XK__TX_REMOVED | XK__TX_EVENT);
+    xk__change_done(r);
+    return xk__reply_ok(r);
+}
+
+/* --- permissions -------------------------------------------------------------------------------------------------- */
+
+static bool exists(const struct xk__req *r, unsigned domid)
+{
+    const struct xk_store_server *s = r->s;
+    const struct xk__dom *d;
+
+    if (domid == 0 || domid == r->c->domid || !s->ops || !s->ops->domain_exists)
+        return true;
+    d = xk__dom_find(s, domid);
+    return (d && d->introduced) || s->ops->domain_exists(s->arg, domid);
+}
+
+/* Reads the list into s->perms. */
+static int parse_perms(struct xk__req *r, size_t at, struct xk__perms *out)
+{
+    struct xk_store_server *s = r->s;
+    struct xk__path one;
+    unsigned n = 0;
+
+    while (xk__req_string(r, &at, &one) == 0) {
+        if (n == XK__PERMS_MAX || xk__perm_parse(one.s, one.n, &s->perms[n]))
+            return XK_EINVAL;
+        if (s->perms[n].domid == XK__DOMID_ANY) {
+            if (n == 0)
+                return XK_EINVAL; /* everybody cannot own a node */
+            if (!(r->c->dom->features & XK_STORE_FEATURE_DOMID_ANY))
+                s->perms[n].bits |= XK__PERM_IGNORE;
+        } else if (!exists(r, s->perms[n].domid)) {
+            if (n == 0)
+                return XK_ENOENT;
+            s->perms[n].bits |= XK__PERM_IGNORE; /* a later domain of that id must not get it */
+        }
+        n++;
+    }
+    out->v = s->perms;
+    out->n = n;
+    return 0;
+}
+
+static int plan_perms(struct xk__req *r, struct xk__path path, struct xk__node *n, struct xk__perms perms)
+{
+    int rc = plan_entry(r, path);
+
+    if (rc == 0)
+        rc = xk__deltas_add(r->s, &r->s->deltas, xk__node_perms(n), -1);
+    if (rc == 0)
+        rc = xk__deltas_add(r->s, &r->s->deltas, perms, 1);
+    if (rc == 0)
+        rc = plan_event(r, path, xk__node_perms(n), perms, parent_perms(r, path));
+    return rc ? rc : xk__change_begin(r);
+}
+
+int xk__do_set_perms(struct xk__req *r)
+{
+    struct xk__path text, path, rest;
+    struct xk__perms perms;
+    struct xk__node *n, **slot;
+    unsigned strings = xk__req_strings(r);
+    size_t at = 0;
+    int rc;
+
+    if (strings < 2 || xk__req_string(r, &at, &text))
+        return XK_EINVAL;
+    if (xk__quota_hit(r->c, XK__Q_NODE_PERMS, strings - 1))
+        return XK_ENOSPC;
+    rc = parse_perms(r, at, &perms);
+    if (rc == 0)
+        rc = xk__req_path(r, text, true, &path);
+    if (rc == 0)
+        rc = look(r, path, XK__PERM_WRITE | XK__PERM_OWNER, &n, &rest);
+    if (rc == XK_ENOENT) {
+        rc = xk__txn_read(r->tx, path);
+        return rc ? rc : XK_ENOENT;
+    }
+    if (rc)
+        return rc;
+    if (!r->c->privileged && perms.v[0].domid != n->perms[0].domid)
+        return XK_EPERM; /* only the control domain changes owners (XSA-330) */
+    if (too_big(r, n->value_len, perms.n))
+        return XK_ENOSPC;
+    rc = plan_perms(r, path, n, perms);
+    if (rc == 0)
+        rc = xk__tree_own(&r->s->tree, r->top, path, &slot);
+    if (rc == 0)
+        rc = xk__tree_set_perms(&r->s->tree, slot, perms);
+    if (rc)
+        return rc;
+    note(r, path, XK__TX_PERMS | XK__TX_EVENT);
+    xk__change_done(r);
+    return xk__reply_ok(r);
+}

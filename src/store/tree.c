@@ -1,0 +1,457 @@
+/* The persistent tree; see tree.h for the idea. In this file:
+ *   1. nodes   2. finding   3. owning the way down   4. changing   5. listing and walking   6. the check
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include <xenkit/err.h>
+#include <xenkit/store_wire.h>
+
+#include "store/tree.h"
+
+enum { PRIO_ROOT = 0xffff, STACK_FIRST = 256 };
+
+/* --- 1. nodes ----------------------------------------------------------------------------------------------------- */
+
+static size_t node_size(const struct xk__node *n)
+{
+    return offsetof(struct xk__node, perms) + n->nperms * sizeof(struct xk__perm) + n->name_len + n->value_len;
+}
+
+static char *name_of(struct xk__node *n) { return (char *)(n->perms + n->nperms); }
+static char *value_of(struct xk__node *n) { return name_of(n) + n->name_len; }
+
+/* xorshift32: the priorities only have to be unlike the names. */
+static uint16_t random16(struct xk__tree *t)
+{
+    t->random ^= t->random << 13;
+    t->random ^= t->random >> 17;
+    t->random ^= t->random << 5;
+    return (uint16_t)(t->random >> 8) % PRIO_ROOT;
+}
+
+struct xk__node *xk__node_new(struct xk__tree *t, struct xk__path name, struct xk__perms perms, const void *value,
+                              size_t value_len)
+{
+    size_t size = offsetof(struct xk__node, perms) + perms.n * sizeof(struct xk__perm) + name.n + value_len;
+    struct xk__node *n = xk_resize(t->alloc, NULL, 0, size);
+
+    if (!n)
+        return NULL;
+    n->left = n->right = n->kids = NULL;
+    n->gen = ++t->gen;
+    n->ref = 1;
+    n->prio = name.n ? random16(t) : PRIO_ROOT; /* so that the root stands first below the top */
+    n->nperms = (uint16_t)perms.n;
+    n->name_len = (uint16_t)name.n;
+    n->value_len = (uint16_t)value_len;
+    memcpy(n->perms, perms.v, perms.n * sizeof(struct xk__perm));
+    if (name.n)
+        memcpy(name_of(n), name.s, name.n);
+    if (value_len)
+        memcpy(value_of(n), value, value_len);
+    t->held++;
+    return n;
+}
+
+struct xk__node *xk__node_ref(struct xk__node *n)
+{
+    n->ref++;
+    return n;
+}
+
+static void bury(struct xk__node **dead, struct xk__node *n)
+{
+    if (n && --n->ref == 0) {
+        n->gen = (uint64_t)(uintptr_t)*dead; /* a dead node has no generation: the word links the list */
+        *dead = n;
+    }
+}
+
+void xk__node_drop(struct xk__tree *t, struct xk__node *n)
+{
+    struct xk__node *dead = NULL;
+
+    for (bury(&dead, n); dead;) {
+        n = dead;
+        dead = (struct xk__node *)(uintptr_t)n->gen;
+        bury(&dead, n->left);
+        bury(&dead, n->right);
+        bury(&dead, n->kids);
+        xk_free(t->alloc, n, node_size(n));
+        t->held--;
+    }
+}
+
+int xk__tree_init(struct xk__tree *t, const xk_alloc *alloc, uint32_t seed)
+{
+    memset(t, 0, sizeof(*t));
+    t->alloc = alloc;
+    t->seed = seed;
+    t->random = seed | 1;
+    t->cap = STACK_FIRST;
+    t->stack = xk_resize(alloc, NULL, 0, t->cap * sizeof(*t->stack));
+    return t->stack ? 0 : XK_ENOMEM;
+}
+
+void xk__tree_fini(struct xk__tree *t)
+{
+    if (t->stack)
+        xk_resize(t->alloc, t->stack, t->cap * sizeof(*t->stack), 0);
+    t->stack = NULL;
+}
+
+/* --- 2. finding --------------------------------------------------------------------------------------------------- */
+
+static inline int compare(const char *a, size_t an, const char *b, size_t bn)
+{
+    int d = memcmp(a, b, an < bn ? an : bn);
+    return d ? d : (an > bn) - (an < bn);
+}
+
+static struct xk__node *find_child(const struct xk__node *dir, struct xk__path name)
+{
+    struct xk__node *n = dir->kids;
+
+    while (n) {
+        int d = compare(name.s, name.n, xk__node_name(n), n->name_len);
+        if (d == 0)
+            break;
+        n = d < 0 ? n->left : n->right;
+    }
+    return n;
+}
+
+struct xk__node *xk__tree_deepest(struct xk__node *top, struct xk__path path, struct xk__path *rest)
+{
+    struct xk__node *n = top, *next;
+    struct xk__path part, left = path;
+
+    while (xk__path_next(&path, &part)) {
+        next = find_child(n, part);
+        if (!next) {
+            *rest = left;
+            return n;
+        }
+        n = next;
+        left = path;
+    }
+    rest->s = NULL;
+    rest->n = 0;
+    return n;
+}
+
+struct xk__node *xk__tree_find(const struct xk__node *top, struct xk__path path)
+{
+    struct xk__path part;
+    const struct xk__node *n = top;
+    struct xk__node *found = NULL;
+
+    while (n && xk__path_next(&path, &part))
+        n = found = find_child(n, part);
+    return found;
+}
+
+/* --- 3. owning the way down --------------------------------------------------------------------------------------- */
+
+/* Makes *slot changeable in place, given that everything above it is. The copy takes over one reference of *slot. */
+static int own(struct xk__tree *t, struct xk__node **slot)
+{
+    struct xk__node *n = *slot, *copy;
+
+    if (n->ref == 1)
+        return 0;
+    copy = xk_resize(t->alloc, NULL, 0, node_size(n));
+    if (!copy)
+        return XK_ENOMEM;
+    memcpy(copy, n, node_size(n));
+    copy->ref = 1;
+    if (n->left)
+        n->left->ref++;
+    if (n->right)
+        n->right->ref++;
+    if (n->kids)
+        n->kids->ref++;
+    n->ref--;
+    t->held++;
+    *slot = copy;
+    return 0;
+}
+
+/* Owns the way from (dir), which is owned, to its child of that name, which exists. */
+static int own_child(struct xk__tree *t, struct xk__node *dir, struct xk__path name, struct xk__node ***out)
+{
+    struct xk__node **slot = &dir->kids;
+
+    for (;;) {
+        int d;
+        if (own(t, slot))
+            return XK_ENOMEM;
+        d = compare(name.s, name.n, xk__node_name(*slot), (*slot)->name_len);
+        if (d == 0)
+            break;
+        slot = d < 0 ? &(*slot)->left : &(*slot)->right;
+    }
+    *out = slot;
+    return 0;
+}
+
+int xk__tree_own(struct xk__tree *t, struct xk__node **top, struct xk__path path, struct xk__node ***slot)
+{
+    struct xk__path part;
+
+    *slot = top;
+    if (own(t, top))
+        return XK_ENOMEM;
+    while (xk__path_next(&path, &part))
+        if (own_child(t, **slot, part, slot))
+            return XK_ENOMEM;
+    return 0;
+}
+
+/* --- 4. changing -------------------------------------------------------------------------------------------------- */
+
+int xk__tree_set_value(struct xk__tree *t, struct xk__node **slot, const void *value, size_t n)
+{
+    struct xk__node *node = *slot;
+    size_t old = node_size(node), size = old - node->value_len + n;
+
+    if (size != old) {
+        node = xk_resize(t->alloc, node, old, size);
+        if (!node)
+            return XK_ENOMEM;
+        *slot = node;
+    }
+    node->value_len = (uint16_t)n;
+    node->gen = ++t->gen;
+    if (n)
+        memcpy(value_of(node), value, n);
+    return 0;
+}
+
+int xk__tree_set_perms(struct xk__tree *t, struct xk__node **slot, struct xk__perms perms)
+{
+    struct xk__node *old = *slot, *n;
+    struct xk__path name = {xk__node_name(old), old->name_len};
+
+    n = xk__node_new(t, name, perms, xk__node_value(old), old->value_len);
+    if (!n)
+        return XK_ENOMEM;
+    n->left = old->left;
+    n->right = old->right;
+    n->kids = old->kids;
+    n->prio = old->prio;
+    *slot = n;
+    xk_free(t->alloc, old, node_size(old));
+    t->held--;
+    return 0;
+}
+
+int xk__tree_insert(struct xk__tree *t, struct xk__node *dir, struct xk__node *child)
+{
+    struct xk__node **slot = &dir->kids, **s, **l = &child->left, **r = &child->right, *n;
+    const char *name = xk__node_name(child);
+    size_t len = child->name_len;
+
+    while (*slot && (*slot)->prio >= child->prio) {
+        if (own(t, slot))
+            return XK_ENOMEM;
+        n = *slot;
+        slot = compare(name, len, xk__node_name(n), n->name_len) < 0 ? &n->left : &n->right;
+    }
+    /* What hangs here is split by the name. First own the seam, so that the split itself cannot fail. */
+    for (s = slot; *s;) {
+        if (own(t, s))
+            return XK_ENOMEM;
+        n = *s;
+        s = compare(name, len, xk__node_name(n), n->name_len) < 0 ? &n->left : &n->right;
+    }
+    for (n = *slot; n;) {
+        if (compare(name, len, xk__node_name(n), n->name_len) < 0) {
+            *r = n;
+            r = &n->left;
+            n = n->left;
+        } else {
+            *l = n;
+            l = &n->right;
+            n = n->right;
+        }
+    }
+    *l = *r = NULL;
+    *slot = child;
+    dir->gen = ++t->gen;
+    return 0;
+}
+
+int xk__tree_remove(struct xk__tree *t, struct xk__node *dir, struct xk__path name)
+{
+    struct xk__node **slot, **out, **l, **r, *gone, *a, *b;
+
+    if (own_child(t, dir, name, &slot))
+        return XK_ENOMEM;
+    gone = *slot;
+    /* Own the seam along which the two subtrees are merged, so that the merge itself cannot fail. */
+    for (l = &gone->left, r = &gone->right; *l && *r;) {
+        struct xk__node ***higher = (*l)->prio >= (*r)->prio ? &l : &r;
+        if (own(t, *higher))
+            return XK_ENOMEM;
+        *higher = higher == &l ? &(*l)->right : &(*r)->left;
+    }
+    for (out = slot, a = gone->left, b = gone->right; a && b;) {
+        if (a->prio >= b->prio) {
+            *out = a;
+            out = &a->right;
+            a = a->right;
+        } else {
+            *out = b;
+            out = &b->left;
+            b = b->left;
+        }
+    }
+    *out = a ? a : b;
+    gone->left = gone->right = NULL;
+    dir->gen = ++t->gen;
+    xk__node_drop(t, gone);
+    return 0;
+}
+
+/* --- 5. listing and walking --------------------------------------------------------------------------------------- */
+
+static int stack_room(struct xk__tree *t, size_t used, size_t more)
+{
+    struct xk__frame *p;
+    size_t cap = t->cap;
+
+    if (used + more <= cap)
+        return 0;
+    p = xk_resize(t->alloc, t->stack, cap * sizeof(*p), cap * 2 * sizeof(*p));
+    if (!p)
+        return XK_ENOMEM;
+    t->stack = p;
+    t->cap = cap * 2;
+    return 0;
+}
+
+long xk__tree_list(struct xk__tree *t, const struct xk__node *dir, size_t skip, char *out, size_t room, bool *done)
+{
+    const struct xk__node *n = dir->kids;
+    size_t depth = 0, at = 0, used = 0;
+
+    *done = false;
+    while (n || depth) {
+        size_t len, from;
+        for (; n; n = n->left) {
+            if (stack_room(t, depth, 1))
+                return XK_ENOMEM;
+            t->stack[depth++].node = n;
+        }
+        n = t->stack[--depth].node;
+        len = (size_t)n->name_len + 1;
+        if (at + len > skip) {
+            from = skip > at ? skip - at : 0;
+            if (used + len - from > room)
+                return (long)used;
+            memcpy(out + used, xk__node_name(n) + from, len - 1 - from);
+            used += len - from;
+            out[used - 1] = '\0';
+        }
+        at += len;
+        n = n->right;
+    }
+    *done = true;
+    return (long)used;
+}
+
+static void push(struct xk__tree *t, size_t *depth, const struct xk__node *n, size_t len, uint32_t hash)
+{
+    if (!n)
+        return;
+    t->stack[*depth].node = n;
+    t->stack[*depth].len = (uint32_t)len;
+    t->stack[(*depth)++].hash = hash;
+}
+
+int xk__tree_walk(struct xk__tree *t, const struct xk__node *from, char *path, size_t len, xk__walk_fn *fn, void *arg)
+{
+    size_t depth = 0;
+
+    push(t, &depth, from->kids, len, xk__hash(t->seed, path, len));
+    while (depth) {
+        struct xk__frame f = t->stack[--depth];
+        struct xk__path p = {path, f.len + 1u + f.node->name_len};
+        uint32_t hash;
+        int rc;
+
+        if (p.n > XK_STORE_ABS_PATH_MAX)
+            return XK_EINVAL; /* cannot be: no such path was ever let in */
+        path[f.len] = '/';
+        memcpy(path + f.len + 1, xk__node_name(f.node), f.node->name_len);
+        hash = xk__hash(f.hash, path + f.len, p.n - f.len);
+        if (stack_room(t, depth, 3))
+            return XK_ENOMEM;
+        push(t, &depth, f.node->right, f.len, f.hash);
+        push(t, &depth, f.node->left, f.len, f.hash);
+        rc = fn(arg, f.node, p, hash);
+        if (rc < 0)
+            return rc;
+        if (rc == 0)
+            push(t, &depth, f.node->kids, p.n, hash);
+    }
+    return 0;
+}
+
+/* --- 6. the check ------------------------------------------------------------------------------------------------- */
+
+static const char *check_directory(const struct xk__node *dir, size_t *budget)
+{
+    const struct xk__node *n = dir->kids, *prev = NULL;
+
+    /* In-order by searching for the successor: slow, but needs no stack, which the caller is using. */
+    while (n && n->left)
+        n = n->left;
+    while (n) {
+        const struct xk__node *next = NULL, *at = dir->kids;
+        if (prev && compare(xk__node_name(prev), prev->name_len, xk__node_name(n), n->name_len) >= 0)
+            return "children out of order";
+        if (n->ref == 0 || n->nperms == 0)
+            return "a node without reference or owner";
+        if ((n->left && n->left->prio > n->prio) || (n->right && n->right->prio > n->prio))
+            return "priorities out of order";
+        if (--*budget == 0)
+            return "more nodes than were ever made";
+        while (at) {
+            int d = compare(xk__node_name(n), n->name_len, xk__node_name(at), at->name_len);
+            if (d < 0)
+                next = at;
+            at = d < 0 ? at->left : at->right;
+        }
+        prev = n;
+        n = next;
+    }
+    return NULL;
+}
+
+struct check {
+    const char *bad;
+    size_t budget;
+};
+
+static int check_node(void *arg, const struct xk__node *n, struct xk__path path, uint32_t hash)
+{
+    struct check *c = arg;
+
+    (void)path;
+    (void)hash;
+    c->bad = check_directory(n, &c->budget);
+    return c->bad ? XK_EIO : 0;
+}
+
+const char *xk__tree_check(struct xk__tree *t, const struct xk__node *top)
+{
+    char path[XK_STORE_ABS_PATH_MAX + 1];
+    struct check c = {NULL, (size_t)t->held + 1};
+
+    c.bad = check_directory(top, &c.budget);
+    if (!c.bad && top->kids && xk__tree_walk(t, top->kids, path, 0, check_node, &c) < 0 && !c.bad)
+        c.bad = "the walk failed";
+    return c.bad;
+}

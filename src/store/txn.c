@@ -1,0 +1,438 @@
+/* Transactions. A start takes two references on the tree; requests work on a private tree and log which paths they saw
+ * and which they changed. A commit finds either that nothing happened in between, then the private tree becomes the
+ * tree; or it checks the log against what is there now and repeats the changes on it. Both cost what the transaction
+ * touched.
+ *
+ * The rule for conflicts (upstream's, transaction.c, tells by generation): what was read must be as it was at the
+ * start. What was only written may have changed, and the writes merge, as long as the write would have been allowed and
+ * would have meant the same: the permissions it relied on are the same, the directory it went into still exists. EAGAIN
+ * is always a legal answer, so in doubt it is given. SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "store/server.h"
+
+enum { CHUNK = 1024, INDEX_FROM = 16 };
+
+/* --- the log ------------------------------------------------------------------------------------------------------ */
+
+static struct xk__path entry_path(const struct xk__entry *e)
+{
+    struct xk__path p = {e->path, e->len};
+    return p;
+}
+
+static void index_put(struct xk__txn *tx, uint32_t i)
+{
+    uint32_t mask = tx->cap * 2 - 1, at = tx->v[i]->hash & mask;
+
+    while (tx->index[at])
+        at = (at + 1) & mask;
+    tx->index[at] = i + 1;
+}
+
+static struct xk__entry *log_find(const struct xk__txn *tx, struct xk__path path, uint32_t hash)
+{
+    uint32_t mask = tx->cap * 2 - 1;
+
+    if (!tx->index) {
+        for (uint32_t i = 0; i < tx->n; i++)
+            if (tx->v[i]->hash == hash && xk__path_equal(entry_path(tx->v[i]), path))
+                return tx->v[i];
+        return NULL;
+    }
+    for (uint32_t at = hash & mask; tx->index[at]; at = (at + 1) & mask) {
+        struct xk__entry *e = tx->v[tx->index[at] - 1];
+        if (e->hash == hash && xk__path_equal(entry_path(e), path))
+            return e;
+    }
+    return NULL;
+}
+
+/* Doubles the log; from INDEX_FROM entries on it has an index. */
+static int log_grow(struct xk__txn *tx)
+{
+    const xk_alloc *a = &tx->conn->server->alloc;
+    uint32_t cap = tx->cap ? tx->cap * 2 : INDEX_FROM;
+    uint32_t *index = NULL;
+    struct xk__entry **v;
+
+    if (cap > INDEX_FROM) {
+        index = xk_new(a, cap * 2 * sizeof(*index));
+        if (!index)
+            return XK_ENOMEM;
+    }
+    v = xk_resize(a, tx->v, tx->cap * sizeof(*v), cap * sizeof(*v));
+    if (!v) {
+        xk_free(a, index, cap * 2 * sizeof(*index));
+        return XK_ENOMEM;
+    }
+    xk_free(a, tx->index, tx->index ? tx->cap * 2 * sizeof(*index) : 0);
+    tx->v = v;
+    tx->cap = cap;
+    tx->index = index;
+    for (uint32_t i = 0; index && i < tx->n; i++)
+        index_put(tx, i);
+    return 0;
+}
+
+static struct xk__entry *entry_new(struct xk__txn *tx, size_t n)
+{
+    const xk_alloc *a = &tx->conn->server->alloc;
+    size_t size = (sizeof(struct xk__entry) + n + 7) & ~(size_t)7, want;
+    struct xk__chunk *c = tx->chunks;
+
+    if (!c || c->size - c->used < size) {
+        want = sizeof(*c) + size > CHUNK ? sizeof(*c) + size : CHUNK;
+        c = xk_resize(a, NULL, 0, want);
+        if (!c)
+            return NULL;
+        c->size = want;
+        c->used = sizeof(*c);
+        c->next = tx->chunks;
+        tx->chunks = c;
+    }
+    c->used += size;
+    return (struct xk__entry *)(void *)((char *)c + c->used - size);
+}
+
+int xk__txn_touch(struct xk__txn *tx, struct xk__path path, struct xk__entry **out)
+{
+    uint32_t hash = xk__hash(tx->conn->server->tree.seed, path.s, path.n);
+    struct xk__entry *e = log_find(tx, path, hash);
+
+    if (!e) {
+        if (xk__quota_hit(tx->conn, XK__Q_TX_NODES, (uint64_t)tx->n + 1)) {
+            tx->failed = true; /* as upstream: half a transaction must not be committed */
+            return XK_ENOSPC;
+        }
+        if (tx->n == tx->cap && log_grow(tx))
+            return XK_ENOMEM;
+        e = entry_new(tx, path.n);
+        if (!e)
+            return XK_ENOMEM;
+        e->hash = hash;
+        e->flags = 0;
+        e->len = (uint16_t)path.n;
+        memcpy(e->path, path.s, path.n);
+        tx->v[tx->n++] = e;
+        if (tx->index)
+            index_put(tx, tx->n - 1);
+    }
+    *out = e;
+    return 0;
+}
+
+int xk__txn_read(struct xk__txn *tx, struct xk__path path)
+{
+    struct xk__entry *e;
+    int rc = tx ? xk__txn_touch(tx, path, &e) : 0;
+
+    if (tx && rc == 0)
+        e->flags |= XK__TX_READ;
+    return rc;
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+struct xk__txn *xk__txn_find(const struct xk_store_conn *c, uint32_t id)
+{
+    XK_LIST_EACH(e, &c->txns)
+    {
+        struct xk__txn *tx = XK_CONTAINER(e, struct xk__txn, link);
+        if (tx->id == id)
+            return tx;
+    }
+    return NULL;
+}
+
+int xk__txn_start(struct xk_store_conn *c, struct xk__txn **out)
+{
+    struct xk_store_server *s = c->server;
+    struct xk__txn *tx = xk_new(&s->alloc, sizeof(*tx));
+
+    if (!tx)
+        return XK_ENOMEM;
+    tx->conn = c;
+    tx->base = xk__node_ref(s->top);
+    tx->top = xk__node_ref(s->top);
+    tx->deaths = s->deaths;
+    do
+        tx->id = ++c->next_tx;
+    while (tx->id == 0 || xk__txn_find(c, tx->id));
+    xk_list_add_tail(&c->txns, &tx->link);
+    c->dom->transactions++;
+    s->ntxns++;
+    *out = tx;
+    return 0;
+}
+
+void xk__txn_free(struct xk__txn *tx)
+{
+    struct xk_store_server *s = tx->conn->server;
+    struct xk__chunk *next;
+
+    for (struct xk__chunk *c = tx->chunks; c; c = next) {
+        next = c->next;
+        xk_free(&s->alloc, c, c->size);
+    }
+    xk_free(&s->alloc, tx->index, tx->index ? tx->cap * 2 * sizeof(*tx->index) : 0);
+    xk_free(&s->alloc, tx->v, tx->cap * sizeof(*tx->v));
+    xk__deltas_free(s, &tx->deltas);
+    xk__node_drop(&s->tree, tx->base);
+    xk__node_drop(&s->tree, tx->top);
+    xk_list_del(&tx->link);
+    tx->conn->dom->transactions--;
+    s->ntxns--;
+    xk_free(&s->alloc, tx, sizeof(*tx));
+}
+
+/* --- may it be committed? ----------------------------------------------------------------------------------------- */
+
+static bool same_perms(const struct xk__node *a, const struct xk__node *b)
+{
+    return a && b && xk__perms_equal(xk__node_perms(a), xk__node_perms(b));
+}
+
+/* A change that was made without looking: what it relied on, silently, was that it was permitted. */
+static bool change_holds(const struct xk__txn *tx, const struct xk__entry *e)
+{
+    struct xk__node *now_top = tx->conn->server->top;
+    struct xk__path path = entry_path(e), up = xk__path_parent(path);
+    const struct xk__node *was = xk__tree_find(tx->base, path), *now = xk__tree_find(now_top, path);
+    struct xk__who who = xk__conn_who(tx->conn);
+    unsigned want = e->flags & XK__TX_PERMS ? XK__PERM_WRITE | XK__PERM_OWNER : XK__PERM_WRITE;
+
+    if (e->flags & XK__TX_REMOVED)
+        return was ? !now || same_perms(was, now) : !now;
+    if (!(e->flags & XK__TX_CREATED))
+        return same_perms(was, now);
+    if (xk__tree_find(tx->base, up) && !same_perms(xk__tree_find(tx->base, up), xk__tree_find(now_top, up)))
+        return false; /* it would inherit other permissions */
+    if (!was && now && (e->flags & (XK__TX_VALUE | XK__TX_PERMS)))
+        return (xk__perms_of(xk__node_perms(now), &who) & want) == want;
+    return true;
+}
+
+static uint64_t gen_of(const struct xk__node *n) { return n ? n->gen : 0; }
+
+static bool entry_holds(const struct xk__txn *tx, const struct xk__entry *e)
+{
+    struct xk__path path = entry_path(e);
+
+    if (e->flags & XK__TX_READ &&
+        gen_of(xk__tree_find(tx->base, path)) != gen_of(xk__tree_find(tx->conn->server->top, path)))
+        return false;
+    return !(e->flags & XK__TX_CHANGE) || change_holds(tx, e);
+}
+
+/* Permissions given inside the transaction to a domain that died meanwhile would pass to the next of its id. */
+static bool names_dead(const struct xk__txn *tx, const struct xk__entry *e)
+{
+    const struct xk_store_server *s = tx->conn->server;
+    const struct xk__node *n = xk__tree_find(tx->top, entry_path(e));
+    uint64_t since = s->deaths - tx->deaths;
+
+    if (!n || !(e->flags & (XK__TX_CREATED | XK__TX_PERMS)) || since == 0)
+        return false;
+    if (since > XK__DEAD)
+        return true;
+    for (unsigned i = 0; i < n->nperms; i++)
+        for (uint64_t d = tx->deaths; d < s->deaths; d++)
+            if (s->dead[d % XK__DEAD].domid == n->perms[i].domid)
+                return true;
+    return false;
+}
+
+static int check(const struct xk__txn *tx)
+{
+    bool moved = tx->base != tx->conn->server->top;
+
+    for (uint32_t i = 0; i < tx->n; i++)
+        if ((moved && !entry_holds(tx, tx->v[i])) || names_dead(tx, tx->v[i]))
+            return XK_EAGAIN;
+    return 0;
+}
+
+/* --- repeating the changes on today's tree ------------------------------------------------------------------------ */
+
+static struct xk__path last_part(struct xk__path path)
+{
+    size_t n = path.n;
+    struct xk__path p;
+
+    while (n && path.s[n - 1] != '/')
+        n--;
+    p.s = path.s + n;
+    p.n = path.n - n;
+    return p;
+}
+
+static int merge_removal(struct xk_store_server *s, struct xk__node **top, struct xk__path path)
+{
+    struct xk__node *n = xk__tree_find(*top, path), **dir;
+    int rc;
+
+    if (!n)
+        return 0;
+    rc = xk__subtract(s, n);
+    if (rc == 0)
+        rc = xk__tree_own(&s->tree, top, xk__path_parent(path), &dir);
+    return rc ? rc : xk__tree_remove(&s->tree, *dir, last_part(path));
+}
+
+/* Creates what is missing on the way to (path) as it is in the transaction. One level a turn, top down. */
+static int merge_missing(struct xk__txn *tx, struct xk__node **top, struct xk__path path)
+{
+    struct xk_store_server *s = tx->conn->server;
+    struct xk__path rest, part, at, up;
+    struct xk__node **dir, *n;
+    const struct xk__node *mine;
+    int rc;
+
+    for (;;) {
+        xk__tree_deepest(*top, path, &rest);
+        if (!rest.s)
+            return 0;
+        xk__path_next(&rest, &part);
+        at.s = path.s;
+        at.n = (size_t)(part.s + part.n - path.s);
+        up = xk__path_parent(at);
+        mine = xk__tree_find(tx->top, at);
+        if (!mine)
+            return XK_EAGAIN;
+        n = xk__node_new(&s->tree, part, xk__node_perms(mine), xk__node_value(mine), mine->value_len);
+        if (!n)
+            return XK_ENOMEM;
+        rc = xk__deltas_add(s, &s->deltas, xk__node_perms(n), 1);
+        if (rc == 0)
+            rc = xk__tree_own(&s->tree, top, up, &dir);
+        if (rc == 0)
+            rc = xk__tree_insert(&s->tree, *dir, n);
+        if (rc) {
+            xk__node_drop(&s->tree, n);
+            return rc;
+        }
+    }
+}
+
+static int merge_change(struct xk__txn *tx, struct xk__node **top, const struct xk__entry *e)
+{
+    struct xk_store_server *s = tx->conn->server;
+    const struct xk__node *mine = xk__tree_find(tx->top, entry_path(e));
+    struct xk__path rest;
+    struct xk__node **slot;
+    int rc = 0;
+
+    if (!mine)
+        return 0; /* removed again */
+    xk__tree_deepest(*top, entry_path(e), &rest);
+    if (rest.s)
+        return merge_missing(tx, top, entry_path(e));
+    if (!(e->flags & (XK__TX_VALUE | XK__TX_PERMS)))
+        return 0; /* MKDIR on an existing node leaves it alone */
+    rc = xk__tree_own(&s->tree, top, entry_path(e), &slot);
+    if (rc == 0 && e->flags & XK__TX_VALUE)
+        rc = xk__tree_set_value(&s->tree, slot, xk__node_value(mine), mine->value_len);
+    if (rc == 0 && e->flags & XK__TX_PERMS) {
+        rc = xk__deltas_add(s, &s->deltas, xk__node_perms(*slot), -1);
+        if (rc == 0)
+            rc = xk__deltas_add(s, &s->deltas, xk__node_perms(mine), 1);
+        if (rc == 0)
+            rc = xk__tree_set_perms(&s->tree, slot, xk__node_perms(mine));
+    }
+    return rc;
+}
+
+static int merge(struct xk__txn *tx, struct xk__node **top)
+{
+    struct xk_store_server *s = tx->conn->server;
+    int rc = 0;
+
+    for (uint32_t i = 0; i < tx->n && rc == 0; i++)
+        if (tx->v[i]->flags & XK__TX_REMOVED)
+            rc = merge_removal(s, top, entry_path(tx->v[i]));
+    for (uint32_t i = 0; i < tx->n && rc == 0; i++)
+        if (tx->v[i]->flags & (XK__TX_CREATED | XK__TX_VALUE | XK__TX_PERMS))
+            rc = merge_change(tx, top, tx->v[i]);
+    return rc;
+}
+
+/* --- commit ------------------------------------------------------------------------------------------------------- */
+
+static int plan_events(struct xk__txn *tx, struct xk__node *after, const struct xk__entry *e)
+{
+    struct xk_store_server *s = tx->conn->server;
+    struct xk__path path = entry_path(e);
+    struct xk__node *was = xk__tree_find(s->top, path), *now = xk__tree_find(after, path);
+    struct xk__node *up = xk__tree_find(after, xk__path_parent(path));
+    struct xk__perms v[3];
+    unsigned n = 0;
+    int rc = 0;
+
+    if (!was && !now)
+        return 0; /* came and went inside the transaction */
+    if (!up)
+        up = xk__tree_find(s->top, xk__path_parent(path));
+    if (was)
+        v[n++] = xk__node_perms(was);
+    if (now)
+        v[n++] = xk__node_perms(now);
+    if (up)
+        v[n++] = xk__node_perms(up);
+    if (was && e->flags & XK__TX_REMOVED) {
+        memcpy(s->walk, path.s, path.n);
+        rc = xk__events_plan_below(s, was, s->walk, path.n);
+    }
+    return rc ? rc : xk__events_plan(s, path, XK__FIRE_SUBTREE, v, n);
+}
+
+static int build(struct xk__txn *tx, struct xk__node **after)
+{
+    struct xk_store_server *s = tx->conn->server;
+    int rc;
+
+    if (tx->base == s->top) {
+        *after = xk__node_ref(tx->top);
+        rc = xk__deltas_reserve(s, &s->deltas, tx->deltas.n);
+        if (rc == 0)
+            xk__deltas_merge(&s->deltas, &tx->deltas);
+        return rc;
+    }
+    *after = xk__node_ref(s->top);
+    return merge(tx, after);
+}
+
+int xk__txn_commit(struct xk__txn *tx)
+{
+    struct xk_store_server *s = tx->conn->server;
+    struct xk__node *after = NULL, *before = s->top;
+    int32_t more;
+    int rc;
+
+    if (tx->failed)
+        return XK_ENOMEM; /* upstream's answer */
+    rc = check(tx);
+    if (rc == 0)
+        rc = build(tx, &after);
+    more = xk__deltas_owned(&s->deltas, tx->conn->domid);
+    if (rc == 0 && more > 0 && xk__quota_hit(tx->conn, XK__Q_NODES, (uint64_t)(tx->conn->dom->owned + more)))
+        rc = XK_ENOSPC;
+    for (uint32_t i = 0; i < tx->n && rc == 0; i++)
+        if (tx->v[i]->flags & XK__TX_EVENT)
+            rc = plan_events(tx, after, tx->v[i]);
+    if (rc == 0)
+        rc = xk__deltas_prepare(s, &s->deltas);
+    if (rc == 0)
+        rc = xk__events_reserve(s);
+    if (rc) {
+        xk__node_drop(&s->tree, after);
+        s->stats.conflicts += rc == XK_EAGAIN;
+        return rc;
+    }
+    s->top = after;
+    xk__deltas_book(s, &s->deltas);
+    xk__events_done(s);
+    xk__node_drop(&s->tree, before);
+    s->stats.commits++;
+    return 0;
+}

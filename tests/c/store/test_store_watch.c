@@ -1,0 +1,431 @@
+/* Watches. SPDX-License-Identifier: MIT */
+#include "tests/c/store/kit.h"
+
+static struct xk_store_server *server;
+static struct kit dom0, other, guest;
+
+static void setup(void)
+{
+    server = xk_store_server_create(NULL, NULL, NULL, NULL);
+    kit_open(&dom0, server, 0);
+    kit_open(&other, server, 0);
+    kit_open(&guest, server, 5);
+    EQ(kit_mkdir(&dom0, "/local/domain/5"), 0);
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "/local/domain/5", "n5", NULL), 0);
+}
+
+static void done(void)
+{
+    SOUND(&dom0);
+    xk_store_server_destroy(server);
+}
+
+TEST(a_new_watch_fires_at_once)
+{
+    setup();
+    EQ(kit_watch(&dom0, "/not/there", "tok"), 0);
+    EVENT(&dom0, "/not/there", "tok");
+    NO_EVENT(&dom0);
+    done();
+}
+
+TEST(the_reply_comes_before_the_first_event)
+{
+    uint8_t bytes[64];
+    struct xk_store_header h;
+    const uint8_t *p;
+    size_t n = kit_packet(bytes, XK_STORE_WATCH, 1, 0, "/a\0t", 5);
+
+    setup();
+    EQ(xk_store_conn_input(dom0.conn, bytes, n), (long)n);
+    OK(xk_store_conn_output(dom0.conn, &p) > 19);
+    EQ(xk_store_header_get(&h, p), 0);
+    EQ(h.type, XK_STORE_WATCH);
+    EQ(xk_store_header_get(&h, p + 19), 0);
+    EQ(h.type, XK_STORE_WATCH_EVENT);
+    xk_store_conn_sent(dom0.conn, xk_store_conn_output(dom0.conn, &p));
+    done();
+}
+
+TEST(a_watch_sees_its_path_and_all_below)
+{
+    setup();
+    EQ(kit_watch(&dom0, "/a", "t"), 0);
+    EVENT(&dom0, "/a", "t");
+    EQ(kit_write(&other, "/a", "1"), 0);
+    EVENT(&dom0, "/a", "t");
+    EQ(kit_write(&other, "/a/b/c", "1"), 0);
+    EVENT(&dom0, "/a/b/c", "t");
+    EQ(kit_write(&other, "/ab", "1"), 0);
+    EQ(kit_write(&other, "/b/a", "1"), 0);
+    NO_EVENT(&dom0);
+    EQ(kit_mkdir(&other, "/a/d"), 0);
+    EVENT(&dom0, "/a/d", "t");
+    EQ(kit_mkdir(&other, "/a/d"), 0); /* nothing happens */
+    EQ(kit_rm(&other, "/a/none"), 0);
+    NO_EVENT(&dom0);
+    EQ(kit_do(&other, XK_STORE_SET_PERMS, "/a/d", "r0", NULL), 0);
+    EVENT(&dom0, "/a/d", "t");
+    EQ(kit_rm(&other, "/a/d"), 0);
+    EVENT(&dom0, "/a/d", "t");
+    NO_EVENT(&dom0);
+    done();
+}
+
+TEST(a_watch_on_the_root_sees_everything)
+{
+    setup();
+    EQ(kit_watch(&dom0, "/", "t"), 0);
+    EVENT(&dom0, "/", "t");
+    EQ(kit_write(&other, "/x/y", "1"), 0);
+    EVENT(&dom0, "/x/y", "t");
+    EQ(kit_write(&other, "/", "1"), 0);
+    EVENT(&dom0, "/", "t");
+    done();
+}
+
+TEST(recursive_removal_reports_the_watched_path)
+{
+    setup();
+    EQ(kit_write(&dom0, "/a/b/c", "1"), 0);
+    EQ(kit_watch(&dom0, "/a/b/c", "deep"), 0);
+    EQ(kit_watch(&dom0, "/a/b/none", "missing"), 0);
+    EQ(kit_watch(&dom0, "/a", "top"), 0);
+    dom0.nevents = 0;
+    EQ(kit_rm(&other, "/a"), 0);
+    EVENT(&dom0, "/a/b/c", "deep");
+    EVENT(&dom0, "/a", "top");
+    NO_EVENT(&dom0); /* what did not exist was not removed */
+    done();
+}
+
+TEST(relative_watches_report_relative_paths)
+{
+    setup();
+    EQ(kit_watch(&guest, "device", "t"), 0);
+    EVENT(&guest, "device", "t");
+    EQ(kit_watch(&guest, "/local/domain/5/device", "abs"), 0);
+    EVENT(&guest, "/local/domain/5/device", "abs");
+    EQ(kit_write(&guest, "device/vif/0", "1"), 0);
+    EVENT(&guest, "device/vif/0", "t");
+    EVENT(&guest, "/local/domain/5/device/vif/0", "abs");
+    EQ(kit_rm(&dom0, "/local/domain/5/device/vif"), 0);
+    EVENT(&guest, "device/vif", "t");
+    EQ(kit_do(&guest, XK_STORE_UNWATCH, "device", "t", NULL), 0);
+    done();
+}
+
+TEST(unwatch_needs_path_and_token)
+{
+    setup();
+    EQ(kit_watch(&dom0, "/a", "t"), 0);
+    EVENT(&dom0, "/a", "t");
+    EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/a", "u", NULL), XK_ENOENT);
+    EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/b", "t", NULL), XK_ENOENT);
+    EQ(kit_do(&other, XK_STORE_UNWATCH, "/a", "t", NULL), XK_ENOENT);
+    EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/a", NULL), XK_EINVAL);
+    EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/a", "t", NULL), 0);
+    EQ(kit_write(&other, "/a", "1"), 0);
+    NO_EVENT(&dom0);
+    done();
+}
+
+TEST(the_same_watch_twice_is_eexist)
+{
+    setup();
+    EQ(kit_watch(&dom0, "/a", "t"), 0);
+    EQ(kit_watch(&dom0, "/a", "t"), XK_EEXIST);
+    EQ(kit_watch(&dom0, "/a", "u"), 0);
+    EQ(kit_watch(&other, "/a", "t"), 0);
+    EQ(kit_do(&dom0, XK_STORE_WATCH, "/a", NULL), XK_EINVAL);
+    EQ(kit_do(&dom0, XK_STORE_WATCH, "/a/", "t", NULL), XK_EINVAL);
+    done();
+}
+
+TEST(the_tx_id_of_a_watch_is_ignored)
+{
+    setup();
+    dom0.tx = 4711;
+    EQ(kit_watch(&dom0, "/a", "t"), 0);
+    EVENT(&dom0, "/a", "t");
+    EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/a", "t", NULL), 0);
+    EQ(kit_read(&dom0, "/"), XK_ENOENT); /* which it is not elsewhere */
+    dom0.tx = 0;
+    done();
+}
+
+TEST(events_of_a_transaction_come_after_the_commit)
+{
+    setup();
+    EQ(kit_watch(&dom0, "/a", "t"), 0);
+    dom0.nevents = 0;
+    EQ(kit_begin(&other), 0);
+    EQ(kit_write(&other, "/a/x", "1"), 0);
+    EQ(kit_write(&other, "/a/x", "2"), 0);
+    EQ(kit_write(&other, "/a/gone", "2"), 0);
+    EQ(kit_rm(&other, "/a/gone"), 0);
+    NO_EVENT(&dom0);
+    EQ(kit_end(&other, "T"), 0);
+    EVENT(&dom0, "/a/x", "t");
+    NO_EVENT(&dom0);
+    EQ(kit_begin(&other), 0);
+    EQ(kit_write(&other, "/a/x", "3"), 0);
+    EQ(kit_end(&other, "F"), 0);
+    NO_EVENT(&dom0);
+    EQ(kit_begin(&other), 0);
+    EQ(kit_rm(&other, "/a"), 0);
+    EQ(kit_end(&other, "T"), 0);
+    EVENT(&dom0, "/a", "t");
+    NO_EVENT(&dom0);
+    done();
+}
+
+TEST(removal_in_a_transaction_reports_watched_paths)
+{
+    setup();
+    EQ(kit_write(&dom0, "/a/b/c", "1"), 0);
+    EQ(kit_watch(&dom0, "/a/b/c", "deep"), 0);
+    dom0.nevents = 0;
+    EQ(kit_begin(&other), 0);
+    EQ(kit_rm(&other, "/a"), 0);
+    EQ(kit_write(&dom0, "/z", "the tree moved on"), 0);
+    EQ(kit_end(&other, "T"), 0);
+    EVENT(&dom0, "/a/b/c", "deep");
+    NO_EVENT(&dom0);
+    done();
+}
+
+TEST(no_event_for_what_cannot_be_read)
+{
+    setup();
+    EQ(kit_watch(&guest, "/secret", "t"), 0);
+    EVENT(&guest, "/secret", "t"); /* the first one is about the watch */
+    EQ(kit_write(&dom0, "/secret/x", "1"), 0);
+    EQ(kit_write(&dom0, "/secret", "1"), 0);
+    NO_EVENT(&guest);
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "/secret", "n0", "r5", NULL), 0);
+    EVENT(&guest, "/secret", "t"); /* it can be read now */
+    EQ(kit_write(&dom0, "/secret/x", "2"), 0);
+    EVENT(&guest, "/secret/x", "t"); /* its parent can be read */
+    EQ(kit_write(&dom0, "/secret/x/y", "2"), 0);
+    NO_EVENT(&guest);
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "/secret", "n0", NULL), 0);
+    EVENT(&guest, "/secret", "t"); /* who loses the right is told (old permissions) */
+    EQ(kit_write(&dom0, "/secret", "3"), 0);
+    NO_EVENT(&guest);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_write(&dom0, "/secret", "4"), 0);
+    EQ(kit_end(&dom0, "T"), 0);
+    NO_EVENT(&guest);
+    done();
+}
+
+TEST(deletion_of_a_readable_node_is_seen)
+{
+    setup();
+    EQ(kit_write(&dom0, "/dir/n", "1"), 0);
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "/dir/n", "n0", "r5", NULL), 0);
+    EQ(kit_watch(&guest, "/dir/n", "t"), 0);
+    guest.nevents = 0;
+    EQ(kit_rm(&dom0, "/dir"), 0);
+    EVENT(&guest, "/dir/n", "t");
+    done();
+}
+
+TEST(depth_limits_what_a_watch_sees)
+{
+    setup();
+    EQ(kit_do(&dom0, XK_STORE_WATCH, "/a", "d0", "0", NULL), 0);
+    EQ(kit_do(&dom0, XK_STORE_WATCH, "/a", "d1", "1", NULL), 0);
+    EQ(kit_do(&dom0, XK_STORE_WATCH, "/", "r1", "1", NULL), 0);
+    EQ(kit_do(&dom0, XK_STORE_WATCH, "/a", "bad", "-1", NULL), XK_EINVAL);
+    EQ(kit_do(&dom0, XK_STORE_WATCH, "/a", "bad", "x", NULL), XK_EINVAL);
+    dom0.nevents = 0;
+    EQ(kit_write(&other, "/a", "1"), 0);
+    EVENT(&dom0, "/a", "r1");
+    EVENT(&dom0, "/a", "d0");
+    EVENT(&dom0, "/a", "d1");
+    EQ(kit_write(&other, "/a/b", "1"), 0);
+    EVENT(&dom0, "/a/b", "d1");
+    EQ(kit_write(&other, "/a/b/c", "1"), 0);
+    NO_EVENT(&dom0);
+    done();
+}
+
+TEST(identical_queued_events_coalesce)
+{
+    struct xk_store_stats st;
+
+    setup();
+    EQ(kit_watch(&dom0, "/a", "t"), 0);
+    EQ(kit_watch(&dom0, "/a", "u"), 0);
+    dom0.nevents = 0;
+    for (int i = 0; i < 10; i++)
+        EQ(kit_write(&other, "/a/x", "1"), 0);
+    EQ(kit_write(&other, "/a/y", "1"), 0);
+    EVENT(&dom0, "/a/x", "t");
+    EVENT(&dom0, "/a/x", "u");
+    EVENT(&dom0, "/a/y", "t");
+    EVENT(&dom0, "/a/y", "u");
+    NO_EVENT(&dom0);
+    xk_store_server_stats(server, &st);
+    EQ(st.events_merged, 18);
+    EQ(kit_write(&other, "/a/x", "1"), 0); /* sent ones do not count */
+    EVENT(&dom0, "/a/x", "t");
+    done();
+}
+
+TEST(a_half_sent_event_does_not_absorb_news)
+{
+    const uint8_t *p;
+    size_t n;
+
+    setup();
+    EQ(kit_watch(&dom0, "/a", "t"), 0);
+    EQ(kit_write(&other, "/a", "1"), 0);
+    n = xk_store_conn_output(dom0.conn, &p);
+    xk_store_conn_sent(dom0.conn, n - 1);
+    EQ(kit_write(&other, "/a", "2"), 0);
+    EQ(xk_store_conn_output(dom0.conn, &p), 1 + n);
+    xk_store_conn_sent(dom0.conn, 1);
+    dom0.nevents = 0;
+    EVENT(&dom0, "/a", "t");
+    done();
+}
+
+TEST(a_full_queue_loses_events_but_no_news)
+{
+    struct xk_store_stats st;
+    const uint8_t *p;
+    char path[64];
+    size_t n;
+
+    setup();
+    EQ(kit_watch(&guest, "x", "t"), 0);
+    guest.nevents = 0;
+    for (int i = 0; i < 1500; i++) {
+        snprintf(path, sizeof(path), "/local/domain/5/x/%d", i);
+        EQ(kit_write(&dom0, path, "1"), 0);
+    }
+    xk_store_server_stats(server, &st);
+    EQ(st.events_dropped, 1500 - 1024);
+    EQ(kit_write(&dom0, "/local/domain/5/x/7", "again"), 0); /* queued already: merged, not dropped */
+    xk_store_server_stats(server, &st);
+    EQ(st.events_dropped, 1500 - 1024);
+    n = xk_store_conn_output(guest.conn, &p);
+    OK(n > 1024 * 20);
+    xk_store_conn_sent(guest.conn, n);
+    EVENT(&guest, "x", "t"); /* the watch itself: look again */
+    NO_EVENT(&guest);
+    done();
+}
+
+TEST(introduce_and_release_fire_special_watches)
+{
+    setup();
+    EQ(kit_watch(&other, "@introduceDomain", "i"), 0);
+    EQ(kit_watch(&other, "@releaseDomain", "r"), 0);
+    EQ(kit_do(&other, XK_STORE_WATCH, "@introduceDomain", "id", "1", NULL), 0);
+    EQ(kit_do(&other, XK_STORE_WATCH, "@releaseDomain/6", "r6", NULL), 0);
+    EQ(kit_do(&other, XK_STORE_WATCH, "@releaseDomain/7", "r7", NULL), 0);
+    EVENT(&other, "@introduceDomain", "i");
+    other.nevents = 0;
+    EQ(kit_do(&dom0, XK_STORE_INTRODUCE, "6", "-3", "9", NULL), 0);
+    EVENT(&other, "@introduceDomain", "i");
+    EVENT(&other, "@introduceDomain/6", "id");
+    NO_EVENT(&other);
+    EQ(kit_do(&dom0, XK_STORE_INTRODUCE, "6", "-3", "9", NULL), 0);
+    NO_EVENT(&other); /* again: no news */
+    EQ(kit_do(&dom0, XK_STORE_RELEASE, "6", NULL), 0);
+    EVENT(&other, "@releaseDomain", "r");
+    EVENT(&other, "@releaseDomain/6", "r6");
+    NO_EVENT(&other);
+    done();
+}
+
+TEST(special_watches_need_permission)
+{
+    setup();
+    EQ(kit_watch(&guest, "@releaseDomain", "r"), 0);
+    EVENT(&guest, "@releaseDomain", "r");
+    EQ(xk_store_domain_introduce(server, 8), 0);
+    EQ(xk_store_domain_died(server, 8), 0);
+    NO_EVENT(&guest);
+    EQ(kit_do(&guest, XK_STORE_SET_PERMS, "@releaseDomain", "n0", "r5", NULL), XK_EACCES);
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "@releaseDomain", "n0", "r5", NULL), 0);
+    guest.nevents = 0;
+    EQ(xk_store_domain_introduce(server, 8), 0);
+    EQ(xk_store_domain_died(server, 8), 0);
+    EVENT(&guest, "@releaseDomain", "r");
+    done();
+}
+
+TEST(special_events_do_not_coalesce)
+{
+    setup();
+    EQ(kit_watch(&other, "@releaseDomain", "r"), 0);
+    kit_fetch(&other);
+    other.nevents = 0;
+    for (unsigned i = 10; i < 13; i++) {
+        EQ(xk_store_domain_introduce(server, i), 0);
+        EQ(xk_store_domain_died(server, i), 0);
+    }
+    kit_fetch(&other);
+    EQ(other.nevents, 3);
+    done();
+}
+
+TEST(reset_watches_drops_watches_and_transactions)
+{
+    struct xk_store_stats st;
+
+    setup();
+    EQ(kit_watch(&guest, "a", "t"), 0);
+    guest.nevents = 0;
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_write(&guest, "a", "1"), 0);
+    EQ(kit_do(&guest, XK_STORE_RESET_WATCHES, "", NULL), 0); /* even from inside one */
+    EQ(kit_end(&guest, "T"), XK_ENOENT);
+    EQ(kit_write(&guest, "a", "2"), 0);
+    NO_EVENT(&guest);
+    xk_store_server_stats(server, &st);
+    EQ(st.watches, 0);
+    EQ(st.transactions, 0);
+    done();
+}
+
+TEST(watches_end_with_the_connection)
+{
+    struct xk_store_stats st;
+
+    setup();
+    EQ(kit_watch(&other, "/a", "t"), 0);
+    EQ(kit_begin(&other), 0);
+    EQ(kit_write(&other, "/a", "never"), 0);
+    xk_store_conn_close(other.conn);
+    EQ(kit_write(&dom0, "/a", "1"), 0);
+    xk_store_server_stats(server, &st);
+    EQ(st.watches, 0);
+    EQ(st.transactions, 0);
+    EQ(st.connections, 2);
+    done();
+}
+
+TEST(many_watches_are_found)
+{
+    char path[32];
+
+    setup();
+    for (int i = 0; i < 1000; i++) {
+        snprintf(path, sizeof(path), "/w/%d", i);
+        EQ(kit_watch(&dom0, path, "t"), 0);
+        dom0.nevents = 0;
+    }
+    for (int i = 0; i < 1000; i++) {
+        snprintf(path, sizeof(path), "/w/%d", i);
+        EQ(kit_write(&other, path, "1"), 0);
+        EVENT(&dom0, path, "t");
+        NO_EVENT(&dom0);
+    }
+    done();
+}
