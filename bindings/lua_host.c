@@ -24,18 +24,18 @@ static int listen_tcp(lua_State *L)
 {
     const char *address = luaL_checkstring(L, 1);
     unsigned bound = 0, port = (unsigned)xk_lua_integer(L, 2, 0, 65535);
+    int r = xk_host_listen_tcp(address, port, &bound);
 
-    return push_bound(L, xk_host_listen_tcp(address, port, &bound), bound,
-                      lua_pushfstring(L, "%s port %d", address, (int)port));
+    return push_bound(L, r, bound, lua_pushfstring(L, "%s port %d", address, (int)port));
 }
 
 static int bind_udp(lua_State *L)
 {
     const char *address = luaL_checkstring(L, 1);
     unsigned bound = 0, port = (unsigned)xk_lua_integer(L, 2, 0, 65535);
+    int r = xk_host_bind_udp(address, port, &bound);
 
-    return push_bound(L, xk_host_bind_udp(address, port, &bound), bound,
-                      lua_pushfstring(L, "%s port %d", address, (int)port));
+    return push_bound(L, r, bound, lua_pushfstring(L, "%s port %d", address, (int)port));
 }
 
 static int push_named(lua_State *L, int r, const char *name)

@@ -31,7 +31,7 @@ XK_API_BEGIN
 
 typedef uint16_t xk_domid; /* 0 .. 0x7fef is a domain; 0 is the control domain */
 typedef uint32_t xk_gref;  /* a grant reference */
-typedef int32_t xk_port;   /* an event channel of this domain, >= 0 */
+typedef int32_t xk_port;   /* an event channel of this domain, >= 1 */
 typedef int64_t xk_time;   /* nanoseconds of the monotonic clock */
 
 #define XK_DOMID_SELF ((xk_domid)0x7ff0) /* as xen.h's DOMID_SELF */

@@ -47,9 +47,9 @@ function M.wait_id()
 end
 
 local function check_cancel(t)
-  if t.cancel and not t.unwinding then
+  if t.why and not t.unwinding then
     t.unwinding = true
-    error(t.cancel, 0)
+    error(t.why, 0)
   end
 end
 
@@ -138,7 +138,7 @@ local function body(t, fn, ...)
     if not ok then for c in pairs(t.children) do c:cancel() end end
     while next(t.children) do
       local c = next(t.children)
-      t.unwinding, t.cancel = false, nil
+      t.unwinding, t.why = false, nil
       pcall(c.join, c)
     end
     return ok, ...
@@ -196,7 +196,7 @@ end
 function Task:cancel(reason)
   if self.done or self.cancel_sent then return end
   self.cancel_sent = true
-  self.cancel = reason or M.cancelled
+  self.why = reason or M.cancelled
   push_ready(self)
 end
 Task.__close = function(t) if not t.done then t:cancel(); pcall(t.join, t) end end
@@ -234,10 +234,10 @@ local function step(t)
     a, b = false, a
   end
   finish(t, a, b)
-  if not a and b ~= M.cancelled and (t.detached or (t.parent and not t.joined and false)) then M.on_error(b) end
+  if not a and b ~= M.cancelled and t.detached then M.on_error(b) end
 end
 
-local function round(timeout)
+local function round(root)
   local n = ready_n
   if n > 0 then
     local batch = ready
@@ -247,7 +247,8 @@ local function round(timeout)
       if not t.done then step(t) end
     end
   end
-  local count, err = world:run(ready_n > 0 and 0 or timeout, fired)
+  if root.done then return end
+  local count, err = world:run(ready_n > 0 and 0 or nil, fired)
   if not count then error("loop: " .. tostring(err), 0) end
   for i = 1, count do
     local id = fired[i]
@@ -267,7 +268,7 @@ function M.run(w, fn, ...)
   local t = M.spawn(fn, ...)
   local ok, err = true, nil
   while not t.done and ok do
-    ok, err = pcall(round)
+    ok, err = pcall(round, t)
   end
   for _, timer in ipairs(timers) do timer:close() end
   world, ready, ready_n, waiting, timers, live = nil, {}, 0, {}, {}, 0

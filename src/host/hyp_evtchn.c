@@ -28,7 +28,7 @@ static int port_new(struct hyp_domain *d)
     int count = d->port_count ? d->port_count * 2 : 8;
     void *ports;
 
-    for (int i = 0; i < d->port_count; i++)
+    for (int i = 1; i < d->port_count; i++) /* 0 is no port, as on Xen */
         if (d->ports[i].state == PORT_FREE)
             return i;
     if (count > XK__PORTS_MAX)
@@ -42,7 +42,7 @@ static int port_new(struct hyp_domain *d)
         d->ports[i] = (struct hyp_port){.own = -1, .other = -1};
     count = d->port_count ? d->port_count : 0;
     d->port_count = count ? count * 2 : 8;
-    return count;
+    return count ? count : 1;
 }
 
 static void port_free(struct hyp_domain *d, struct hyp_port *e)

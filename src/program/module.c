@@ -2,7 +2,12 @@
  * finds `require "xenkit.core.vchan"` here, too. SPDX-License-Identifier: MIT */
 #include <lauxlib.h>
 
-#define CORE_MODULES(X) X(world) X(stream) X(store) X(vchan) X(console) X(http) X(dns) X(db) X(markup) X(host)
+#ifdef XK_PROGRAM_FULL
+#define CORE_FULL(X) X(http) X(dns) X(db) X(markup)
+#else
+#define CORE_FULL(X)
+#endif
+#define CORE_MODULES(X) X(world) X(stream) X(store) X(vchan) X(console) X(host) CORE_FULL(X)
 
 __attribute__((visibility("default"))) int luaopen_xenkit_core(lua_State *L);
 
@@ -22,9 +27,10 @@ int luaopen_xenkit_core(lua_State *L)
     lua_newtable(L);
     for (const luaL_Reg *m = modules; m->name; m++) {
         luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+        lua_pushfstring(L, "xenkit.core.%s", m->name);
         lua_pushcfunction(L, m->func);
-        lua_setfield(L, -2, lua_pushfstring(L, "xenkit.core.%s", m->name));
-        lua_settop(L, 2);
+        lua_settable(L, -3);
+        lua_pop(L, 1);
     }
     return 1;
 }

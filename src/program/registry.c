@@ -86,6 +86,25 @@ static int load_embedded(lua_State *L)
     return 1;
 }
 
+/* xenkit.core.embedded: a function that gives the source of an embedded module, or nil. */
+static int embedded_source(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+
+    for (const struct xk__module *m = xk__modules; m->name; m++)
+        if (strcmp(m->name, name) == 0) {
+            lua_pushlstring(L, m->source, m->size);
+            return 1;
+        }
+    return 0;
+}
+
+static int open_embedded(lua_State *L)
+{
+    lua_pushcfunction(L, embedded_source);
+    return 1;
+}
+
 static int open_state(lua_State *L)
 {
     unsigned flags = (unsigned)lua_tointeger(L, 1);
@@ -93,6 +112,8 @@ static int open_state(lua_State *L)
     open_libs(L, flags);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     luaL_setfuncs(L, core, 0);
+    lua_pushcfunction(L, open_embedded);
+    lua_setfield(L, -2, "xenkit.core.embedded");
 #ifdef XK_PROGRAM_HOST
     if (flags & XK__PROGRAM_HOST) {
         lua_pushcfunction(L, luaopen_xenkit_core_host);

@@ -13,7 +13,7 @@ static int port_new(struct fake_domain *d)
     int count = d->port_count ? d->port_count * 2 : 8;
     void *p;
 
-    for (int i = 0; i < d->port_count; i++)
+    for (int i = 1; i < d->port_count; i++) /* 0 is no port, as on Xen */
         if (d->ports[i].state == FPORT_FREE)
             return i;
     if (count > FAKE_PORTS_MAX)
@@ -25,7 +25,7 @@ static int port_new(struct fake_domain *d)
     memset(d->ports + d->port_count, 0, (size_t)(count - d->port_count) * sizeof(*d->ports));
     count = d->port_count;
     d->port_count = count ? count * 2 : 8;
-    return count;
+    return count ? count : 1;
 }
 
 int fake_evtchn_alloc(struct xk_platform *p, xk_domid peer)

@@ -1,0 +1,384 @@
+--- The `xenkit` command: xl's verbs for hosted worlds, and a few more. @module xenkit.cli.main
+local args = require "xenkit.args"
+local client = require "xenkit.cli.client"
+local files = require "xenkit.host.files"
+local host = require "xenkit.core.host"
+local json = require "xenkit.json"
+local rpc = require "xenkit.rpc"
+local stream = require "xenkit.stream"
+local task = require "xenkit.task"
+
+local M = { version = "0.1.0" }
+local verbs = {}
+
+local WORLD = { "-w", "--world", arg = "NAME", help = "which world, when several run (also $XENKIT_WORLD)" }
+local JSON = { "--json", help = "print JSON" }
+local DOMAIN = { "DOMAIN", help = "a name or a number, as `xenkit list` shows them" }
+
+local function say(...) io.stdout:write(string.format(...), "\n") end
+
+local function fail(text, code)
+  io.stderr:write("xenkit: ", tostring(text), "\n")
+  return code or 1
+end
+
+local function colour(text, sgr)
+  if not host.is_tty(1) or os.getenv("NO_COLOR") then return text end
+  return "\27[" .. sgr .. "m" .. text .. "\27[0m"
+end
+
+-- Runs fn(world, dir) against the chosen world. @return exit code
+local function with_world(p, fn)
+  local dir, err = client.find(p.world)
+  if not dir then return fail(err, 3) end
+  return client.run(function(world) return fn(world, dir) end) or 0
+end
+
+local function simple(method, params, done)
+  return function(p)
+    return with_world(p, function(world, dir)
+      local r, err = client.call(world, dir, method, params(p))
+      if r == nil then return fail(err) end
+      if done then done(r, p) end
+    end)
+  end
+end
+
+-- --- listing ---------------------------------------------------------------------------------------------------
+
+local function human(bytes)
+  if bytes >= 1 << 30 then return ("%.1fG"):format(bytes / (1 << 30)) end
+  return ("%.1fM"):format(bytes / (1 << 20))
+end
+
+local function print_list(list)
+  say("%-24s %5s  %-9s %8s %9s %6s %8s", "Name", "ID", "State", "Mem", "Time(s)", "Ports", "Uptime")
+  for _, d in ipairs(list) do
+    local state = d.state
+    if state == "paused" or state == "shutdown" then state = colour(("%-9s"):format(state), "33") end
+    say("%-24s %5d  %-9s %8s %9.2f %6d %7.0fs", d.name, d.domid, state, human(d.memory), d.cpu, d.ports, d.uptime)
+  end
+end
+
+verbs.list = {
+  summary = "list the domains of a world",
+  options = { WORLD, JSON },
+  examples = { { "xenkit list --json", "for a program" } },
+  run = function(p)
+    return with_world(p, function(world, dir)
+      local list, err = client.call(world, dir, "list")
+      if not list then return fail(err) end
+      if p.json then say("%s", json.encode(list)) else print_list(list) end
+    end)
+  end,
+}
+
+verbs.info = {
+  summary = "show a world: its sockets and the addresses of its services",
+  options = { WORLD, JSON },
+  run = function(p)
+    return with_world(p, function(world, dir)
+      local info, err = client.call(world, dir, "info")
+      if not info then return fail(err) end
+      if p.json then return say("%s", json.encode(info)) end
+      say("%-12s %s (pid %d, up %.0f s, %d domains)", "world", info.name, info.pid, info.uptime, info.domains)
+      for _, k in ipairs { "dir", "store", "join", "control" } do say("%-12s %s", k, info[k]) end
+      local names = {}
+      for k in pairs(info.addresses) do names[#names + 1] = k end
+      table.sort(names)
+      for _, k in ipairs(names) do say("%-12s %s", k, info.addresses[k]) end
+    end)
+  end,
+}
+
+verbs.top = {
+  summary = "watch domains, busiest first",
+  options = { WORLD, { "-n", "--iterations", arg = "N", type = "integer", default = 0, min = 0, help = "rounds; 0: until Ctrl-C" },
+    { "-d", "--delay", arg = "SECONDS", type = "number", default = 1, min = 0.1, help = "between rounds" } },
+  run = function(p)
+    return with_world(p, function(world, dir)
+      local before, rounds = {}, 0
+      while true do
+        local list, err = client.call(world, dir, "list")
+        if not list then return fail(err) end
+        for _, d in ipairs(list) do
+          d.share = before[d.domid] and (d.cpu - before[d.domid]) / p.delay * 100 or 0
+          before[d.domid] = d.cpu
+        end
+        table.sort(list, function(a, b) return a.share > b.share or (a.share == b.share and a.domid < b.domid) end)
+        if host.is_tty(1) then io.stdout:write("\27[H\27[2J") end
+        say("%-24s %5s  %-9s %6s %9s %8s", "Name", "ID", "State", "CPU%", "Time(s)", "Mem")
+        for _, d in ipairs(list) do
+          say("%-24s %5d  %-9s %6.1f %9.2f %8s", d.name, d.domid, d.state, d.share, d.cpu, human(d.memory))
+        end
+        io.stdout:flush()
+        rounds = rounds + 1
+        if p.iterations > 0 and rounds >= p.iterations then return end
+        task.sleep(p.delay)
+      end
+    end)
+  end,
+}
+
+verbs.dmesg = {
+  summary = "show what happened in a world: creates, ends, restarts, refusals",
+  options = { WORLD, JSON, { "-n", "--lines", arg = "N", type = "integer", default = 50, min = 1, help = "how many" } },
+  run = simple("events", function(p) return { lines = p.lines } end, function(list, p)
+    if p.json then return say("%s", json.encode(list)) end
+    for _, e in ipairs(list) do
+      say("%s %-8s %-20s %s", os.date("%Y-%m-%d %H:%M:%S", math.floor(e.time)), e.kind, e.name, e.text or "")
+    end
+  end),
+}
+
+-- --- life cycle ------------------------------------------------------------------------------------------------
+
+local function words_to_params(words)
+  local params = {}
+  for _, w in ipairs(words or {}) do
+    local k, v = w:match("^([^=]+)=(.*)$")
+    if not k then return nil, "'" .. w .. "' is no key=value" end
+    params[k] = v
+  end
+  return params
+end
+
+local function absolute(path)
+  if path:sub(1, 1) == "/" then return path end
+  return (os.getenv("PWD") or ".") .. "/" .. path
+end
+
+verbs.create = {
+  summary = "start a domain from a service script",
+  options = { WORLD, JSON, { "--name", arg = "NAME", help = "its name; default: the file's" },
+    { "-m", "--memory", arg = "MIB", type = "integer", min = 4, help = "limit of its memory" },
+    { "-c", "--console", help = "attach its console" } },
+  positionals = { { "SCRIPT", help = "the service's file" }, { "PARAMS", key = "words", optional = true, many = true,
+    help = "its parameters" } },
+  examples = { "xenkit create hello.lua port=8080" },
+  run = function(p)
+    local source, err = files.read(p.script)
+    if not source then return fail(err) end
+    local params
+    params, err = words_to_params(p.words)
+    if not params then return fail(err, 2) end
+    local name = p.name or p.script:match("([^/]+)%.lua$") or "domain"
+    return with_world(p, function(world, dir)
+      local r, e = client.call(world, dir, "create", { name = name, script = absolute(p.script), source = source,
+        params = params, memory = p.memory })
+      if not r then return fail(e) end
+      if p.json then say("%s", json.encode(r)) else say("domain %d, %s", r.domid, r.name) end
+    end)
+  end,
+}
+
+local function life(method, summary, extra)
+  return {
+    summary = summary, options = { WORLD, extra }, positionals = { DOMAIN },
+    run = simple(method, function(p) return { name = p.domain, timeout = p.timeout } end),
+  }
+end
+verbs.pause = life("pause", "stop a domain where it stands")
+verbs.unpause = life("unpause", "let a paused domain go on")
+verbs.destroy = life("destroy", "end a domain at once")
+verbs.shutdown = life("shutdown", "ask a domain to end, and wait for it",
+  { "--timeout", arg = "SECONDS", type = "number", default = 10, help = "how long to wait" })
+verbs.scale = {
+  summary = "set how many instances of a scaled domain run",
+  options = { WORLD }, positionals = { { "NAME" }, { "COUNT", type = "integer" } },
+  run = simple("scale", function(p) return { name = p.name, count = p.count } end, function(n) say("%d", n) end),
+}
+
+verbs.up = {
+  summary = "start a world from its file",
+  description = "The process becomes domain 0 of the world and stays; Ctrl-C takes all down.",
+  options = { { "-d", "--detach", help = "go on in the background once the world is up" },
+    { "--name", arg = "NAME", help = "the world's name; default: as in the file" },
+    { "-q", "--quiet", help = "print nothing but errors" } },
+  positionals = { { "WORLD", key = "file", help = "the world's description" } },
+  examples = { "xenkit up examples/demo.lua", { "xenkit up -d w.lua && xenkit list && xenkit down", "in the background" } },
+  run = function(p)
+    local spec, err = require("xenkit.host.world").load(p.file)
+    if not spec then return fail(err, 2) end
+    spec.name = p.name or spec.name
+    local dir = files.runtime_dir() .. "/" .. spec.name
+    if p.detach then
+      local ok, e = host.mkdir(dir)
+      if not ok then return fail(e) end
+      local log = assert(host.open(dir .. "/up.log", "w"))
+      host.detach(log)
+    end
+    local code, e = require("xenkit.cli.up").run(spec, {
+      dir = dir,
+      log = function(_, text)
+        if not p.quiet then
+          say("%s %s", os.date("%H:%M:%S"), text)
+          io.stdout:flush()
+        end
+      end,
+      ready = function(T)
+        if not p.quiet then
+          for k, v in pairs(T:addresses()) do say("%-20s %s", k, v) end
+          say("world '%s' is up", spec.name)
+          io.stdout:flush()
+        end
+        host.detached(true)
+      end,
+    })
+    if p.detach then
+      os.remove(dir .. "/up.log")
+      host.rmdir(dir)
+    end
+    if not code then
+      host.detached(false)
+      return fail(e)
+    end
+    return code
+  end,
+}
+
+verbs.down = {
+  summary = "end a world: all its domains, then domain 0",
+  options = { WORLD, { "--timeout", arg = "SECONDS", type = "number", default = 20, help = "how long to wait" } },
+  run = function(p)
+    return with_world(p, function(world, dir)
+      local info, err = client.call(world, dir, "info")
+      if not info then return fail(err) end
+      client.call(world, dir, "down")
+      local deadline = world:now() + p.timeout
+      while host.signal(info.pid, 0) do
+        if world:now() > deadline then return fail("the world does not end; its process is " .. info.pid) end
+        task.sleep(0.02)
+      end
+    end)
+  end,
+}
+
+verbs.run = {
+  summary = "run one service in a small world of its own, with its console here",
+  description = "Starts a world with a store, a console and this one domain, attaches the console, and ends when the " ..
+    "service does or at Ctrl-C. Parameters are given as key=value; `xenkit run FILE --help` lists them.",
+  options = { { "--name", arg = "NAME", help = "the world's name" }, { "--keep", help = "keep the console's log" },
+    { "--no-sandbox", help = "without the seccomp sandbox, for debugging" } },
+  positionals = { { "SCRIPT", help = "the service" }, { "PARAMS", key = "words", optional = true,
+    many = true, help = "its parameters" } },
+  examples = { "xenkit run scripts/services/dns.lua zone=my.zone port=5353", "xenkit run scripts/services/store.lua socket=/tmp/xs" },
+  run = function(p) return require("xenkit.cli.run")(p, fail, say) end,
+}
+
+-- --- consoles and logs -----------------------------------------------------------------------------------------
+
+-- Turns a connection raw by `method`, then copies between it and the terminal. Ctrl-] leaves.
+local function attach(p, method, params, interactive)
+  return with_world(p, function(world, dir)
+    local s <close>, err = client.connect(world, dir)
+    if not s then return fail(err) end
+    rpc.send(s, { id = 1, method = method, params = params })
+    local r, e = rpc.receive(s, 10)
+    if not r then return fail(e) end
+    if r.error then return fail(r.error.message) end
+    return require("xenkit.cli.terminal").join(world, s, interactive)
+  end)
+end
+
+verbs.console = {
+  summary = "attach to a domain's console (Ctrl-] leaves)",
+  options = { WORLD, { "-r", "--read-only", help = "only look" } },
+  positionals = { DOMAIN },
+  run = function(p) return attach(p, "console", { name = p.domain, read_only = p.read_only }, not p.read_only) end,
+}
+
+verbs.log = {
+  summary = "show what domains have logged",
+  options = { WORLD, { "-f", "--follow", help = "go on as more comes" } },
+  positionals = { { "DOMAIN", optional = true, help = "of this one only" } },
+  run = function(p)
+    return attach(p, "log", { filter = (p.follow and "f" or "") .. ":" .. (p.domain or "") }, false)
+  end,
+}
+
+verbs.repl = {
+  summary = "a Lua prompt in a fresh domain of the world",
+  options = { WORLD },
+  run = function(p)
+    local dir, err = client.find(p.world)
+    if not dir then return fail(err, 3) end
+    local name = "repl-" .. host.pid()
+    local code = client.run(function(world)
+      local r, e = client.call(world, dir, "create", { name = name, service = "repl" })
+      if not r then return fail(e) end
+    end)
+    if code then return code end
+    code = attach(p, "console", { name = name }, true)
+    client.run(function(world) client.call(world, dir, "destroy", { name = name }) end)
+    return code
+  end,
+}
+
+-- --- store -----------------------------------------------------------------------------------------------------
+
+local store_verbs = require "xenkit.cli.store" (with_world, fail, say, WORLD, JSON)
+verbs.store = { summary = "look into the store and change it", verbs = store_verbs }
+
+verbs.completion = {
+  summary = "print the completion script for bash",
+  examples = { { "source <(xenkit completion)", "in ~/.bashrc" } },
+  run = function(_, cli) io.stdout:write(cli:completion()) end,
+}
+verbs.man = {
+  summary = "print the manual page",
+  examples = { "xenkit man | man -l -" },
+  run = function(_, cli) io.stdout:write(cli:man { section = 1, manual = "xenkit" }) end,
+}
+
+local ORDER = { "up", "down", "list", "info", "top", "create", "console", "pause", "unpause", "shutdown", "destroy",
+  "scale", "dmesg", "log", "repl", "run", "store", "completion", "man" }
+
+local function make_cli()
+  local list = {}
+  for _, name in ipairs(ORDER) do
+    local v = verbs[name]
+    list[#list + 1] = { name = name, summary = v.summary, description = v.description, options = v.options,
+      positionals = v.positionals, examples = v.examples, verbs = v.verbs }
+  end
+  return args.new { name = "xenkit", version = "xenkit " .. M.version,
+    summary = "services made of small isolated domains that talk over shared-memory rings",
+    examples = { { "xenkit up -d examples/demo.lua", "start a world" }, { "xenkit list", "see it" },
+      { "xenkit run hello.lua port=8080", "run one service alone" } },
+    verbs = list }
+end
+
+-- `run FILE --help` is the service's own help.
+local function service_help(argv)
+  if argv[1] ~= "run" or not argv[2] or argv[2]:sub(1, 1) == "-" then return end
+  for i = 3, #argv do
+    if argv[i] == "--help" or argv[i] == "-h" then
+      return require("xenkit.cli.run").help(argv[2], fail)
+    end
+  end
+end
+
+--- @return exit code: 0 well, 1 failed, 2 wrong use, 3 no such world
+function M.main(argv)
+  local words = {}
+  for i = 1, #argv do words[i] = argv[i] end
+  local code = service_help(words)
+  if code then return code end
+  local cli = make_cli()
+  local p, message = cli:parse(words)
+  if not p then return fail(message .. "\nTry 'xenkit --help'.", 2) end
+  if p.help or p.version then
+    io.stdout:write(p.help or (p.version .. "\n"))
+    return 0
+  end
+  local name, sub = p.verb:match("^(%S+)%s*(%S*)$")
+  local run = sub ~= "" and store_verbs.run[sub] or verbs[name].run
+  local ok, result = xpcall(run, function(e)
+    return type(e) == "string" and not os.getenv("XENKIT_DEBUG") and e:gsub("^[^\n]-:%d+: ", "") or debug.traceback(tostring(e))
+  end, p, cli)
+  if not ok then return fail(result) end
+  return result or 0
+end
+
+M.stream = stream
+return M

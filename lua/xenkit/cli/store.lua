@@ -1,0 +1,100 @@
+--- `xenkit store ...`: the store of a world, through its socket. @module xenkit.cli.store
+local host = require "xenkit.core.host"
+local json = require "xenkit.json"
+local store = require "xenkit.store"
+
+return function(with_world, fail, say, WORLD, JSON)
+  local core_stream = require "xenkit.core.stream"
+  local run = {}
+
+  local function with_store(fn)
+    return function(p)
+      return with_world(p, function(world, dir)
+        local fd, err = host.connect_unix(dir .. "/store.sock")
+        if not fd then return fail("the store's socket: " .. err) end
+        local raw = assert(core_stream.from_handle(world, fd))
+        local s <close> = assert(store.open(world, raw))
+        local ok, e = fn(s, p)
+        if ok == nil then return fail(e) end
+      end)
+    end
+  end
+
+  -- Values are bytes: what is not printable is shown as \xNN, as xenstore-ls does.
+  local function shown(v) return (v:gsub("[%c\127-\255\\]", function(c) return ("\\x%02x"):format(c:byte()) end)) end
+
+  run.read = with_store(function(s, p)
+    local v, err = s:read(p.path)
+    if not v then return nil, err end
+    say("%s", p.json and json.encode(v) or shown(v))
+    return true
+  end)
+  run.write = with_store(function(s, p) return s:write(p.path, p.value) end)
+  run.rm = with_store(function(s, p) return s:rm(p.path) end)
+  run.list = with_store(function(s, p)
+    local names, err = s:list(p.path)
+    if not names then return nil, err end
+    if p.json then say("%s", json.encode(json.array(names))) else for _, n in ipairs(names) do say("%s", n) end end
+    return true
+  end)
+
+  local function walk(s, path, depth, out)
+    local names = s:list(path)
+    for _, n in ipairs(names or {}) do
+      local child = (path == "/" and "" or path) .. "/" .. n
+      local v = s:read(child) or ""
+      local perms = s:get_perms(child) or {}
+      out(child, n, v, perms, depth)
+      walk(s, child, depth + 1, out)
+    end
+  end
+
+  run.ls = with_store(function(s, p)
+    local all = {}
+    walk(s, p.path or "/", 0, function(path, name, v, perms, depth)
+      if p.json then
+        all[#all + 1] = { path = path, value = v, perms = json.array(perms) }
+      else
+        say('%s%s = "%s"   (%s)', (" "):rep(depth), name, shown(v), table.concat(perms, ","))
+      end
+    end)
+    if p.json then say("%s", json.encode(json.array(all))) end
+    return true
+  end)
+
+  run.watch = with_store(function(s, p)
+    local w, err = s:watch(p.path)
+    if not w then return nil, err end
+    local n = 0
+    for path in w:events() do
+      say("%s", path)
+      io.stdout:flush()
+      n = n + 1
+      if p.count > 0 and n >= p.count then break end
+    end
+    return true
+  end)
+
+  run.control = with_store(function(s, p)
+    local text, err = s:control(table.unpack(p.words))
+    if not text then return nil, err end
+    say("%s", text)
+    return true
+  end)
+
+  local PATH = { "PATH", help = "absolute" }
+  local specs = {
+    { name = "ls", summary = "print the tree", options = { WORLD, JSON }, positionals = { { "PATH", optional = true } } },
+    { name = "read", summary = "print a node's value", options = { WORLD, JSON }, positionals = { PATH } },
+    { name = "write", summary = "set a node's value", options = { WORLD }, positionals = { PATH, { "VALUE" } } },
+    { name = "list", summary = "print the names of a node's children", options = { WORLD, JSON }, positionals = { PATH } },
+    { name = "rm", summary = "remove a node and all below it", options = { WORLD }, positionals = { PATH } },
+    { name = "watch", summary = "print each change below a node", options = { WORLD,
+      { "-n", "--count", arg = "N", type = "integer", default = 0, help = "end after so many; 0: never" } },
+      positionals = { PATH } },
+    { name = "control", summary = "a control command of the server, such as help", options = { WORLD },
+      positionals = { { "WORD", key = "words", many = true } } },
+  }
+  specs.run = run
+  return specs
+end

@@ -1,0 +1,221 @@
+--- What runs in a domain before and around its service: context, console, log, shutdown. See docs/services.md.
+-- @module xenkit.domain
+local archive = require "xenkit.archive"
+local console = require "xenkit.core.console"
+local json = require "xenkit.json"
+local store = require "xenkit.store"
+local stream = require "xenkit.stream"
+local task = require "xenkit.task"
+
+local M = {}
+
+local CONSOLE_BACKLOG = 256 * 1024
+
+-- The console as a sink that never makes its writer wait: what does not fit in a bounded backlog is dropped, counted,
+-- and the loss is said.
+local function console_sink(ctx)
+  local raw = console.front(ctx.world)
+  if not raw then return function() end end
+  local con = stream.wrap(raw)
+  ctx.console = con
+  local pending, size, dropped, busy = {}, 0, 0, false
+  local function drain()
+    busy = true
+    while #pending > 0 do
+      local text = table.concat(pending)
+      pending, size = {}, 0
+      if dropped > 0 then
+        text = text .. string.format("[%d bytes were dropped here]\n", dropped)
+        dropped = 0
+      end
+      if not con:write(text) then break end
+    end
+    busy = false
+  end
+  return function(text)
+    if not busy and #pending == 0 then
+      local n = raw:write(text)
+      if n == #text then return end
+      if n then text = text:sub(n + 1) end
+    end
+    if size + #text > CONSOLE_BACKLOG then
+      dropped = dropped + #text
+      return
+    end
+    pending[#pending + 1] = text
+    size = size + #text
+    if not busy then
+      busy = true
+      task.detach(drain)
+    end
+  end, function() -- waits until all is out, for the end of a domain
+    for _ = 1, 100 do
+      if not busy then return end
+      task.sleep(0.01)
+    end
+  end
+end
+
+local function redirect_print(write)
+  _G.print = function(...)
+    local parts = table.pack(...)
+    for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+    write(table.concat(parts, "\t") .. "\n")
+  end
+end
+
+local LEVELS = { debug = 1, info = 2, warning = 3, error = 4 }
+
+local function make_log(ctx, write)
+  return function(level, text, fields)
+    if not LEVELS[level] then error("log: no level '" .. tostring(level) .. "'", 2) end
+    local parts = { level, ": ", tostring(text) }
+    if fields then
+      local keys = {}
+      for k in pairs(fields) do keys[#keys + 1] = tostring(k) end
+      table.sort(keys)
+      for _, k in ipairs(keys) do parts[#parts + 1] = " " .. k .. "=" .. tostring(fields[k]) end
+    end
+    write(table.concat(parts) .. "\n")
+    if ctx.log_hook then ctx.log_hook(level, text, fields) end
+  end
+end
+
+-- Descriptors by kind: "tcp:http" becomes ctx.tcp.http.
+local function take_handles(ctx, handles)
+  for name, fd in pairs(handles) do
+    local kind, rest = name:match("^(%a+):(.+)$")
+    if kind == "tcp" or kind == "unix" then
+      ctx[kind][rest] = assert(stream.listener(ctx.world, fd))
+    elseif kind == "udp" or kind == "file" then
+      ctx[kind][rest] = fd
+    else
+      ctx.handle[name] = fd
+    end
+  end
+end
+
+-- A module of the service's own archive: require "helper" finds lib/helper.lua in it.
+local function add_searcher(ar)
+  table.insert(package.searchers, 2, function(name)
+    local path = "lib/" .. name:gsub("%.", "/") .. ".lua"
+    local text = ar:get(path)
+    if not text then return "\n\tno '" .. path .. "' in the boot archive" end
+    local fn, err = load(text, "@" .. path, "t")
+    if not fn then error(err, 0) end
+    return fn
+  end)
+end
+
+local function make_context(world, handles, boot)
+  local ar = assert(archive.open(boot))
+  local desc = assert(json.decode(ar:get("etc/domain.json")))
+  local ctx = {
+    world = world, domid = world:domid(), name = desc.name, params = desc.params or {}, desc = desc, archive = ar,
+    tcp = {}, udp = {}, unix = {}, file = {}, handle = {}, tree = {}, text = {}, text_path = {},
+  }
+  for name, path in pairs(desc.text or {}) do
+    ctx.text[name] = ar:get("text/" .. name)
+    ctx.text_path[name] = path
+  end
+  for name in pairs(desc.tree or {}) do ctx.tree[name] = ar:sub("tree/" .. name) end
+  add_searcher(ar)
+  take_handles(ctx, handles)
+  return ctx
+end
+
+-- control/shutdown, as a Xen guest: the request is acknowledged by emptying the node.
+local function watch_shutdown(ctx, root)
+  local w = ctx.store:watch("control/shutdown")
+  if not w then return end
+  for _ in w:events() do
+    local why = ctx.store:read("control/shutdown")
+    if why == "poweroff" or why == "halt" or why == "reboot" then
+      ctx.store:write("control/shutdown", "")
+      ctx.shutdown = why
+      if ctx.service.stop then
+        local ok, err = pcall(ctx.service.stop, ctx)
+        if not ok then print("stop: " .. tostring(err)) end
+      end
+      root:cancel()
+      return
+    end
+  end
+end
+
+-- Descriptors that are handed while the service runs go to ctx.on_handle(name, fd).
+local function watch_handles(ctx)
+  local world = ctx.world
+  local port = world:bind_virq(require("xenkit.core.world").VIRQ_HANDLE)
+  if not port then return end
+  while true do
+    while true do
+      local fd, name = world:take_handle()
+      if not fd then break end
+      if ctx.on_handle then
+        ctx.on_handle(name, fd)
+      else
+        require("xenkit.core.stream").handle_close(fd)
+      end
+    end
+    local id = task.wait_id()
+    if not port:arm(id) then task.wait(id) end
+  end
+end
+
+local function load_service(ctx)
+  local path = ctx.desc.script
+  local text = ctx.archive:get("main.lua")
+  local chunk, err = load(text, "@" .. path, "t")
+  if not chunk then error(err, 0) end
+  local service = chunk()
+  if type(service) ~= "table" or type(service.start) ~= "function" then
+    error(path .. ": a service returns a table with a function 'start'; see docs/services.md", 0)
+  end
+  return service
+end
+
+local function run(ctx, flush)
+  ctx.service = load_service(ctx)
+  if ctx.desc.store ~= false then
+    local s, err = store.open(ctx.world)
+    if not s then print("no store: " .. tostring(err)) end
+    ctx.store = s
+  end
+  function ctx.stopping() return ctx.shutdown ~= nil end
+  local main = task.spawn(function() return ctx.service.start(ctx) end)
+  local helpers = { task.detach(watch_handles, ctx) }
+  if ctx.store then helpers[#helpers + 1] = task.detach(watch_shutdown, ctx, main) end
+  local ok, err = pcall(main.join, main)
+  for _, h in ipairs(helpers) do h:cancel() end
+  local code = 0
+  if not ok and err ~= task.cancelled then
+    print(ctx.name .. ": " .. tostring(err))
+    code = 1
+  elseif ok and math.type(err) == "integer" then
+    code = err
+  end
+  flush()
+  ctx.world:domctl(ctx.domid, "shutdown", code ~= 0 and "crash" or ctx.shutdown == "reboot" and "reboot" or "poweroff")
+  return code
+end
+
+--- Runs a domain's service. Called once, by the domain program.
+function M.main(world, handles, boot)
+  local ctx = make_context(world, handles, boot)
+  return task.run(world, function()
+    local write, flush = console_sink(ctx)
+    redirect_print(write)
+    ctx.log = make_log(ctx, write)
+    function task.on_error(err) print("task: " .. tostring(err)) end
+    local ok, code = xpcall(run, debug.traceback, ctx, flush or function() end)
+    if not ok then
+      print(ctx.name .. ": " .. tostring(code))
+      if flush then flush() end
+      code = 1
+    end
+    return code
+  end)
+end
+
+return M

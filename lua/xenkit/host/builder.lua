@@ -1,0 +1,223 @@
+--- The domain builder of a hosted world: from a description to a running domain. It opens what the description grants,
+-- packs the boot archive, makes the sandbox, writes the store nodes that a Xen guest would have, and introduces it.
+-- @module xenkit.host.builder
+local archive = require "xenkit.archive"
+local files = require "xenkit.host.files"
+local host = require "xenkit.core.host"
+local json = require "xenkit.json"
+local core_stream = require "xenkit.core.stream"
+local service = require "xenkit.service"
+
+local M = {}
+
+local close = core_stream.handle_close
+
+local function split_address(value)
+  local address, port = value:match("^%[?([%x:%.]+)%]?:(%d+)$")
+  if not address then return nil, "'" .. value .. "' is no ADDRESS:PORT" end
+  return address, math.tointeger(port)
+end
+
+local openers = {}
+
+function openers.tcp(need)
+  local address, port = split_address(need.value)
+  if not address then return nil, port, "XK_EINVAL" end
+  local fd, bound, code = host.listen_tcp(address, port)
+  if not fd then return nil, bound, code end
+  need.bound = address:find(":", 1, true) and ("[%s]:%d"):format(address, bound) or ("%s:%d"):format(address, bound)
+  need.port = bound
+  return fd
+end
+
+function openers.udp(need, grant)
+  local address, port = split_address(need.value)
+  if not address then return nil, port, "XK_EINVAL" end
+  -- A service that wants TCP and UDP on one port says so by the same value; port 0 must then become the same number.
+  if port == 0 then
+    for _, other in ipairs(grant.list) do
+      if other.kind == "tcp" and other.value == need.value then port = other.port end
+    end
+  end
+  local fd, bound, code = host.bind_udp(address, port)
+  if not fd then return nil, bound, code end
+  need.bound, need.port = ("%s:%d"):format(address, bound), bound
+  return fd
+end
+
+function openers.unix(need)
+  local fd, err, code = host.listen_unix(need.value)
+  if fd then need.bound = need.value end
+  return fd, err, code
+end
+
+function openers.file(need)
+  local dir = need.value:match("^(.*)/[^/]+$")
+  if need.mode ~= "r" and dir and dir ~= "" then host.mkdir(dir) end
+  local fd, err, code = host.open(need.value, need.mode or "rw")
+  if not fd then return nil, err, code end
+  if need.lock then
+    local ok, _, c = host.lock(fd)
+    if not ok then
+      close(fd)
+      return nil, need.value .. ": another process uses it", c
+    end
+  end
+  return fd
+end
+
+local function release(grant)
+  for _, need in ipairs(grant.list) do
+    if need.fd then close(need.fd) end
+    if need.kind == "unix" then os.remove(need.value) end
+  end
+end
+
+--- Opens what a template grants. The descriptors stay open as long as the template lives, so that each instance of it,
+-- and each restart, gets the same listening socket: no connection is lost between two of them.
+-- @return a grant: {list, sandbox}
+function M.grant(needs)
+  local grant = { list = needs, allow = {}, rights = {} }
+  local order = { tcp = 1, unix = 2, udp = 3, file = 4, tree = 5, text = 6, rights = 7 }
+  table.sort(needs, function(a, b) return order[a.kind] < order[b.kind] end)
+  for _, need in ipairs(needs) do
+    local opener = openers[need.kind]
+    if opener then
+      local fd, err, code = opener(need, grant)
+      if not fd then
+        release(grant)
+        return nil, err, code
+      end
+      need.fd = fd
+      grant.allow[(need.kind == "tcp" or need.kind == "unix") and "accept" or need.kind == "udp" and "datagram" or "file"] =
+        true
+    elseif need.kind == "rights" then
+      grant.rights[need.name] = true
+    end
+  end
+  return grant
+end
+
+M.release = release
+
+--- A template: everything about a kind of domain that does not change from one instance to the next.
+-- @param d a domain of a world file, with source text added as d.source
+function M.template(d)
+  local path = d.script or (d.service .. ".lua")
+  local svc, err, code = service.describe(d.source, path)
+  if not svc then return nil, err, code end
+  local words = {}
+  for k, v in pairs(d.params or {}) do words[#words + 1] = tostring(k) .. "=" .. tostring(v) end
+  table.sort(words)
+  local params
+  params, err = service.params(svc, words)
+  if not params then return nil, path .. ": " .. tostring(err), "XK_EINVAL" end
+  local needs
+  needs, err = service.needs(svc, params, path)
+  if not needs then return nil, err, "XK_EINVAL" end
+  local grant
+  grant, err, code = M.grant(needs)
+  if not grant then return nil, d.name .. ": " .. err, code end
+  for _, r in ipairs(d.rights or {}) do grant.rights[r] = true end
+  return { name = d.name, desc = d, path = path, params = params, grant = grant, service = svc }
+end
+
+local function boot_archive(t, extra)
+  local entries = { ["main.lua"] = t.desc.source }
+  local desc = { name = extra.name, script = t.path, params = t.params, tree = {}, text = {}, store = extra.store,
+    dom0_port = extra.dom0_port, template = t.name }
+  for _, need in ipairs(t.grant.list) do
+    if need.kind == "tree" then
+      desc.tree[need.name] = need.value
+      local ok, err, code = files.pack_tree(need.value, "tree/" .. need.name .. "/", entries)
+      if not ok then return nil, err, code end
+    elseif need.kind == "text" then
+      desc.text[need.name] = need.value
+      local text, err, code = files.read(need.value)
+      if not text then return nil, err, code end
+      entries["text/" .. need.name] = text
+    end
+  end
+  entries["etc/domain.json"] = json.encode(desc)
+  return archive.pack(entries)
+end
+
+local function hand_all(world, domid, t, boot)
+  local allow = {}
+  for k in pairs(t.grant.allow) do allow[#allow + 1] = k end
+  table.sort(allow)
+  local given = { { "boot", assert(host.memory("xenkit-boot", boot)) } }
+  if t.desc.sandbox ~= false then
+    local fd, err, code = host.sandbox(table.unpack(allow))
+    if not fd then return nil, "sandbox: " .. err, code end
+    given[2] = { "sandbox", fd }
+  end
+  local ok, err, code = true, nil, nil
+  for _, g in ipairs(given) do
+    if ok then ok, err, code = host.hand(world, domid, g[1], g[2]) end
+    close(g[2])
+  end
+  for _, need in ipairs(t.grant.list) do
+    if ok and need.fd then ok, err, code = host.hand(world, domid, need.kind .. ":" .. need.name, need.fd) end
+  end
+  return ok, err, code
+end
+
+--- Makes the process of a new domain and hands it all; it waits in state "building".
+-- @param extra {name, store (boolean), dom0_port}
+function M.create(world, program, t, extra)
+  local boot, err, code = boot_archive(t, extra)
+  if not boot then return nil, err, code end
+  local domid
+  domid, err, code = host.create(world, extra.name, program, t.desc.memory or 0)
+  if not domid then return nil, err, code end
+  local ok
+  ok, err, code = hand_all(world, domid, t, boot)
+  if not ok then
+    world:domctl(domid, "destroy")
+    return nil, err, code
+  end
+  return domid
+end
+
+--- Writes the nodes that libxl writes for a guest, as far as they mean something here.
+function M.write_nodes(s, domid, name, t, opts)
+  local home = "/local/domain/" .. domid
+  return s:transaction(function(tx)
+    tx:rm(home)
+    tx:write(home, "")
+    tx:set_perms(home, { "n0", "r" .. domid })
+    tx:write(home .. "/name", name)
+    tx:write(home .. "/domid", domid)
+    if opts.template then tx:write(home .. "/xenkit/template", opts.template) end
+    for _, dir in ipairs { "/data", "/control/shutdown", "/device", "/backend" } do
+      tx:write(home .. dir, "")
+      tx:set_perms(home .. dir, { "r" .. domid })
+    end
+    if opts.console_domid then
+      local front, back = home .. "/console", ("/local/domain/%d/backend/console/%d/0"):format(opts.console_domid, domid)
+      tx:write(front .. "/backend", back)
+      tx:write(front .. "/backend-id", opts.console_domid)
+      tx:write(front .. "/ring-ref", 0)
+      tx:write(front .. "/port", opts.console_port)
+      tx:write(front .. "/type", "xenconsoled")
+      tx:write(back .. "/frontend", front)
+      tx:write(back .. "/frontend-id", domid)
+      tx:write(back .. "/name", name)
+      tx:write(back .. "/port", opts.console_port)
+      tx:write(back .. "/online", 1)
+      tx:write(back .. "/state", 4)
+      for _, p in ipairs { front, front .. "/port" } do tx:set_perms(p, { "n0", "r" .. opts.console_domid, "r" .. domid }) end
+      for _, p in ipairs { "", "/frontend", "/frontend-id", "/name", "/port", "/online", "/state" } do
+        tx:set_perms(back .. p, { "n" .. opts.console_domid, "r" .. domid })
+      end
+    end
+    for _, offer in ipairs(t and (t.desc.offers or t.service.offers) or {}) do
+      tx:write("/local/service/" .. offer, "")
+      tx:set_perms("/local/service/" .. offer, { "r" .. domid })
+    end
+    return true
+  end)
+end
+
+return M

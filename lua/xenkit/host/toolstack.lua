@@ -1,0 +1,411 @@
+--- Domain 0 of a hosted world: makes its store and console, then the domains of the world file, watches over them, and
+-- does what tools and entitled domains ask.
+-- @module xenkit.host.toolstack
+local builder = require "xenkit.host.builder"
+local core_stream = require "xenkit.core.stream"
+local core_world = require "xenkit.core.world"
+local host = require "xenkit.core.host"
+local store = require "xenkit.store"
+local task = require "xenkit.task"
+
+local M = {}
+local Toolstack = {}
+Toolstack.__index = Toolstack
+Toolstack.__name = "xenkit.toolstack"
+
+local START_TIMEOUT = 20
+local BACKOFF = { 0, 0.1, 0.5, 2, 5, 10, 30 }
+
+--- @param opts dir = the world's runtime folder, source(name) -> text of a built-in service, log(level, text)
+function M.new(world, program, opts)
+  return setmetatable({ world = world, program = program, dir = opts.dir, source = opts.source, log = opts.log,
+    name = opts.name, templates = {}, order = {}, domains = {}, by_name = {}, guests = {}, events = {},
+    started = world:now() }, Toolstack)
+end
+
+function Toolstack:event(kind, name, text)
+  local e = { time = self.world:wallclock(), kind = kind, name = name, text = text }
+  self.events[#self.events + 1] = e
+  if #self.events > 500 then table.remove(self.events, 1) end
+  self.log("info", kind .. " " .. name .. (text and (": " .. text) or ""))
+end
+
+--- Declares a kind of domain, opening what it needs. Nothing runs yet.
+function Toolstack:declare(d)
+  if self.templates[d.name] then return nil, "there is a domain '" .. d.name .. "' already", "XK_EEXIST" end
+  if not d.source then
+    local text, err, code
+    if d.service then
+      text = self.source(d.service)
+      if not text then return nil, "no built-in service '" .. d.service .. "'", "XK_ENOENT" end
+    else
+      text, err, code = require("xenkit.host.files").read(d.script)
+      if not text then return nil, err, code end
+    end
+    d.source = text
+  end
+  local t, err, code = builder.template(d)
+  if not t then return nil, err, code end
+  t.instances, t.last, t.failures = {}, 0, 0
+  self.templates[d.name] = t
+  self.order[#self.order + 1] = t
+  return t
+end
+
+local function instance_name(t)
+  if not t.desc.replicas and not t.desc.scale then return t.name end
+  t.last = t.last + 1
+  return t.name .. "-" .. t.last
+end
+
+local function wire(self, domid)
+  local w = self.world
+  local store_port, err, code = host.evtchn_for(w, domid, self.store_domid)
+  if not store_port then return nil, err, code end
+  local console_port = -1
+  if self.console_domid and self.console_domid ~= domid then
+    console_port = host.evtchn_for(w, domid, self.console_domid) or -1
+  end
+  return store_port, console_port
+end
+
+local function publish(self, domid, name, t, store_port, console_port)
+  local ok, err, code = builder.write_nodes(self.store, domid, name, t, {
+    template = t and t.name, console_port = console_port,
+    console_domid = console_port >= 0 and self.console_domid or nil,
+  })
+  if not ok then return nil, err, code end
+  ok, err, code = host.built(self.world, domid, self.store_domid, store_port, self.console_domid or 0, console_port)
+  if not ok then return nil, err, code end
+  return self.store:introduce(domid, 1, store_port)
+end
+
+--- Takes a template back that has no instances: what it opened is closed.
+function Toolstack:undeclare(t)
+  if next(t.instances) then return end
+  builder.release(t.grant)
+  self.templates[t.name] = nil
+  for i, o in ipairs(self.order) do
+    if o == t then table.remove(self.order, i) break end
+  end
+end
+
+--- Starts one instance of a template. @return its record {domid, name, ...}
+function Toolstack:create(t)
+  local began = self.world:now()
+  local name = instance_name(t)
+  if self.by_name[name] then return nil, name .. " is running", "XK_EEXIST" end
+  local domid, err, code = builder.create(self.world, self.program, t, { name = name })
+  if not domid then return nil, err, code end
+  local d = { domid = domid, name = name, template = t, created = began, restarts = 0 }
+  self.domains[domid], self.by_name[name], t.instances[domid] = d, d, d
+  local store_port, console_port = wire(self, domid)
+  local ok
+  if store_port then ok, err, code = publish(self, domid, name, t, store_port, console_port) end
+  if not store_port or not ok then
+    self:forget(d)
+    self.world:domctl(domid, "destroy")
+    return nil, name .. ": " .. tostring(err or console_port), code
+  end
+  d.create_ms = (self.world:now() - began) * 1000
+  self:event("create", name, ("domain %d in %.1f ms"):format(domid, d.create_ms))
+  return d
+end
+
+function Toolstack:forget(d)
+  self.domains[d.domid] = nil
+  if self.by_name[d.name] == d then self.by_name[d.name] = nil end
+  if d.template then d.template.instances[d.domid] = nil end
+end
+
+local function clean_nodes(self, domid)
+  self.store:rm("/local/domain/" .. domid)
+  if self.console_domid then
+    self.store:rm(("/local/domain/%d/backend/console/%d"):format(self.console_domid, domid))
+  end
+end
+
+--- The store and the console come first, and by hand: nobody else is there to introduce them.
+local function start_store(self)
+  local t, err, code = self:declare { name = "store", service = "store", restart = "never",
+    params = { socket = self.dir .. "/store.sock" } }
+  if not t then return nil, err, code end
+  local w = self.world
+  -- The number must be known before domain 0 can make a port for it, and the store must know that port at its start.
+  local next_domid = 1
+  local domid
+  local extra = { name = "store", store = false }
+  -- Domain 0's own port is made for the store domain's number, which is the first one.
+  extra.dom0_port = 1
+  domid, err, code = builder.create(w, self.program, t, extra)
+  if not domid then return nil, err, code end
+  if domid ~= next_domid then return nil, "the store is to be domain 1", "XK_EINVAL" end
+  local port
+  port, err, code = host.evtchn_for(w, 0, domid)
+  if not port then return nil, err, code end
+  if port ~= 1 then return nil, "domain 0's first port is not 1", "XK_EINVAL" end
+  w:domctl(domid, "set_virq_handler", core_world.VIRQ_DOM_EXC)
+  local ok
+  ok, err, code = host.built(w, 0, domid, port, 0, -1)
+  if ok then ok, err, code = host.built(w, domid, 0, -1, 0, -1) end
+  if not ok then return nil, err, code end
+  self.store_domid = domid
+  local d = { domid = domid, name = "store", template = t, created = w:now(), restarts = 0, vital = true }
+  self.domains[domid], self.by_name.store, t.instances[domid] = d, d, d
+  self.store, err, code = store.open(w)
+  if not self.store then return nil, err, code end
+  self.store.timeout = START_TIMEOUT
+  ok, err, code = self.store:write("/tool/xenstored/domid", domid)
+  if not ok then return nil, "the store does not come up: " .. tostring(err), code end
+  self.store:write("/local/domain/0/name", "Domain-0")
+  self.store:write("/local/domain/0/domid", 0)
+  self.store:write("/local/service", "")
+  builder.write_nodes(self.store, domid, "store", nil, { template = "store" })
+  self:event("create", "store", "domain " .. domid)
+  return true
+end
+
+local function start_console(self)
+  local t, err, code = self:declare { name = "console", service = "console", restart = "never",
+    params = { log = self.dir .. "/console.log" } }
+  if not t then return nil, err, code end
+  local d
+  d, err, code = self:create(t)
+  if not d then return nil, err, code end
+  d.vital = true
+  self.console_domid = d.domid
+  return self.store:write("/tool/xenconsoled/domid", d.domid)
+end
+
+--- Brings the world up: store, console, then all of `list` (domains of a world file).
+function Toolstack:up(list)
+  local ok, err, code = start_store(self)
+  if ok then ok, err, code = start_console(self) end
+  if not ok then return nil, err, code end
+  for _, d in ipairs(list) do
+    if d.name ~= "store" and d.name ~= "console" then
+      local t
+      t, err, code = self:declare(d)
+      if not t then return nil, err, code end
+      for _ = 1, d.scale and d.scale.min or d.replicas or 1 do
+        local made
+        made, err, code = self:create(t)
+        if not made then return nil, err, code end
+      end
+    end
+  end
+  return true
+end
+
+-- A domain ended: restart it as its policy says.
+local function ended(self, d, info)
+  clean_nodes(self, d.domid)
+  self:forget(d)
+  local t = d.template
+  local crashed = info.reason == "crash" or info.exit_code ~= 0
+  self:event("end", d.name, crashed and ("crashed, exit code %d"):format(info.exit_code) or info.reason or "gone")
+  if d.vital and not self.stopping then
+    self.failed = d.name .. " ended; the world cannot go on without it"
+    return
+  end
+  local policy = t and (t.desc.restart or "on-failure")
+  self.last_exit = info.exit_code
+  if t and t.ephemeral and not next(t.instances) then self:undeclare(t) end
+  if self.stopping or d.destroyed or not t or policy == "never" or (policy == "on-failure" and not crashed) then return end
+  if self.world:now() - d.created > 30 then t.failures = 0 end
+  t.failures = t.failures + 1
+  local delay = BACKOFF[math.min(t.failures, #BACKOFF)]
+  task.detach(function()
+    task.sleep(delay)
+    if self.stopping then return end
+    local again, err = self:create(t)
+    if again then
+      again.restarts = d.restarts + 1
+    else
+      self:event("error", d.name, "no restart: " .. tostring(err))
+    end
+  end)
+end
+
+-- A guest that joined by path: give it what every domain has.
+local function adopt(self, info)
+  local store_port, console_port = wire(self, info.domid)
+  local ok, err
+  if store_port then ok, err = publish(self, info.domid, info.name, nil, store_port, console_port) end
+  if not ok then
+    self:event("error", info.name, "cannot join: " .. tostring(err or console_port))
+    self.world:domctl(info.domid, "destroy")
+    return
+  end
+  self.guests[info.domid] = { domid = info.domid, name = info.name, created = self.world:now(), restarts = 0 }
+  self:event("join", info.name, "domain " .. info.domid)
+end
+
+--- Looks at all domains once: who came, who ended.
+function Toolstack:look()
+  local seen = {}
+  local after = 0
+  while true do
+    local info = self.world:domain_next(after)
+    if not info then break end
+    after = info.domid
+    seen[info.domid] = true
+    local d = self.domains[info.domid]
+    if d and info.state == "shutdown" and (info.pid == 0 or info.exit_code ~= 0) then
+      self.world:domctl(info.domid, "destroy")
+      ended(self, d, info)
+    elseif not d and info.state == "building" and not self.guests[info.domid] then
+      adopt(self, info)
+    elseif not d and info.state == "shutdown" and self.guests[info.domid] then
+      self.world:domctl(info.domid, "destroy")
+    end
+  end
+  for domid, d in pairs(self.domains) do
+    if not seen[domid] then ended(self, d, { reason = "destroyed", exit_code = 0 }) end
+  end
+  for domid, g in pairs(self.guests) do
+    if not seen[domid] then
+      clean_nodes(self, domid)
+      self.guests[domid] = nil
+      self:event("leave", g.name, "domain " .. domid)
+    end
+  end
+end
+
+--- Watches until the world stops or a vital domain ends.
+function Toolstack:watch()
+  local port = assert(self.world:bind_virq(core_world.VIRQ_TOOLSTACK))
+  while not self.stopping and not self.failed do
+    self:look()
+    local id = task.wait_id()
+    if not port:arm(id) then task.wait(id, 5) end
+  end
+  port:close()
+end
+
+--- Finds a running domain by name or number.
+function Toolstack:find(key)
+  local d = self.by_name[key] or self.domains[math.tointeger(tonumber(key) or -1)] or
+    self.guests[math.tointeger(tonumber(key) or -1)]
+  if d then return d end
+  for _, g in pairs(self.guests) do if g.name == key then return g end end
+  return nil, "no domain '" .. tostring(key) .. "'", "XK_ENOENT"
+end
+
+--- Everything about all domains, as `xenkit list --json` prints it.
+function Toolstack:list()
+  local list = {}
+  local function add(info, d)
+    list[#list + 1] = { domid = info.domid, name = d and d.name or info.name, state = info.state, pid = info.pid,
+      cpu = info.cpu, memory = info.memory, ports = info.ports, peers = info.peers,
+      template = d and d.template and d.template.name or nil, restarts = d and d.restarts or 0,
+      uptime = d and self.world:now() - d.created or self.world:now() - self.started,
+      create_ms = d and d.create_ms or nil, guest = self.guests[info.domid] ~= nil or nil }
+  end
+  local zero = self.world:domain(0)
+  if zero then add(zero) end
+  local after = 0
+  while true do
+    local info = self.world:domain_next(after)
+    if not info then break end
+    after = info.domid
+    add(info, self.domains[info.domid] or self.guests[info.domid])
+  end
+  return list
+end
+
+--- Asks a domain to end, and waits for it. @return true, or nil at the timeout
+function Toolstack:shutdown(key, timeout, how)
+  local d, err, code = self:find(key)
+  if not d then return nil, err, code end
+  if d.vital then return nil, d.name .. " cannot be shut down while the world runs; use `xenkit down`", "XK_EBUSY" end
+  d.destroyed = how ~= "reboot"
+  local ok
+  ok, err, code = self.store:write("/local/domain/" .. d.domid .. "/control/shutdown", how or "poweroff")
+  if not ok then return nil, err, code end
+  local deadline = self.world:now() + (timeout or 10)
+  while self.domains[d.domid] == d or self.guests[d.domid] == d do
+    if self.world:now() > deadline then return nil, d.name .. " did not shut down in time", "XK_ETIMEDOUT" end
+    task.sleep(0.01)
+  end
+  return true
+end
+
+function Toolstack:destroy(key)
+  local d, err, code = self:find(key)
+  if not d then return nil, err, code end
+  if d.vital then return nil, d.name .. " cannot be destroyed while the world runs; use `xenkit down`", "XK_EBUSY" end
+  d.destroyed = true
+  local ok
+  ok, err, code = self.world:domctl(d.domid, "destroy")
+  if not ok then return nil, err, code end
+  while self.domains[d.domid] == d or self.guests[d.domid] == d do task.sleep(0.005) end
+  return true
+end
+
+function Toolstack:control(key, verb)
+  local d, err, code = self:find(key)
+  if not d then return nil, err, code end
+  return self.world:domctl(d.domid, verb)
+end
+
+--- Runs `count` instances of a scaled template from now on: more are created, superfluous ones drained, oldest last.
+function Toolstack:scale(name, count)
+  local t = self.templates[name]
+  if not t or not t.desc.scale then return nil, "'" .. tostring(name) .. "' is not declared with scale", "XK_EINVAL" end
+  count = math.max(t.desc.scale.min or 1, math.min(t.desc.scale.max or 8, count))
+  local running = {}
+  for _, d in pairs(t.instances) do if not d.draining then running[#running + 1] = d end end
+  table.sort(running, function(a, b) return a.domid < b.domid end)
+  for _ = #running + 1, count do
+    local d, err, code = self:create(t)
+    if not d then return nil, err, code end
+  end
+  for i = #running, count + 1, -1 do
+    local d = running[i]
+    d.draining = true
+    self:event("drain", d.name)
+    task.detach(function()
+      if not self:shutdown(d.name, 15) then self:destroy(d.name) end
+    end)
+  end
+  return count
+end
+
+--- The addresses of everything that listens, by "TEMPLATE.NAME".
+function Toolstack:addresses()
+  local list = {}
+  for _, t in ipairs(self.order) do
+    for _, need in ipairs(t.grant.list) do
+      if need.bound then list[t.name .. "." .. need.name .. (need.kind == "udp" and ".udp" or "")] = need.bound end
+    end
+  end
+  return list
+end
+
+--- Ends all domains: those of the world file first, by asking, then the rest.
+function Toolstack:down()
+  if self.stopping then return end
+  self.stopping = true
+  local left = {}
+  for _, d in pairs(self.domains) do if not d.vital then left[#left + 1] = d end end
+  local waits = {}
+  for _, d in ipairs(left) do
+    waits[#waits + 1] = task.spawn(function()
+      if self.store:write("/local/domain/" .. d.domid .. "/control/shutdown", "poweroff") then
+        local deadline = self.world:now() + 5
+        while self.world:now() < deadline do
+          local info = self.world:domain(d.domid)
+          if not info or info.state == "shutdown" then break end
+          task.sleep(0.01)
+        end
+      end
+      self.world:domctl(d.domid, "destroy")
+    end)
+  end
+  for _, t in ipairs(waits) do t:join() end
+  for _, t in ipairs(self.order) do builder.release(t.grant) end
+end
+
+M.close_handle = core_stream.handle_close
+return M

@@ -1,0 +1,206 @@
+--- xenstore from Lua: every operation, transactions that retry, watches.
+--
+--     local store = require "xenkit.store"
+--     local s = store.open(world)
+--     s:write("data/greeting", "hello")
+--     print(s:read "data/greeting")
+--     for path in s:watch("data"):events() do print("changed", path) end
+--
+-- Paths are absolute, or relative to this domain's home. Calls wait in the running task. A failure gives nil, message,
+-- "XK_ENAME"; "XK_ENOENT" is the usual one.
+-- @module xenkit.store
+local core = require "xenkit.core.store"
+local task = require "xenkit.task"
+
+local M = {}
+local Store = {}
+Store.__index = Store
+Store.__name = "xenkit.store"
+
+local TIMEOUT = 30
+
+--- A client over the domain's own ring page, or over a core stream to a store's socket.
+function M.open(world, stream)
+  local raw, err, code = core.open(world, stream)
+  if not raw then return nil, err, code end
+  return setmetatable({ raw = raw, tx = 0, timeout = TIMEOUT }, Store)
+end
+
+--- One request as it stands on the wire: operation name, payload. @return the answer's payload
+function Store:request(op, payload)
+  local id = task.wait_id()
+  local r, err, code = self.raw:start(id, core[op], self.tx, payload)
+  if not r then return nil, err, code end
+  if not task.wait(id, self.timeout) then return nil, "the store does not answer", "XK_ETIMEDOUT" end
+  return r:result()
+end
+
+local function at(path, r, err, code)
+  if r then return r end
+  return nil, path .. ": " .. err, code
+end
+
+--- The value of a node.
+function Store:read(path) return at(path, self:request("READ", path .. "\0")) end
+
+--- Sets a node's value; creates it and its parents.
+function Store:write(path, value)
+  local r, err, code = at(path, self:request("WRITE", path .. "\0" .. tostring(value)))
+  if r then return true end
+  return nil, err, code
+end
+
+local function ok(path, r, err, code)
+  if r then return true end
+  return nil, path .. ": " .. err, code
+end
+
+--- Creates a node with an empty value, unless it exists.
+function Store:mkdir(path) return ok(path, self:request("MKDIR", path .. "\0")) end
+
+--- Removes a node and all below it.
+function Store:rm(path) return ok(path, self:request("RM", path .. "\0")) end
+
+local function split(payload)
+  local list = {}
+  for s in payload:gmatch("([^%z]*)%z") do list[#list + 1] = s end
+  return list
+end
+
+local function list_in_parts(self, path)
+  while true do
+    local parts, generation, offset = {}, nil, 0
+    while true do
+      local r, err, code = self:request("DIRECTORY_PART", path .. "\0" .. offset .. "\0")
+      if not r then return at(path, nil, err, code) end
+      local gen, rest = r:match("^(%d+)%z(.*)$")
+      if generation and gen ~= generation then break end -- it changed meanwhile: begin again
+      generation = gen
+      if rest:sub(-2) == "\0\0" or rest == "\0" or rest == "" then
+        parts[#parts + 1] = rest:sub(1, -2)
+        return split(table.concat(parts))
+      end
+      parts[#parts + 1] = rest
+      offset = offset + #rest
+    end
+  end
+end
+
+--- The names of a node's children, of any number.
+function Store:list(path)
+  local r, err, code = self:request("DIRECTORY", path .. "\0")
+  if code == "XK_E2BIG" then return list_in_parts(self, path) end
+  if not r then return at(path, nil, err, code) end
+  return split(r)
+end
+
+--- The permissions of a node: a list as xenstore-ls shows them, "n0", "r3".
+function Store:get_perms(path)
+  local r, err, code = at(path, self:request("GET_PERMS", path .. "\0"))
+  if not r then return nil, err, code end
+  return split(r)
+end
+
+function Store:set_perms(path, perms)
+  return ok(path, self:request("SET_PERMS", path .. "\0" .. table.concat(perms, "\0") .. "\0"))
+end
+
+function Store:domain_path(domid)
+  local r, err, code = self:request("GET_DOMAIN_PATH", domid .. "\0")
+  if not r then return nil, err, code end
+  return (r:gsub("%z$", ""))
+end
+
+function Store:introduce(domid, gfn, port) return ok("introduce", self:request("INTRODUCE", domid .. "\0" .. gfn .. "\0" .. port .. "\0")) end
+function Store:release(domid) return ok("release", self:request("RELEASE", domid .. "\0")) end
+function Store:set_target(domid, target) return ok("set target", self:request("SET_TARGET", domid .. "\0" .. target .. "\0")) end
+
+function Store:is_introduced(domid)
+  local r, err, code = self:request("IS_DOMAIN_INTRODUCED", domid .. "\0")
+  if not r then return nil, err, code end
+  return r:sub(1, 1) == "T"
+end
+
+--- A control command of the server, for example control("help"). @return its text
+function Store:control(...)
+  local r, err, code = self:request("CONTROL", table.concat({ ... }, "\0") .. "\0")
+  if not r then return nil, err, code end
+  return (r:gsub("%z$", ""))
+end
+
+--- Runs `fn(t)` in a transaction, again when it conflicts with somebody else's. `t` has the methods of a store. When
+-- `fn` raises or returns nil, the transaction is abandoned.
+-- @return what `fn` returned
+function Store:transaction(fn)
+  for _ = 1, 100 do
+    local id, err, code = self:request("TRANSACTION_START", "\0")
+    if not id then return nil, err, code end
+    local t = setmetatable({ raw = self.raw, timeout = self.timeout, tx = math.tointeger(tonumber((id:gsub("%z", "")))) },
+      Store)
+    local results = table.pack(pcall(fn, t))
+    if not results[1] or results[2] == nil then
+      t:request("TRANSACTION_END", "F\0")
+      if not results[1] then error(results[2], 0) end
+      return table.unpack(results, 2, results.n)
+    end
+    local done, e, c = t:request("TRANSACTION_END", "T\0")
+    if done then return table.unpack(results, 2, results.n) end
+    if c ~= "XK_EAGAIN" then return nil, e, c end
+  end
+  return nil, "the transaction conflicted a hundred times", "XK_EAGAIN"
+end
+
+local Watch = {}
+Watch.__index = Watch
+Watch.__name = "xenkit.watch"
+
+--- Watches a path and all below it. It fires once at once.
+function Store:watch(path)
+  local id = task.wait_id()
+  local raw, r, code = self.raw:watch(id, path)
+  if not raw then return nil, path .. ": " .. r, code end
+  local w = setmetatable({ raw = raw, path = path }, Watch)
+  if not task.wait(id, self.timeout) then return nil, "the store does not answer", "XK_ETIMEDOUT" end
+  local answer, err, c = r:result()
+  if not answer then
+    raw:close()
+    return nil, path .. ": " .. err, c
+  end
+  return w
+end
+
+--- The path of the next event. @return path, or nil, message, "XK_ETIMEDOUT"
+function Watch:next(timeout)
+  local id = task.wait_id()
+  local path = self.raw:next(id)
+  if path then return path end
+  if not task.wait(id, timeout) then return nil, "the deadline passed", "XK_ETIMEDOUT" end
+  return self.raw:next(task.wait_id())
+end
+
+--- An iterator over events, for ever.
+function Watch:events() return function() return self:next() end end
+
+function Watch:close() self.raw:close() end
+Watch.__close = Watch.close
+
+--- Waits until `fn(store)` gives a value that is not nil and not false; looks whenever something at `path` changes.
+function Store:wait_for(path, fn, timeout)
+  local w <close>, err, code = self:watch(path)
+  if not w then return nil, err, code end
+  local world = task.world()
+  local deadline = timeout and world:now() + timeout
+  while true do
+    local left = deadline and deadline - world:now()
+    if left and left <= 0 then return nil, path .. ": the deadline passed", "XK_ETIMEDOUT" end
+    local p, e, c = w:next(left)
+    if not p then return nil, e, c end
+    local v = fn(self)
+    if v then return v end
+  end
+end
+
+function Store:close() self.raw:close() end
+Store.__close = Store.close
+
+return M
