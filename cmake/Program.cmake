@@ -24,6 +24,7 @@ add_library(xk_bindings OBJECT ${XK_BINDINGS})
 add_library(xk_bindings_host OBJECT bindings/lua_host.c)
 foreach(t xk_bindings xk_bindings_host)
   target_include_directories(${t} PRIVATE ${CMAKE_SOURCE_DIR} SYSTEM ${XK_lua_INCLUDE})
+  target_compile_options(${t} PRIVATE -fvisibility=default) # bindings/module.map chooses
 endforeach()
 
 function(xk_program target)
@@ -52,12 +53,14 @@ else()
   xk_program(xenkit-domain SOURCES src/program/domain.c DEFINITIONS ${XK_FULL})
 endif()
 
-# `require "xenkit"` under a stock lua5.4: LUA_CPATH="BUILD/lua/?.so", LUA_PATH="lua/?.lua;lua/?/init.lua".
+# `require "xenkit"` under a stock lua5.4: LUA_CPATH="BUILD/lua/?.so", LUA_PATH="lua/?.lua;lua/?/init.lua". One shared
+# object; Lua's all-in-one loader finds xenkit.core.NAME in it.
 add_library(xenkit_lua MODULE src/program/module.c $<TARGET_OBJECTS:xk_bindings> $<TARGET_OBJECTS:xk_bindings_host>)
 target_include_directories(xenkit_lua PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR} SYSTEM ${XK_lua_INCLUDE})
 target_link_libraries(xenkit_lua PRIVATE xenkit_static xkdep_http_parser xkdep_cmark xkdep_sqlite xkdep_seccomp m)
 if(XK_FULL)
   target_compile_definitions(xenkit_lua PRIVATE XK_PROGRAM_FULL)
 endif()
-set_target_properties(xenkit_lua PROPERTIES PREFIX "" OUTPUT_NAME core
-                      LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lua/xenkit)
+target_link_options(xenkit_lua PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/bindings/module.map)
+set_target_properties(xenkit_lua PROPERTIES PREFIX "" OUTPUT_NAME xenkit
+                      LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lua)

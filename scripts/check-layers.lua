@@ -61,7 +61,8 @@ local function check_include(file, n, layer, open, name)
   if open == "<" then
     if name:match("^xenkit/") or LANGUAGE[name] then return end
     if name:match("^lua") or name == "lauxlib.h" then
-      if not layer.lua then complain("%s may not include <%s>: only bindings/ and src/program/ see Lua", where, name) end
+      if not layer.lua then complain("%s may not include <%s>: only bindings/ and src/program/ see Lua", where,
+        name) end
     elseif LIBRARY[name] then
       if LIBRARY[name] ~= layer.name then
         complain("%s may not include <%s>: that library belongs to floor '%s'", where, name, LIBRARY[name])
@@ -107,7 +108,8 @@ end
 local DOOR_EXCUSED = { ["bindings"] = {}, ["base"] = {} }
 
 local function check_object(path)
-  local rel = path:match("((src/.-)%.c)%.o$") or path:match("((drivers/.-)%.c)%.o$") or path:match("((bindings/.-)%.c)%.o$")
+  local rel = path:match("((src/.-)%.c)%.o$") or path:match("((drivers/.-)%.c)%.o$")
+    or path:match("((bindings/.-)%.c)%.o$")
   if not rel then return end
   local layer = layer_of(rel)
   if not layer or layer.sys then return end

@@ -81,6 +81,47 @@ local function make_log(ctx, write)
   end
 end
 
+-- Sends records to the log domain, if the world has one. Until it is reached, and when it is slow, a bounded number
+-- waits; what does not fit is counted, and the loss is told.
+local LOG_QUEUE = 1000
+
+local function log_sender(ctx)
+  local queue, lost, wake = {}, 0, nil
+  function ctx.log_hook(level, text, fields)
+    if #queue >= LOG_QUEUE then
+      lost = lost + 1
+      return
+    end
+    queue[#queue + 1] = { level = level, text = tostring(text), fields = fields }
+    if wake then
+      local id = wake
+      wake = nil
+      task.wake(id)
+    end
+  end
+  local flow, rpc = require "xenkit.flow", require "xenkit.rpc"
+  while true do
+    if #queue == 0 then
+      wake = task.wait_id()
+      task.wait(wake)
+    end
+    local s = ctx.store:read("/local/service/log") and flow.connect(ctx, "log", 5)
+    while s do
+      if lost > 0 and rpc.send(s, { lost = lost }, 10) then lost = 0 end
+      local r = table.remove(queue, 1)
+      if r and not rpc.send(s, r, 10) then
+        table.insert(queue, 1, r)
+        s:close()
+        s = nil
+      elseif not r then
+        wake = task.wait_id()
+        task.wait(wake)
+      end
+    end
+    task.sleep(1)
+  end
+end
+
 -- Descriptors by kind: "tcp:http" becomes ctx.tcp.http.
 local function take_handles(ctx, handles)
   for name, fd in pairs(handles) do
@@ -185,7 +226,10 @@ local function run(ctx, flush)
   function ctx.stopping() return ctx.shutdown ~= nil end
   local main = task.spawn(function() return ctx.service.start(ctx) end)
   local helpers = { task.detach(watch_handles, ctx) }
-  if ctx.store then helpers[#helpers + 1] = task.detach(watch_shutdown, ctx, main) end
+  if ctx.store then
+    helpers[#helpers + 1] = task.detach(watch_shutdown, ctx, main)
+    if ctx.desc.template ~= "log" then helpers[#helpers + 1] = task.detach(log_sender, ctx) end
+  end
   local ok, err = pcall(main.join, main)
   for _, h in ipairs(helpers) do h:cancel() end
   local code = 0

@@ -4,7 +4,8 @@
 --     local l = flow.listen(ctx, "queue")           local s = flow.connect(ctx, "queue")
 --     while true do serve(l:accept()) end           s:write "..."
 --
--- A flow is a vchan whose rendezvous goes through the store: a service owns `/local/service/NAME` (domain 0 makes it when
+-- A flow is a vchan whose rendezvous goes through the store: a service owns `/local/service/NAME` (domain 0 makes it
+-- when
 -- the service's description names it) with the number of its domain; a client creates a node of its own below
 -- `/local/domain/SERVER/data/flow/NAME/connect`, which any domain may do; the server sees whose node it is - the store
 -- says, so it cannot be forged - makes the vchan for that domain, and answers below `.../accept/CLIENT-ID`.

@@ -9,9 +9,10 @@ local task = require "xenkit.task"
 local M = {}
 local MAX = 1 << 20
 
---- Writes one message.
+--- Writes one message. "XK_EINVAL": it cannot be written as JSON; "XK_EMSGSIZE"; otherwise the stream failed.
 function M.send(stream, message, timeout)
-  local text = json.encode(message)
+  local ok, text = pcall(json.encode, message)
+  if not ok then return nil, tostring(text), "XK_EINVAL" end
   if #text > MAX then return nil, "the message is longer than 1 MiB", "XK_EMSGSIZE" end
   return stream:write(string.pack(">s4", text), timeout)
 end
@@ -48,7 +49,10 @@ local function answer(stream, methods, peer, message, lock)
   end
   while lock.held do task.sleep(0.001) end
   lock.held = true
-  local ok = M.send(stream, reply, 30)
+  local ok, err, code = M.send(stream, reply, 30)
+  if code == "XK_EINVAL" or code == "XK_EMSGSIZE" then -- nothing went out, and the caller must not wait in vain
+    ok = M.send(stream, { id = message.id, error = { code = code, message = "the answer: " .. err } }, 30)
+  end
   lock.held = false
   return ok
 end
@@ -85,7 +89,8 @@ function M.client(stream)
     while true do
       local message, err, code = M.receive(stream)
       if not message then
-        c.broken = { err or "the connection ended", code or "XK_EGONE" }
+        c.broken = { "the connection ended: " .. (err or "end of stream") .. (code and " (" .. code .. ")" or ""),
+          "XK_ECLOSED" }
         for _, call in pairs(c.calls) do task.wake(call.wait) end
         return
       end
@@ -99,7 +104,8 @@ function M.client(stream)
   return c
 end
 
---- Calls a method. @return its result, or nil, message, code
+--- Calls a method. @return its result, or nil, message, code: the server's, or "XK_ECLOSED" when the connection broke
+-- before the answer came, "XK_ETIMEDOUT"; in both cases it may have been carried out.
 function Client:call(method, params, timeout)
   if self.broken then return nil, self.broken[1], self.broken[2] end
   self.last = self.last + 1

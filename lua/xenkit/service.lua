@@ -11,7 +11,8 @@ local function stand_in(name)
   local proxy = {}
   return setmetatable(proxy, {
     __index = function(_, key) return stand_in(name .. "." .. tostring(key)) end,
-    __call = function() error("a service does nothing at load: '" .. name .. "' is called outside of a function", 2) end,
+    __call = function() error("a service does nothing at load: '" .. name .. "' is called outside of a function",
+      2) end,
     __tostring = function() return "module " .. name end,
   })
 end
@@ -76,7 +77,11 @@ end
 
 local KINDS = { tcp = true, udp = true, unix = true, file = true, tree = true, text = true, rights = true }
 
---- The needs of a service with parameters filled in: lists of {kind, name, ...}. Optional needs whose value is empty are
+-- Values of a parameter that leave out what is needed only `when` it is set.
+local OFF = { [false] = true, [0] = true, [""] = true }
+
+--- The needs of a service with parameters filled in: lists of {kind, name, ...}. Optional needs whose value is empty
+-- are
 -- left out.
 function M.needs(service, params, path)
   local list = {}
@@ -92,6 +97,7 @@ function M.needs(service, params, path)
         if not v then return nil, err end
         need.value = v
         if type(spec) == "table" then
+          if spec.when and OFF[params[spec.when] or false] then need.value = "" end
           need.mode, need.lock, need.optional = spec.mode, spec.lock, spec.optional
         end
       end

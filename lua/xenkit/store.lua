@@ -111,9 +111,15 @@ function Store:domain_path(domid)
   return (r:gsub("%z$", ""))
 end
 
-function Store:introduce(domid, gfn, port) return ok("introduce", self:request("INTRODUCE", domid .. "\0" .. gfn .. "\0" .. port .. "\0")) end
+function Store:introduce(domid, gfn, port)
+  return ok("introduce", self:request("INTRODUCE", domid .. "\0" .. gfn .. "\0" .. port .. "\0"))
+end
+
 function Store:release(domid) return ok("release", self:request("RELEASE", domid .. "\0")) end
-function Store:set_target(domid, target) return ok("set target", self:request("SET_TARGET", domid .. "\0" .. target .. "\0")) end
+
+function Store:set_target(domid, target)
+  return ok("set target", self:request("SET_TARGET", domid .. "\0" .. target .. "\0"))
+end
 
 function Store:is_introduced(domid)
   local r, err, code = self:request("IS_DOMAIN_INTRODUCED", domid .. "\0")
@@ -135,8 +141,8 @@ function Store:transaction(fn)
   for _ = 1, 100 do
     local id, err, code = self:request("TRANSACTION_START", "\0")
     if not id then return nil, err, code end
-    local t = setmetatable({ raw = self.raw, timeout = self.timeout, tx = math.tointeger(tonumber((id:gsub("%z", "")))) },
-      Store)
+    local number = math.tointeger(tonumber((id:gsub("%z", ""))))
+    local t = setmetatable({ raw = self.raw, timeout = self.timeout, tx = number }, Store)
     local results = table.pack(pcall(fn, t))
     if not results[1] or results[2] == nil then
       t:request("TRANSACTION_END", "F\0")

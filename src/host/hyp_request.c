@@ -1,5 +1,6 @@
 /* The hypervisor's half of the control protocol: one message in, one answer out. SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -193,6 +194,20 @@ static int join(struct hyp_domain *d, struct xk__ctl *m)
     return 0;
 }
 
+/* The socket ended, or what came is no message. A process that ends closes its socket first: its entry waits for the
+ * exit code. One that lives on without a socket is of no use. */
+static void hyp_hung_up(struct hyp_domain *d)
+{
+    if (d->pid <= 0) {
+        hyp_domain_remove(d);
+        return;
+    }
+    xk__poll_del(&d->hyp->poll, d->control);
+    close(d->control);
+    d->control = -1;
+    kill(d->pid, SIGKILL);
+}
+
 void hyp_request(struct hyp_domain *d)
 {
     struct xk__ctl m;
@@ -203,7 +218,7 @@ void hyp_request(struct hyp_domain *d)
     if (r != (int)sizeof(m)) {
         if (nfds > 0)
             close(fds[0]);
-        hyp_domain_remove(d);
+        hyp_hung_up(d);
         return;
     }
     if (!d->joined) {

@@ -1,5 +1,5 @@
-/* xenkit/core.so for a stock lua5.4: `require "xenkit.core"` gives all core modules by name, and Lua's all-in-one loader
- * finds `require "xenkit.core.vchan"` here, too. SPDX-License-Identifier: MIT */
+/* xenkit.so for a stock lua5.4: Lua's all-in-one loader finds each xenkit.core.NAME here, and xenkit.core gives their
+ * names. SPDX-License-Identifier: MIT */
 #include <lauxlib.h>
 
 #ifdef XK_PROGRAM_FULL
@@ -9,9 +9,9 @@
 #endif
 #define CORE_MODULES(X) X(world) X(stream) X(store) X(vchan) X(console) X(host) CORE_FULL(X)
 
-__attribute__((visibility("default"))) int luaopen_xenkit_core(lua_State *L);
+int luaopen_xenkit_core(lua_State *L);
 
-#define DECLARE(name) __attribute__((visibility("default"))) int luaopen_xenkit_core_##name(lua_State *L);
+#define DECLARE(name) int luaopen_xenkit_core_##name(lua_State *L);
 CORE_MODULES(DECLARE)
 #undef DECLARE
 

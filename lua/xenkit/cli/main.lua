@@ -93,7 +93,8 @@ verbs.info = {
 
 verbs.top = {
   summary = "watch domains, busiest first",
-  options = { WORLD, { "-n", "--iterations", arg = "N", type = "integer", default = 0, min = 0, help = "rounds; 0: until Ctrl-C" },
+  options = { WORLD, { "-n", "--iterations", arg = "N", type = "integer", default = 0, min = 0,
+    help = "rounds; 0: until Ctrl-C" },
     { "-d", "--delay", arg = "SECONDS", type = "number", default = 1, min = 0.1, help = "between rounds" } },
   run = function(p)
     return with_world(p, function(world, dir)
@@ -196,7 +197,8 @@ verbs.up = {
     { "--name", arg = "NAME", help = "the world's name; default: as in the file" },
     { "-q", "--quiet", help = "print nothing but errors" } },
   positionals = { { "WORLD", key = "file", help = "the world's description" } },
-  examples = { "xenkit up examples/demo.lua", { "xenkit up -d w.lua && xenkit list && xenkit down", "in the background" } },
+  examples = { "xenkit up examples/demo.lua", { "xenkit up -d w.lua && xenkit list && xenkit down",
+    "in the background" } },
   run = function(p)
     local spec, err = require("xenkit.host.world").load(p.file)
     if not spec then return fail(err, 2) end
@@ -256,13 +258,14 @@ verbs.down = {
 
 verbs.run = {
   summary = "run one service in a small world of its own, with its console here",
-  description = "Starts a world with a store, a console and this one domain, attaches the console, and ends when the " ..
-    "service does or at Ctrl-C. Parameters are given as key=value; `xenkit run FILE --help` lists them.",
+  description = "Starts a world with a store, a console and this one domain, attaches the console, and ends when " ..
+    "the service does or at Ctrl-C. Parameters are given as key=value; `xenkit run FILE --help` lists them.",
   options = { { "--name", arg = "NAME", help = "the world's name" }, { "--keep", help = "keep the console's log" },
     { "--no-sandbox", help = "without the seccomp sandbox, for debugging" } },
   positionals = { { "SCRIPT", help = "the service" }, { "PARAMS", key = "words", optional = true,
     many = true, help = "its parameters" } },
-  examples = { "xenkit run scripts/services/dns.lua zone=my.zone port=5353", "xenkit run scripts/services/store.lua socket=/tmp/xs" },
+  examples = { "xenkit run scripts/services/dns.lua zone=my.zone port=5353",
+    "xenkit run scripts/services/store.lua socket=/tmp/xs" },
   run = function(p) return require("xenkit.cli.run")(p, fail, say) end,
 }
 
@@ -374,7 +377,8 @@ function M.main(argv)
   local name, sub = p.verb:match("^(%S+)%s*(%S*)$")
   local run = sub ~= "" and store_verbs.run[sub] or verbs[name].run
   local ok, result = xpcall(run, function(e)
-    return type(e) == "string" and not os.getenv("XENKIT_DEBUG") and e:gsub("^[^\n]-:%d+: ", "") or debug.traceback(tostring(e))
+    return type(e) == "string" and not os.getenv("XENKIT_DEBUG") and e:gsub("^[^\n]-:%d+: ", "")
+      or debug.traceback(tostring(e))
   end, p, cli)
   if not ok then return fail(result) end
   return result or 0

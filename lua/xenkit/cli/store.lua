@@ -84,10 +84,12 @@ return function(with_world, fail, say, WORLD, JSON)
 
   local PATH = { "PATH", help = "absolute" }
   local specs = {
-    { name = "ls", summary = "print the tree", options = { WORLD, JSON }, positionals = { { "PATH", optional = true } } },
+    { name = "ls", summary = "print the tree", options = { WORLD, JSON }, positionals = { { "PATH",
+      optional = true } } },
     { name = "read", summary = "print a node's value", options = { WORLD, JSON }, positionals = { PATH } },
     { name = "write", summary = "set a node's value", options = { WORLD }, positionals = { PATH, { "VALUE" } } },
-    { name = "list", summary = "print the names of a node's children", options = { WORLD, JSON }, positionals = { PATH } },
+    { name = "list", summary = "print the names of a node's children", options = { WORLD, JSON },
+      positionals = { PATH } },
     { name = "rm", summary = "remove a node and all below it", options = { WORLD }, positionals = { PATH } },
     { name = "watch", summary = "print each change below a node", options = { WORLD,
       { "-n", "--count", arg = "N", type = "integer", default = 0, help = "end after so many; 0: never" } },

@@ -89,7 +89,8 @@ function M.grant(needs)
         return nil, err, code
       end
       need.fd = fd
-      grant.allow[(need.kind == "tcp" or need.kind == "unix") and "accept" or need.kind == "udp" and "datagram" or "file"] =
+      grant.allow[(need.kind == "tcp" or need.kind == "unix") and "accept" or need.kind == "udp" and "datagram"
+        or "file"] =
         true
     elseif need.kind == "rights" then
       grant.rights[need.name] = true
@@ -195,7 +196,8 @@ function M.write_nodes(s, domid, name, t, opts)
       tx:set_perms(home .. dir, { "r" .. domid })
     end
     if opts.console_domid then
-      local front, back = home .. "/console", ("/local/domain/%d/backend/console/%d/0"):format(opts.console_domid, domid)
+      local front, back = home .. "/console", ("/local/domain/%d/backend/console/%d/0"):format(opts.console_domid,
+        domid)
       tx:write(front .. "/backend", back)
       tx:write(front .. "/backend-id", opts.console_domid)
       tx:write(front .. "/ring-ref", 0)
@@ -207,7 +209,8 @@ function M.write_nodes(s, domid, name, t, opts)
       tx:write(back .. "/port", opts.console_port)
       tx:write(back .. "/online", 1)
       tx:write(back .. "/state", 4)
-      for _, p in ipairs { front, front .. "/port" } do tx:set_perms(p, { "n0", "r" .. opts.console_domid, "r" .. domid }) end
+      for _, p in ipairs { front, front .. "/port" } do tx:set_perms(p, { "n0", "r" .. opts.console_domid,
+        "r" .. domid }) end
       for _, p in ipairs { "", "/frontend", "/frontend-id", "/name", "/port", "/online", "/state" } do
         tx:set_perms(back .. p, { "n" .. opts.console_domid, "r" .. domid })
       end

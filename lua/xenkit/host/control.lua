@@ -126,8 +126,11 @@ function M.serve(T, handle)
   end
 end
 
---- Serves the flow "toolstack" to the domains that have the right; anyone else is told so. The store vouches for who
--- asks.
+-- What any domain may ask.
+local READ_ONLY = { list = true, info = true, events = true }
+
+--- Serves the flow "toolstack": everyone may look, the domains that have the right may change; anyone else is told so.
+-- The store vouches for who asks.
 function M.serve_domains(T)
   local ctx = { world = T.world, domid = 0, store = T.store }
   local l, err = flow.listen(ctx, "toolstack")
@@ -143,7 +146,7 @@ function M.serve_domains(T)
       local methods = {}
       for name, fn in pairs(all) do
         methods[name] = function(p)
-          if not allowed and name ~= "list" then
+          if not allowed and not READ_ONLY[name] then
             T:event("refused", d and d.name or tostring(s.peer), name .. " without the right to the toolstack")
             return nil, "this domain has no right to the toolstack", "XK_EPERM"
           end

@@ -46,16 +46,26 @@ function Toolstack:declare(d)
   end
   local t, err, code = builder.template(d)
   if not t then return nil, err, code end
-  t.instances, t.last, t.failures = {}, 0, 0
+  t.instances, t.failures = {}, 0
   self.templates[d.name] = t
   self.order[#self.order + 1] = t
   return t
 end
 
-local function instance_name(t)
+-- One of several instances has the lowest number that is free, so that names stay small and a restart keeps its own.
+local function instance_name(self, t)
   if not t.desc.replicas and not t.desc.scale then return t.name end
-  t.last = t.last + 1
-  return t.name .. "-" .. t.last
+  local n = 1
+  while self.by_name[t.name .. "-" .. n] do n = n + 1 end
+  return t.name .. "-" .. n
+end
+
+-- How many instances of a template run or start, beside those that are on their way out.
+local function standing(t)
+  local list = {}
+  for _, d in pairs(t.instances) do if not d.draining and not d.destroyed then list[#list + 1] = d end end
+  table.sort(list, function(a, b) return a.domid < b.domid end)
+  return list
 end
 
 local function wire(self, domid)
@@ -93,7 +103,7 @@ end
 --- Starts one instance of a template. @return its record {domid, name, ...}
 function Toolstack:create(t)
   local began = self.world:now()
-  local name = instance_name(t)
+  local name = instance_name(self, t)
   if self.by_name[name] then return nil, name .. " is running", "XK_EEXIST" end
   local domid, err, code = builder.create(self.world, self.program, t, { name = name })
   if not domid then return nil, err, code end
@@ -211,13 +221,14 @@ local function ended(self, d, info)
   local policy = t and (t.desc.restart or "on-failure")
   self.last_exit = info.exit_code
   if t and t.ephemeral and not next(t.instances) then self:undeclare(t) end
-  if self.stopping or d.destroyed or not t or policy == "never" or (policy == "on-failure" and not crashed) then return end
+  if self.stopping or d.destroyed or not t or policy == "never" or (policy == "on-failure"
+    and not crashed) then return end
   if self.world:now() - d.created > 30 then t.failures = 0 end
   t.failures = t.failures + 1
   local delay = BACKOFF[math.min(t.failures, #BACKOFF)]
   task.detach(function()
     task.sleep(delay)
-    if self.stopping then return end
+    if self.stopping or (t.wanted and #standing(t) >= t.wanted) then return end
     local again, err = self:create(t)
     if again then
       again.restarts = d.restarts + 1
@@ -300,7 +311,7 @@ function Toolstack:list()
       cpu = info.cpu, memory = info.memory, ports = info.ports, peers = info.peers,
       template = d and d.template and d.template.name or nil, restarts = d and d.restarts or 0,
       uptime = d and self.world:now() - d.created or self.world:now() - self.started,
-      create_ms = d and d.create_ms or nil, guest = self.guests[info.domid] ~= nil or nil }
+      create_ms = d and d.create_ms or nil, draining = d and d.draining, guest = self.guests[info.domid] ~= nil or nil }
   end
   local zero = self.world:domain(0)
   if zero then add(zero) end
@@ -349,27 +360,35 @@ function Toolstack:control(key, verb)
   return self.world:domctl(d.domid, verb)
 end
 
---- Runs `count` instances of a scaled template from now on: more are created, superfluous ones drained, oldest last.
+local function drain(self, d)
+  d.draining, d.destroyed = true, true
+  self:event("drain", d.name, "domain " .. d.domid)
+  task.detach(function()
+    if not self:shutdown(d.domid, 15) and self.domains[d.domid] == d then self:destroy(d.domid) end
+  end)
+end
+
+--- Runs `count` instances of a scaled template from now on: more are created, superfluous ones drained, youngest first.
+-- Calls for one template do their work one after another; the last one counts, also for restarts after a crash.
 function Toolstack:scale(name, count)
   local t = self.templates[name]
   if not t or not t.desc.scale then return nil, "'" .. tostring(name) .. "' is not declared with scale", "XK_EINVAL" end
-  count = math.max(t.desc.scale.min or 1, math.min(t.desc.scale.max or 8, count))
-  local running = {}
-  for _, d in pairs(t.instances) do if not d.draining then running[#running + 1] = d end end
-  table.sort(running, function(a, b) return a.domid < b.domid end)
-  for _ = #running + 1, count do
-    local d, err, code = self:create(t)
-    if not d then return nil, err, code end
-  end
-  for i = #running, count + 1, -1 do
-    local d = running[i]
-    d.draining = true
-    self:event("drain", d.name)
-    task.detach(function()
-      if not self:shutdown(d.name, 15) then self:destroy(d.name) end
-    end)
-  end
-  return count
+  t.wanted = math.max(t.desc.scale.min or 1, math.min(t.desc.scale.max or 8, count))
+  while t.scaling do task.sleep(0.005) end
+  t.scaling = true
+  local ok, made, err, code = pcall(function()
+    local running = standing(t)
+    for _ = #running + 1, t.wanted do
+      local d, e, c = self:create(t)
+      if not d then return nil, e, c end
+    end
+    for i = #running, t.wanted + 1, -1 do drain(self, running[i]) end
+    return true
+  end)
+  t.scaling = nil
+  if not ok then error(made, 0) end
+  if not made then return nil, err, code end
+  return t.wanted
 end
 
 --- The addresses of everything that listens, by "TEMPLATE.NAME".

@@ -44,7 +44,8 @@ local function check_keys(ctx, t, known, what)
     local want = known[k]
     local where = ("%s:%d: "):format(ctx.path, line_of(ctx.text, key))
     if not want then
-      error({ where .. ("unknown key '%s' in %s%s; known are %s"):format(key, what, nearest(key, known), keys_of(known)) }, 0)
+      error({ where .. ("unknown key '%s' in %s%s; known are %s"):format(key, what, nearest(key, known),
+        keys_of(known)) }, 0)
     end
     local got = math.type(v) == "integer" and "integer" or type(v)
     if got ~= want then

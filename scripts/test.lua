@@ -1,0 +1,107 @@
+-- Runs every test and counts. Called by scripts/test after set-up; one test program: scripts/test.lua NAME...
+local build = os.getenv("BUILD") or "build"
+local preset = os.getenv("XK_PRESET")
+if preset and preset ~= "release" then build = "build/" .. preset end
+local passed, failed, skipped, failures = 0, 0, 0, {}
+local only = {}
+for _, name in ipairs(arg) do only[name] = true end
+
+local function sh(command)
+  local ok, what, code = os.execute(command)
+  return ok == true, what, code
+end
+
+local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
+
+local function lines_of(command)
+  local p = assert(io.popen(command .. " 2>&1"))
+  local lines = {}
+  for line in p:lines() do lines[#lines + 1] = line end
+  p:close()
+  return lines
+end
+
+local function fail(name, lines)
+  failures[#failures + 1] = name
+  print("FAILED " .. name)
+  for i = math.max(1, #lines - 40), #lines do print("    " .. lines[i]) end
+end
+
+-- A program that prints TAP: each ok line counts.
+local function tap(name, command)
+  local lines = lines_of("timeout -k 5 300 " .. command .. "; echo rc=$?")
+  local rc = tonumber((lines[#lines] or ""):match("^rc=(%d+)")) or 1
+  local bad, any = 0, 0
+  for _, l in ipairs(lines) do
+    if l:match("^ok ") then
+      any = any + 1
+      if l:match("# [Ss][Kk][Ii][Pp]") then skipped = skipped + 1 else passed = passed + 1 end
+    elseif l:match("^not ok ") then
+      bad = bad + 1
+    end
+  end
+  if rc == 77 and any == 0 then skipped = skipped + 1
+  elseif bad == 0 and (rc ~= 0 or any == 0) then bad = 1 end
+  failed = failed + bad
+  if bad > 0 then fail(name, lines) end
+  io.stderr:write(("  %-32s %d\n"):format(name, any))
+end
+
+local function section(title) io.stderr:write(title .. "\n") end
+
+local function wanted(name) return not next(only) or only[name] end
+
+section("build (" .. build .. ")")
+local configure = preset and preset ~= "release" and ("cmake --preset " .. preset) or ("cmake -S . -B " .. build)
+local log = os.tmpname()
+if not sh(configure .. " > " .. log .. " 2>&1 && cmake --build " .. build .. " -j2 >> " .. log .. " 2>&1") then
+  local lines = lines_of("cat " .. log)
+  fail("build", lines)
+  os.remove(log)
+  print("0 passed, 1 failed, 0 skipped")
+  os.exit(1)
+end
+os.remove(log)
+
+section("layers, style")
+tap("layers", "sh tests/layers.sh " .. quote(build))
+if wanted("luacheck") then
+  local lines = lines_of("luacheck -q --no-color lua scripts tests/lua examples")
+  if lines[#lines] and lines[#lines]:match(" 0 warnings / 0 errors") then passed = passed + 1
+  else failed = failed + 1; fail("luacheck", lines) end
+end
+
+section("C")
+for _, path in ipairs(lines_of("ls " .. build .. "/tests/test_* | grep -v '\\.'")) do
+  local name = path:match("[^/]+$")
+  if wanted(name) then tap(name, path) end
+end
+
+section("Lua")
+local env = ("LUA_CPATH=\"$PWD/%s/lua/?.so;;\" LUA_PATH=\"$PWD/lua/?.lua;$PWD/lua/?/init.lua;$PWD/tests/lua/?.lua;;\" "):format(build)
+for _, path in ipairs(lines_of("ls tests/lua/*_spec.lua")) do
+  local name = path:match("([^/]+)%.lua$")
+  if wanted(name) then tap(name, "env " .. env .. "busted --output=TAP " .. path) end
+end
+
+section("end to end")
+for _, path in ipairs(lines_of("find tests/e2e -name '*.lua' -o -name '*.sh' | sort")) do
+  local name = path:match("([^/]+)%.%w+$")
+  if wanted(name) then tap(name, (path:match("%.sh$") and "sh " or "lua5.4 ") .. path .. " " .. quote(build)) end
+end
+
+section("fuzz, a few seconds each")
+local fuzzers = lines_of("ls " .. build .. "/fuzz/fuzz_* 2>/dev/null | grep -v '\\.'")
+local seconds = os.getenv("XK_LONG") and 60 or 2
+for _, path in ipairs(fuzzers) do
+  local name = path:match("fuzz_([%w_]+)$")
+  if name and wanted("fuzz_" .. name) then
+    local lines = lines_of(("timeout -k 5 300 %s -seconds %d tests/c/fuzz/corpus/%s && echo fuzzed"):format(path,
+      seconds, name))
+    if lines[#lines] == "fuzzed" then passed = passed + 1 else failed = failed + 1; fail("fuzz_" .. name, lines) end
+  end
+end
+
+if #failures > 0 then print("failed: " .. table.concat(failures, ", ")) end
+print(("%d passed, %d failed, %d skipped"):format(passed, failed, skipped))
+os.exit(failed == 0 and 0 or 1)
