@@ -559,8 +559,8 @@ static int conn_range(lua_State *L)
     struct xk_lua_http *c = xk_lua_http_check_msg(L);
     uint64_t first = 0, last = 0, size = (uint64_t)xk_lua_integer(L, 2, 0, INT64_MAX);
 
-    return push_range(L, xk_http_range(c->msg, xk_lua_http_str(L, 3), luaL_optinteger(L, 4, -1), size, &first, &last), first,
-                      last);
+    return push_range(L, xk_http_range(c->msg, xk_lua_http_str(L, 3), luaL_optinteger(L, 4, -1), size, &first, &last),
+                      first, last);
 }
 
 static const luaL_Reg methods[] = {

@@ -34,6 +34,7 @@ local setmetatable, getmetatable = setmetatable, getmetatable
 
 local TEXT = "text/plain; charset=utf-8"
 local TICK = 0.25   -- seconds between two looks at the deadlines
+local POOL = 256    -- tasks that are kept for connections to come
 
 -- What a handler raises to be answered with a status of its own.
 local Failure = { __name = "xenkit.http.failure" }
@@ -271,6 +272,7 @@ local function connection(server, e)
   while true do
     local ok, err = xpcall(requests, traceback, server, e)
     if not ok and err == task.cancelled then
+      if e.mode ~= "idle" then server.stats.in_flight = math.max(0, server.stats.in_flight - 1) end
       drop(server, e)
       error(err, 0)
     end
@@ -279,6 +281,26 @@ local function connection(server, e)
   end
   if e.linger and not c_closed(e.conn) then pcall(linger, e) end
   drop(server, e)
+end
+
+-- A task that serves one connection after another: making one costs more than a short connection does.
+local function worker(server, e)
+  local w = { task = task.current() }
+  while e do
+    connection(server, e)
+    w.e = nil
+    if server.draining or #server.pool >= POOL then return end
+    server.pool[#server.pool + 1] = w
+    w.id = wait_id()
+    wait(w.id)
+    e = w.e
+  end
+end
+
+local function dismiss(server)
+  local pool = server.pool
+  server.pool = {}
+  for i = 1, #pool do task.wake(pool[i].id) end
 end
 
 -- How many ticks a connection may stay in a mode without progress. A handler that runs has no limit.
@@ -317,11 +339,9 @@ local function sweeper(server)
 end
 
 local function admit(server, handle)
-  local peer = core_stream.handle_peer(handle)
-  core_stream.handle_nodelay(handle)
+  local peer = server.opts.peers and core_stream.handle_peer(handle) or nil
   local raw = core_stream.from_handle(server.listener.world, handle)
-  if not raw then return end
-  server:adopt(raw, peer)
+  if raw then server:adopt(raw, peer) end
 end
 
 --- Serves one stream (of `xenkit.stream` or its core) as a connection of this server, in a task of its own.
@@ -331,7 +351,14 @@ function Server:adopt(stream, peer)
   local e = { conn = conn, stream = stream, server = self, peer = peer, mode = "idle", tick = self.tick, served = 0,
               partial = false, dirty = false, trimmed = false, linger = false }
   entries[conn] = e
-  self.open[e] = task.spawn(connection, self, e)
+  local w = table.remove(self.pool)
+  if w then
+    w.e = e
+    self.open[e] = w.task
+    task.wake(w.id)
+  else
+    self.open[e] = task.spawn(worker, self, e)
+  end
   local stats = self.stats
   stats.connections = stats.connections + 1
   stats.accepted = stats.accepted + 1
@@ -372,8 +399,8 @@ local function default_log(level, text) io.stderr:write("http: ", level, ": ", t
 --- A server, which `:run()` serves with until `:drain` was called from another task or the running one is cancelled.
 -- @param listener of `xenkit.stream`; nil for one that only gets streams through `:adopt`
 -- @param handler function(req)
--- @param opts headers (for every answer), log(level, text, fields), max_connections (10000), max_requests (of one
---   connection; none), max_body (1 MiB), header_timeout (10 s), idle_timeout (60), body_timeout (60),
+-- @param opts headers (for every answer), log(level, text, fields), peers (true: the log names them),
+--   max_connections (10000), max_requests (of one connection; none), max_body (1 MiB), header_timeout (10 s), idle_timeout (60), body_timeout (60),
 --   write_timeout (60)
 function M.server(listener, handler, opts)
   opts = opts or {}
@@ -384,7 +411,7 @@ function M.server(listener, handler, opts)
     max_connections = opts.max_connections or 10000,
     max_requests = opts.max_requests or math.huge,
     max_body = opts.max_body or 1 << 20,
-    tick = 0, open = {}, dirty = {}, draining = false,
+    tick = 0, open = {}, dirty = {}, pool = {}, draining = false,
     stats = { requests = 0, in_flight = 0, connections = 0, accepted = 0, errors = 0, refused = 0, timeouts = 0,
               full = 0, [1] = 0, [2] = 0, [3] = 0, [4] = 0, [5] = 0 },
     cpu0 = os.clock(),
@@ -397,11 +424,13 @@ function Server:run()
   local _ <close> = task.spawn(flusher, self)
   self.running = true
   local _ <close> = setmetatable({}, { __close = function() -- also when cancelled or failing
-    self.running = false
+    self.running, self.draining = false, true
+    dismiss(self)
     if self.done_id then task.wake(self.done_id) end
   end })
   local ok, err, code
   if self.listener then
+    core_stream.handle_nodelay(self.listener.raw:handle()) -- connections inherit it
     ok, err, code = accept_all(self)
     self.listener:close()
   else
@@ -438,6 +467,7 @@ function Server:drain(seconds)
   end
   if self.accept_id then task.wake(self.accept_id) end
   if self.full_id then task.wake(self.full_id) end
+  dismiss(self)
   while self.running do
     self.done_id = wait_id()
     wait(self.done_id, 0.25)
@@ -566,6 +596,7 @@ function M.router(routes)
   for key, fn in pairs(routes) do
     if key ~= "default" then add_route(root, exact, key, fn) end
   end
+  local patterns = next(root.parts) or root[":"] or root["*"]
   local default = routes.default or function() return 404, "404 Not Found\n", TEXT end
   return function(req)
     local path, method = req.path, req.method
@@ -575,6 +606,7 @@ function M.router(routes)
       if fn then return fn(req) end
       return not_allowed(by_method)
     end
+    if not patterns then return default(req) end
     local values = {}
     by_method = find(root, split(path), 1, values)
     if not by_method then return default(req) end

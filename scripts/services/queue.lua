@@ -11,7 +11,7 @@
 --     fail {id, token, error, bury} -> {state}
 --     get {id}   peek {state, n}   result {id} -> {result}   stats   audit   kick {id | n}   cancel {id}
 --
--- `lease` with `wait` stays open that many seconds until there is something. An ack that is repeated with the same token
+-- `lease` with `wait` stays open so many seconds until there is something. An ack that is repeated with its token
 -- is answered as the first, with `again`. `audit` counts what the acknowledgement log knows: {acks, twice}, where
 -- `twice` is the number of jobs that were acknowledged more than once.
 --
@@ -56,10 +56,14 @@ local function submit(self, fn)
   return table.unpack(a, 1, a.n)
 end
 
+-- Raised when half of a request is done: all of the transaction is undone.
+local Half = { __name = "xenkit.queue.half" }
+
 -- Wrong use raises, which concerns that request alone; the database's errors are kept by the engine and undo all.
 local function run_all(q, list)
   for _, r in ipairs(list) do
     local a = table.pack(pcall(r.fn, q))
+    if getmetatable(a[2]) == Half then error(a[2], 0) end
     if a[1] then
       r.answer = table.pack(table.unpack(a, 2, a.n))
     else
@@ -79,7 +83,11 @@ end
 local function commit_all(self)
   local list = self.pending
   self.pending = {}
-  local ok, err, code = self.q:batch(run_all, list)
+  local called, ok, err, code = pcall(self.q.batch, self.q, run_all, list)
+  if not called then
+    if getmetatable(ok) ~= Half then error(ok, 0) end
+    ok, err, code = nil, ok.message, ok.code
+  end
   self.commits, self.requests = self.commits + 1, self.requests + #list
   for _, r in ipairs(list) do
     if not ok then r.answer = table.pack(nil, err, code) end
@@ -190,7 +198,8 @@ local function ack(self, conn, p)
     if not mine then return nil, complaint, why end
     local ok, err, code = q:ack(p.id, p.token, p.result)
     if ok then
-      self.log_ack:run(p.id, p.token, conn.who, self.ctx.world:wallclock())
+      local logged, e, c = self.log_ack:run(p.id, p.token, conn.who, self.ctx.world:wallclock())
+      if not logged then error(setmetatable({ message = e, code = c }, Half), 0) end
       return { again = false }
     end
     if code ~= "XK_EGONE" then return nil, err, code end

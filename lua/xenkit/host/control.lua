@@ -133,6 +133,8 @@ local READ_ONLY = { list = true, info = true, events = true }
 -- The store vouches for who asks.
 function M.serve_domains(T)
   local ctx = { world = T.world, domid = 0, store = T.store }
+  T.store:write("/local/service/toolstack", "")
+  T.store:set_perms("/local/service/toolstack", { "r0" })
   local l, err = flow.listen(ctx, "toolstack")
   if not l then error("flow toolstack: " .. tostring(err)) end
   local all = M.methods(T)
