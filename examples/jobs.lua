@@ -6,7 +6,8 @@
 --     { name = "worker", service = "worker", replicas = 2, params = { work = "job" } },
 --     { name = "jobs", script = "jobs.lua" },
 --   } }
--- Each job has a key made of `run` and its number, so that this domain may be killed and start again: it finds its jobs.
+-- Each job has a key made of `run` and its number. With `run` given, this domain may be killed and start again: it
+-- finds its jobs.
 local queue = require "xenkit.queue"
 local task = require "xenkit.task"
 

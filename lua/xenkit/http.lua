@@ -400,8 +400,8 @@ local function default_log(level, text) io.stderr:write("http: ", level, ": ", t
 -- @param listener of `xenkit.stream`; nil for one that only gets streams through `:adopt`
 -- @param handler function(req)
 -- @param opts headers (for every answer), log(level, text, fields), peers (true: the log names them),
---   max_connections (10000), max_requests (of one connection; none), max_body (1 MiB), header_timeout (10 s), idle_timeout (60), body_timeout (60),
---   write_timeout (60)
+--   max_connections (10000), max_requests (of one connection; none), max_body (1 MiB), header_timeout (10 s),
+--   idle_timeout (60), body_timeout (60), write_timeout (60)
 function M.server(listener, handler, opts)
   opts = opts or {}
   return setmetatable({

@@ -10,10 +10,10 @@
 -- The queue's domain may end at any time: the client connects again, with growing pauses. A call that had no answer by
 -- then is made again when that does no harm, until its time is up (`timeout`, default 30 s):
 --
--- - `put` with a `unique` key: the second put finds the first one's job. Give a `window` when the job may be done before
---   the answer arrives, or the key is free again by then and the job runs twice.
--- - `ack`: repeated with the same token it is answered as the first. `extend`, `release`, `fail`: the token lets the first
---   one through only; the repeated one says `XK_EGONE`.
+-- - `put` with a `unique` key: the second put finds the first one's job. Give a `window` when the job may be done
+--   before the answer arrives, or the key is free again by then and the job runs twice.
+-- - `ack`: repeated with the same token it is answered as the first. `extend`, `release`, `fail`: the token lets the
+--   first one through only; the repeated one says `XK_EGONE`.
 -- - `lease`: what a lost answer had leased comes back when that lease is over.
 -- - `get`, `peek`, `result`, `stats`, `audit`, and `cancel` and `kick`, which say `XK_EGONE` and `XK_EINVAL` when they
 --   were carried out the first time.

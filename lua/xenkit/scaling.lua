@@ -77,7 +77,7 @@ local function missing(s)
     have = have + 1
   end
   if have < s.running then return ("%d of %d instances give no figures"):format(s.running - have, s.running) end
-  if s.running == 0 then return "no instance runs" end
+  if s.running == 0 then return s.booting > 0 and "no instance has booted yet" or "no instance runs" end
 end
 
 -- The load of one sample in instances, whether they are full, and their mean share.

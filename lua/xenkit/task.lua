@@ -31,10 +31,10 @@ local live = 0         -- tasks that have not ended
 local timers = {}      -- free timer objects
 local fired = {}
 
-local function push_ready(t, ...)
+local function push_ready(t, id)
   if t.queued then return end
   t.queued = true
-  t.values = select("#", ...) > 0 and table.pack(...) or nil
+  t.woken_by = id
   ready_n = ready_n + 1
   ready[ready_n] = t
 end
@@ -216,25 +216,28 @@ function M.with_timeout(seconds, fn, ...)
   return table.unpack(results, 2, results.n)
 end
 
+local function stepped(t, ok, good, ...)
+  current = nil
+  if co_status(t.co) ~= "dead" then return end
+  if not ok then -- an error beside xpcall: out of memory or in a __close; it is in `good`
+    co_close(t.co)
+    finish(t, false, good)
+  else
+    finish(t, good, ...)
+  end
+  if not t.ok and t.results[1] ~= M.cancelled and t.detached then M.on_error(t.results[1]) end
+end
+
 local function step(t)
   t.queued = false
   local values = t.values
   t.values = nil
   current = t
-  local ok, a, b
   if values then
-    ok, a, b = co_resume(t.co, table.unpack(values, 1, values.n))
+    stepped(t, co_resume(t.co, table.unpack(values, 1, values.n)))
   else
-    ok, a, b = co_resume(t.co)
+    stepped(t, co_resume(t.co))
   end
-  current = nil
-  if co_status(t.co) ~= "dead" then return end
-  if not ok then -- an error beside xpcall: out of memory or in a __close
-    co_close(t.co)
-    a, b = false, a
-  end
-  finish(t, a, b)
-  if not a and b ~= M.cancelled and t.detached then M.on_error(b) end
 end
 
 local function round(root)

@@ -65,11 +65,12 @@ local function serve(ctx, domid, port, name)
   local raw, err = core.back(ctx.world, domid, port)
   if not raw then
     print(("console of %s (%d): %s"):format(name, domid, tostring(err)))
-    return
+    return nil
   end
   local c = { domid = domid, name = name, stream = stream.wrap(raw), readers = {}, history = {}, size = 0, dropped = 0,
     line = "" }
   consoles[domid] = c
+  ctx.store:write(("backend/console/%d/0/state"):format(domid), 4)
   c.task = task.detach(function()
     while true do
       local text, e = c.stream:read()
@@ -82,15 +83,19 @@ local function serve(ctx, domid, port, name)
   end)
 end
 
-local function retire(ctx, domid)
-  local c = consoles[domid]
-  if not c then return end
-  -- The last words first: what the domain wrote before it died is still in its ring.
+-- What the domain wrote before it died is still in its ring.
+local function last_words(ctx, c)
   while true do
     local text = c.stream.raw:read()
     if not text then break end
     output(ctx, c, text)
   end
+end
+
+local function retire(ctx, domid)
+  local c = consoles[domid]
+  if not c then return end
+  last_words(ctx, c)
   if c.line ~= "" then log_line(ctx, c, c.line) end
   c.task:cancel()
   for reader in pairs(c.readers) do
@@ -149,6 +154,10 @@ local function look(ctx)
       here[domid] = true
       if not consoles[domid] then
         serve(ctx, domid, math.tointeger(tonumber(port)), ctx.store:read(node .. "/name") or name)
+      end
+      if ctx.store:read(node .. "/state") == "5" then -- XenbusStateClosing: the domain has ended
+        if consoles[domid] then last_words(ctx, consoles[domid]) end
+        ctx.store:write(node .. "/state", 6)
       end
     end
   end

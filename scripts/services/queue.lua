@@ -408,8 +408,8 @@ end
 return {
   summary = "Keeps jobs on the disk until they are done: leases, retries, priorities, delays. Domains use the flow " ..
     "'queue', tools HTTP with JSON: POST /put, /lease, /ack, /extend, /release, /fail, /get, /peek, /result, /kick, " ..
-    "/cancel with the parameters as an object; GET /stats, /audit, /jobs/ID, /healthz. Answers are {\"result\": ...} " ..
-    "or {\"error\": {\"code\", \"message\"}}.",
+    "/cancel with the parameters as an object; GET /stats, /audit, /jobs/ID, /healthz. Answers are " ..
+    "{\"result\": ...} or {\"error\": {\"code\", \"message\"}}.",
   params = {
     { "data", type = "path", default = "queue-data", help = "folder of the database; made when missing" },
     { "port", type = "integer", default = 0, min = 0, max = 65535, help = "TCP port for HTTP; 0: none, domains only" },

@@ -169,7 +169,8 @@ local function finish(self)
   self.patience = FINISH
   if self.free then task.wake(self.free) end
   local deadline = world:now() + FINISH
-  while (self.busy > 0 or not self.puller.done) and world:now() < deadline do task.sleep(0.02) end
+  -- A lease that is on its way is waited for, but not a queue that is gone.
+  while (self.busy > 0 or self.q.conn and not self.puller.done) and world:now() < deadline do task.sleep(0.02) end
   local returns = {}
   for job, t in pairs(self.jobs) do
     if not job.finished then

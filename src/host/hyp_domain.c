@@ -131,7 +131,12 @@ void hyp_domain_exited(struct hyp_domain *d)
         tell_end(d->hyp);
         return;
     }
-    release(d);
+    /* What it shared stays until the entry goes, so that whoever serves its console can still read its last words. */
+    if (d->control >= 0) {
+        xk__poll_del(&d->hyp->poll, d->control);
+        close(d->control);
+        d->control = -1;
+    }
     if (d->state != XK_DOMAIN_SHUTDOWN)
         d->reason = d->exit_code == 0 ? XK_POWEROFF : XK_CRASH;
     d->state = XK_DOMAIN_SHUTDOWN;

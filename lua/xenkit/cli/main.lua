@@ -12,6 +12,7 @@ local M = { version = "0.1.0" }
 local verbs = {}
 
 local WORLD = { "-w", "--world", arg = "NAME", help = "which world, when several run (also $XENKIT_WORLD)" }
+local SORTED = { sorted = true }
 local JSON = { "--json", help = "print JSON" }
 local DOMAIN = { "DOMAIN", help = "a name or a number, as `xenkit list` shows them" }
 
@@ -68,7 +69,7 @@ verbs.list = {
     return with_world(p, function(world, dir)
       local list, err = client.call(world, dir, "list")
       if not list then return fail(err) end
-      if p.json then say("%s", json.encode(list)) else print_list(list) end
+      if p.json then say("%s", json.encode(list, SORTED)) else print_list(list) end
     end)
   end,
 }
@@ -80,7 +81,7 @@ verbs.info = {
     return with_world(p, function(world, dir)
       local info, err = client.call(world, dir, "info")
       if not info then return fail(err) end
-      if p.json then return say("%s", json.encode(info)) end
+      if p.json then return say("%s", json.encode(info, SORTED)) end
       say("%-12s %s (pid %d, up %.0f s, %d domains)", "world", info.name, info.pid, info.uptime, info.domains)
       for _, k in ipairs { "dir", "store", "join", "control" } do say("%-12s %s", k, info[k]) end
       local names = {}
@@ -125,7 +126,7 @@ verbs.dmesg = {
   summary = "show what happened in a world: creates, ends, restarts, refusals",
   options = { WORLD, JSON, { "-n", "--lines", arg = "N", type = "integer", default = 50, min = 1, help = "how many" } },
   run = simple("events", function(p) return { lines = p.lines } end, function(list, p)
-    if p.json then return say("%s", json.encode(list)) end
+    if p.json then return say("%s", json.encode(list, SORTED)) end
     for _, e in ipairs(list) do
       say("%s %-8s %-20s %s", os.date("%Y-%m-%d %H:%M:%S", math.floor(e.time)), e.kind, e.name, e.text or "")
     end
@@ -168,7 +169,7 @@ verbs.create = {
       local r, e = client.call(world, dir, "create", { name = name, script = absolute(p.script), source = source,
         params = params, memory = p.memory })
       if not r then return fail(e) end
-      if p.json then say("%s", json.encode(r)) else say("domain %d, %s", r.domid, r.name) end
+      if p.json then say("%s", json.encode(r, SORTED)) else say("domain %d, %s", r.domid, r.name) end
     end)
   end,
 }

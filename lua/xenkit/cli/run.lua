@@ -69,7 +69,12 @@ setmetatable(M, { __call = function(_, p, fail, say)
       io.stdout:flush()
       shown = task.detach(show_console, T, name)
     end,
-    ended = function() if shown then task.sleep(0.05); shown:cancel() end end,
+    ended = function()
+      if shown then
+        task.sleep(0.05)
+        shown:cancel()
+      end
+    end,
   })
   if not code then return fail(e) end
   return code

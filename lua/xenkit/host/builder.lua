@@ -208,7 +208,7 @@ function M.write_nodes(s, domid, name, t, opts)
       tx:write(back .. "/name", name)
       tx:write(back .. "/port", opts.console_port)
       tx:write(back .. "/online", 1)
-      tx:write(back .. "/state", 4)
+      tx:write(back .. "/state", 2) -- XenbusStateInitWait; the console makes it 4
       for _, p in ipairs { front, front .. "/port" } do tx:set_perms(p, { "n0", "r" .. opts.console_domid,
         "r" .. domid }) end
       for _, p in ipairs { "", "/frontend", "/frontend-id", "/name", "/port", "/online", "/state" } do

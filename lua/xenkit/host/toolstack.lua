@@ -207,6 +207,18 @@ function Toolstack:up(list)
   return true
 end
 
+-- The console reads what the domain wrote last, then says so; it is not waited for longer than a second.
+local function drain_console(self, domid)
+  if not self.console_domid or domid == self.console_domid or self.stopping then return end
+  local back = ("/local/domain/%d/backend/console/%d/0"):format(self.console_domid, domid)
+  if not self.store:write(back .. "/state", 5) then return end -- XenbusStateClosing
+  for _ = 1, 100 do
+    local state = self.store:read(back .. "/state")
+    if state ~= "5" then return end
+    task.sleep(0.01)
+  end
+end
+
 -- A domain ended: restart it as its policy says.
 local function ended(self, d, info)
   clean_nodes(self, d.domid)
@@ -262,9 +274,15 @@ function Toolstack:look()
     after = info.domid
     seen[info.domid] = true
     local d = self.domains[info.domid]
-    if d and info.state == "shutdown" and (info.pid == 0 or info.exit_code ~= 0) then
-      self.world:domctl(info.domid, "destroy")
-      ended(self, d, info)
+    if d and info.state == "shutdown" and info.pid == 0 then
+      if not d.ending then
+        d.ending = true
+        task.detach(function()
+          drain_console(self, d.domid)
+          self.world:domctl(d.domid, "destroy")
+          ended(self, d, info)
+        end)
+      end
     elseif not d and info.state == "building" and not self.guests[info.domid] then
       adopt(self, info)
     elseif not d and info.state == "shutdown" and self.guests[info.domid] then
@@ -272,7 +290,7 @@ function Toolstack:look()
     end
   end
   for domid, d in pairs(self.domains) do
-    if not seen[domid] then ended(self, d, { reason = "destroyed", exit_code = 0 }) end
+    if not seen[domid] and not d.ending then ended(self, d, { reason = "destroyed", exit_code = 0 }) end
   end
   for domid, g in pairs(self.guests) do
     if not seen[domid] then

@@ -123,7 +123,7 @@ static int check_kind(int fd)
 {
     struct stat st;
 
-    if (fstat(fd, &st) < 0)
+    if (xk__sys_fstat(fd, &st) < 0)
         return xk__sys_err(errno);
     return S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) ? 0 : XK_EBADF;
 }

@@ -23,7 +23,7 @@ int xk_handle_kind(int h)
     int type, listening = 0;
     socklen_t len = sizeof(type);
 
-    if (fstat(h, &st) < 0)
+    if (xk__sys_fstat(h, &st) < 0)
         return XK_EBADF;
     if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
         return XK_HANDLE_FILE;

@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <sched.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 int xk__sys_err(int e)
 {
@@ -46,4 +49,13 @@ int xk__sys_cpus(void)
     if (!count)
         count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
     return count;
+}
+
+int xk__sys_fstat(int fd, struct stat *st)
+{
+#if defined(SYS_fstat) && __SIZEOF_POINTER__ == 8 /* there the kernel's struct stat is the library's */
+    return (int)syscall(SYS_fstat, fd, st);
+#else
+    return fstat(fd, st);
+#endif
 }
