@@ -138,6 +138,7 @@ local function body(t, fn, ...)
     if not ok then for c in pairs(t.children) do c:cancel() end end
     while next(t.children) do
       local c = next(t.children)
+      if t.why then for child in pairs(t.children) do child:cancel() end end -- cancelled while it waits for them
       t.unwinding, t.why = false, nil
       pcall(c.join, c)
     end

@@ -112,7 +112,8 @@ local function workers(self, list)
     if d.template == self.ctx.params.worker and d.state == "running" then
       local base = "/local/domain/" .. d.domid .. "/data/worker/"
       out[#out + 1] = { name = d.name, domid = d.domid, share = d.share,
-        jobs = tonumber(self.ctx.store:read(base .. "busy") or nil), done = tonumber(self.ctx.store:read(base .. "done") or nil) }
+        jobs = tonumber((self.ctx.store:read(base .. "busy"))),
+        done = tonumber((self.ctx.store:read(base .. "done"))) }
     end
   end
   return out
@@ -124,10 +125,17 @@ local function newest_first(list, most)
   return out
 end
 
+local UNFINISHED = { "waiting", "delayed", "ready", "leased" }
+
+-- A point of the charts: time, web domains, requests a second, wanted, jobs that are not finished.
 local function remember(self, state)
-  local h = self.history
+  local h, jobs = self.history, nil
+  for _, name in ipairs(UNFINISHED) do
+    local n = state.queue and tonumber(state.queue[name])
+    if n then jobs = (jobs or 0) + n end
+  end
   h[#h + 1] = { state.time, #state.web.instances, math.floor(state.web.rate + 0.5),
-    state.scaler and state.scaler.wanted or json.null }
+    state.scaler and state.scaler.wanted or json.null, jobs or json.null }
   if #h > HISTORY then table.remove(h, 1) end
   state.history = h
 end

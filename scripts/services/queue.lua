@@ -405,6 +405,21 @@ local function open(ctx)
   }, Queue)
 end
 
+-- All parts run until one ends, which is the end of the domain: domain 0 starts it anew.
+local function run_parts(parts)
+  local ended, why = task.wait_id(), "a part of the queue ended"
+  for _, part in ipairs(parts) do
+    task.spawn(function()
+      local ok, err = pcall(table.unpack(part))
+      if not ok and err == task.cancelled then error(err, 0) end
+      if not ok then why = err end
+      task.wake(ended)
+    end)
+  end
+  task.wait(ended)
+  error(why, 0)
+end
+
 return {
   summary = "Keeps jobs on the disk until they are done: leases, retries, priorities, delays. Domains use the flow " ..
     "'queue', tools HTTP with JSON: POST /put, /lease, /ack, /extend, /release, /fail, /get, /peek, /result, /kick, " ..
@@ -437,12 +452,11 @@ return {
     local s = assert(self.q:stats())
     ctx.log("info", "queue open", { ready = s.ready, leased = s.leased, delayed = s.delayed, done = s.done,
       dead = s.dead })
-    local parts = { task.spawn(committer, self), task.spawn(time_keeper, self), task.spawn(reporter, self),
-      task.spawn(prune_log, self) }
+    local parts = { { committer, self }, { time_keeper, self }, { reporter, self }, { prune_log, self },
+      { serve_flow, self } }
     if ctx.tcp.http then
-      parts[#parts + 1] = task.spawn(http.serve, ctx.tcp.http, http_handler(self), { log = ctx.log })
+      parts[#parts + 1] = { http.serve, ctx.tcp.http, http_handler(self), { log = ctx.log } }
     end
-    parts[#parts + 1] = task.spawn(serve_flow, self)
-    parts[#parts]:join()
+    run_parts(parts)
   end,
 }

@@ -93,7 +93,7 @@ local function acknowledge(self, job, result)
 end
 
 local function do_job(self, job)
-  local work = task.spawn(pcall, self.work, job)
+  local work <close> = task.spawn(pcall, self.work, job)
   local keeper <close> = task.spawn(keep, self, job, work)
   local joined, ok, result = pcall(work.join, work)
   if job.lost then return late(self, job, "extend") end
@@ -120,7 +120,8 @@ local function start_job(self, job)
       self.jobs[job] = nil
       if self.free then task.wake(self.free) end
     end })
-    do_job(self, job)
+    local ok, err = pcall(do_job, self, job)
+    if not ok and err ~= task.cancelled then self.ctx.log("error", tostring(err), { job = job.id }) end
   end)
 end
 

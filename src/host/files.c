@@ -148,6 +148,9 @@ int xk_host_signals(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGWINCH);
+    for (int n = 1; n < NSIG; n++) /* a signal that is ignored, as for a shell's background jobs, never gets here */
+        if (sigismember(&set, n) == 1 && n != SIGHUP)
+            signal(n, SIG_DFL);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return xk__sys_err(errno);
     return result(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));

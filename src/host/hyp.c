@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,8 +22,11 @@ struct command {
 /* A connection that is not yet a domain. */
 static int admit(struct hyp *h, int fd, const char *name)
 {
-    struct hyp_domain *d = h->stranger_count < STRANGERS_MAX ? hyp_domain_new(h, name, fd) : NULL;
+    struct hyp_domain *d;
 
+    if (h->stranger_count >= STRANGERS_MAX) /* whoever has waited longest without a word makes room */
+        hyp_domain_remove(XK_CONTAINER(h->strangers.next, struct hyp_domain, link));
+    d = hyp_domain_new(h, name, fd);
     if (!d || xk__poll_add(&h->poll, fd, XK_READABLE, d) < 0) {
         close(fd);
         if (d)
@@ -38,8 +42,16 @@ static void accept_one(struct hyp *h)
 {
     int fd = accept4(h->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-    if (fd >= 0)
+    if (fd >= 0) {
         admit(h, fd, "guest");
+    } else if ((errno == EMFILE || errno == ENFILE) && h->spare >= 0) {
+        /* Left in the queue it would wake us for ever: take it and drop it. */
+        close(h->spare);
+        fd = accept4(h->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+            close(fd);
+        h->spare = fcntl(h->devnull, F_DUPFD_CLOEXEC, 0);
+    }
 }
 
 static void obey(struct hyp *h)
@@ -48,7 +60,7 @@ static void obey(struct hyp *h)
     int fd = -1, nfds = 1, r = xk__fd_recv(h->command[1], &c, sizeof(c), &fd, &nfds, 0);
 
     if (r != (int)sizeof(c) || c.stop) {
-        h->stopping = r != XK_EAGAIN;
+        h->stopping = r != XK_EAGAIN && r != XK_EMFILE; /* EMFILE: a guest that could not be taken in */
         return;
     }
     if (nfds > 0)
@@ -130,6 +142,8 @@ static void hyp_free(struct hyp *h)
             close(h->command[i]);
     if (h->devnull >= 0)
         close(h->devnull);
+    if (h->spare >= 0)
+        close(h->spare);
     xk__poll_fini(&h->poll);
     xk_free(&h->alloc, h, sizeof(*h));
 }
@@ -158,6 +172,16 @@ static int make_domain0(struct hyp *h, int *control)
     return 0;
 }
 
+/* Guests together may have half of this process's descriptors wait here, one alone an eighth. */
+static void set_bounds(struct hyp *h)
+{
+    struct rlimit nofile = {1024, 1024};
+
+    getrlimit(RLIMIT_NOFILE, &nofile);
+    h->held_max = nofile.rlim_cur > 65536 ? 32768 : (unsigned)nofile.rlim_cur / 2;
+    h->held_share = h->held_max / 4;
+}
+
 static int set_up(struct hyp *h, int *control)
 {
     int r = xk__poll_init(&h->poll, &h->alloc);
@@ -165,7 +189,9 @@ static int set_up(struct hyp *h, int *control)
     if (r < 0)
         return r;
     h->devnull = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (h->devnull < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, h->command) < 0)
+    h->spare = fcntl(h->devnull, F_DUPFD_CLOEXEC, 0);
+    set_bounds(h);
+    if (h->spare < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, h->command) < 0)
         return xk__sys_err(errno);
     r = xk__poll_add(&h->poll, h->command[1], XK_READABLE, h);
     if (r == 0 && h->listener >= 0)
@@ -195,7 +221,7 @@ int xk_hypervisor_start(const xk_alloc *alloc, const struct xk_hypervisor_option
     if (!h)
         return XK_ENOMEM;
     h->alloc = alloc ? *alloc : *xk_alloc_libc();
-    h->poll.epfd = h->command[0] = h->command[1] = h->devnull = -1;
+    h->poll.epfd = h->command[0] = h->command[1] = h->devnull = h->spare = -1;
     h->listener = options ? options->listener : -1;
     h->stderr_handle = options ? options->stderr_handle : -1;
     h->max_domains = options && options->max_domains ? options->max_domains : DEFAULT_MAX_DOMAINS;

@@ -27,8 +27,9 @@ struct hyp_arena { /* what a domain grants to (peer) */
     struct xk_list link;
     xk_domid peer;
     struct {
-        int fd;          /* -1 once both sides have it */
-        uint8_t fetched; /* bit 0 granter, bit 1 mapper */
+        int fd;                   /* -1 once both sides have it */
+        uint8_t fetched;          /* bit 0 granter, bit 1 mapper */
+        struct hyp_domain *payer; /* on whose account (fd) is held: granter or peer, so it lives as long as this */
     } half[2];
 };
 
@@ -42,7 +43,9 @@ struct hyp_domain {
     struct hyp *hyp;
     struct xk_list link; /* of domains to free after this round, or of guests that have not said JOIN */
     xk_domid domid;
-    uint8_t state, reason, joined, destroyed, gone;
+    uint8_t state, reason, joined, gone;
+    uint32_t born; /* tells two domains of one number apart; 0 is domain 0 */
+    unsigned held; /* descriptors that the hypervisor keeps on its account */
     char name[64];
     int control;
     int pid, pidfd, exit_code;
@@ -64,6 +67,9 @@ struct hyp {
     int command[2]; /* socket pair: join and stop requests of this process */
     int listener, stderr_handle, devnull;
     unsigned max_domains, domain_count;
+    unsigned held, held_max, held_share; /* descriptors kept for guests: now, at most, and for one at most */
+    uint32_t births;
+    int spare; /* a descriptor to give up when there is no other, so that a connection can be taken and dropped */
     xk_domid next_domid;
     xk_domid dom_exc_handler;
     int stopping;
@@ -74,12 +80,21 @@ struct hyp {
 };
 
 struct hyp_domain *hyp_find(struct hyp *h, int32_t domid);
+struct hyp_domain *hyp_peer(struct hyp *h, int32_t domid); /* the same, but not one whose process has ended */
+
+/* Descriptors that wait here for a domain to fetch them are on that domain's account, so that no guest can use up those
+ * of this process. may: 0 or XK_EMFILE; domain 0 always may. */
+int hyp_may_hold(struct hyp_domain *d, unsigned n);
+void hyp_hold(struct hyp_domain *d, int *slot, int fd);
+int hyp_take(struct hyp_domain *d, int *slot); /* the descriptor, now the caller's, or -1 */
+void hyp_shut(struct hyp_domain *d, int *slot);
 
 /* hyp_domain.c */
 struct hyp_domain *hyp_domain_new(struct hyp *h, const char *name, int control);
 int hyp_domain_enter(struct hyp *h, struct hyp_domain *d);
 int hyp_domain_create(struct hyp_domain *caller, struct xk__ctl *m, int fd);
 void hyp_domain_remove(struct hyp_domain *d);
+void hyp_domain_hung_up(struct hyp_domain *d);
 void hyp_domain_free(struct hyp_domain *d);
 void hyp_domain_exited(struct hyp_domain *d);
 int hyp_domctl(struct hyp_domain *caller, struct xk__ctl *m);

@@ -20,6 +20,57 @@ struct hyp_domain *hyp_find(struct hyp *h, int32_t domid)
     return d && !d->gone ? d : NULL;
 }
 
+struct hyp_domain *hyp_peer(struct hyp *h, int32_t domid)
+{
+    struct hyp_domain *d = hyp_find(h, domid);
+
+    return d && d->control >= 0 ? d : NULL;
+}
+
+int hyp_may_hold(struct hyp_domain *d, unsigned n)
+{
+    struct hyp *h = d->hyp;
+
+    return d->domid == 0 || (d->held + n <= h->held_share && h->held + n <= h->held_max) ? 0 : XK_EMFILE;
+}
+
+void hyp_hold(struct hyp_domain *d, int *slot, int fd)
+{
+    *slot = fd;
+    d->held++;
+    d->hyp->held++;
+}
+
+int hyp_take(struct hyp_domain *d, int *slot)
+{
+    int fd = *slot;
+
+    if (fd < 0)
+        return -1;
+    *slot = -1;
+    d->held--;
+    d->hyp->held--;
+    return fd;
+}
+
+void hyp_shut(struct hyp_domain *d, int *slot)
+{
+    int fd = hyp_take(d, slot);
+
+    if (fd >= 0)
+        close(fd);
+}
+
+/* An answer takes some 800 bytes of the socket's buffer, so that few wait there with their descriptors: a domain that
+ * asks on and on without reading is ended soon, before it has filled the count of descriptors in flight that the kernel
+ * keeps for all processes of a user. */
+static void bound_answers(int control)
+{
+    int bytes = 4096;
+
+    setsockopt(control, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
 struct hyp_domain *hyp_domain_new(struct hyp *h, const char *name, int control)
 {
     struct hyp_domain *d = xk_new(&h->alloc, sizeof(*d));
@@ -28,6 +79,7 @@ struct hyp_domain *hyp_domain_new(struct hyp *h, const char *name, int control)
         return NULL;
     d->hyp = h;
     d->control = control;
+    bound_answers(control);
     d->pidfd = -1;
     d->state = XK_DOMAIN_BUILDING;
     d->wiring[1] = d->wiring[3] = -1;
@@ -49,6 +101,7 @@ int hyp_domain_enter(struct hyp *h, struct hyp_domain *d)
         h->next_domid = h->next_domid + 1 < HYP_DOMID_END ? h->next_domid + 1 : 1;
     d->domid = h->next_domid;
     h->next_domid = d->domid + 1 < HYP_DOMID_END ? d->domid + 1 : 1;
+    d->born = ++h->births;
     h->domains[d->domid] = d;
     h->domain_count++;
     return 0;
@@ -66,17 +119,33 @@ static void drop_handles(struct hyp_domain *d)
     d->handle_count = 0;
 }
 
-/* Releases all that (d) holds; its entry stays until it is removed. Peers see their sockets end. */
+static void close_control(struct hyp_domain *d)
+{
+    if (d->control < 0)
+        return;
+    xk__poll_del(&d->hyp->poll, d->control);
+    close(d->control);
+    d->control = -1;
+}
+
+/* Releases all that (d) holds; its entry stays until it is removed. Peers see their sockets end. A stranger has no
+ * number yet (the field says 0, which is another's) and holds nothing but its socket. */
 static void release(struct hyp_domain *d)
 {
-    hyp_evt_fini(d);
-    hyp_arena_fini(d);
-    drop_handles(d);
-    if (d->control >= 0) {
-        xk__poll_del(&d->hyp->poll, d->control);
-        close(d->control);
-        d->control = -1;
+    if (d->joined) {
+        hyp_evt_fini(d);
+        hyp_arena_fini(d);
+        drop_handles(d);
+        if (d->domid && d->hyp->dom_exc_handler == d->domid)
+            d->hyp->dom_exc_handler = 0; /* nobody inherits the office with the number */
     }
+    close_control(d);
+}
+
+/* By the pidfd: a number might be another process's, where the embedder reaps children that are not its own. */
+static int signal_process(struct hyp_domain *d, int sig)
+{
+    return syscall(SYS_pidfd_send_signal, d->pidfd, sig, NULL, 0) < 0 ? xk__sys_err(errno) : 0;
 }
 
 static void tell_end(struct hyp *h)
@@ -96,7 +165,7 @@ void hyp_domain_remove(struct hyp_domain *d)
     if (!d->joined)
         h->stranger_count--;
     if (d->pid > 0) /* its process goes on until the signal arrives; then the entry can go */
-        kill(d->pid, SIGKILL);
+        signal_process(d, SIGKILL);
     if (h->domains[d->domid] == d && d->pid <= 0) {
         h->domains[d->domid] = NULL;
         h->domain_count--;
@@ -107,6 +176,18 @@ void hyp_domain_remove(struct hyp_domain *d)
     tell_end(h);
 }
 
+/* The other end of the control socket is closed. A process that ends closes it before its pidfd says so: its last words
+ * are still to come (hyp_domain_exited), and one that closed it and goes on is made to. */
+void hyp_domain_hung_up(struct hyp_domain *d)
+{
+    if (d->pid <= 0) {
+        hyp_domain_remove(d);
+        return;
+    }
+    close_control(d);
+    signal_process(d, SIGKILL);
+}
+
 void hyp_domain_free(struct hyp_domain *d)
 {
     if (d->pidfd >= 0)
@@ -114,12 +195,14 @@ void hyp_domain_free(struct hyp_domain *d)
     xk_free(&d->hyp->alloc, d, sizeof(*d));
 }
 
-/* The process ended: keep the entry with its last words until domain 0 destroys it, or let it go if it did. */
+/* The process ended: keep the entry with its last words until domain 0 destroys it, or let it go if it did. Where the
+ * embedder ignores SIGCHLD or waits for all children, nobody knows how it ended, but it did. */
 void hyp_domain_exited(struct hyp_domain *d)
 {
-    int st = 0;
+    int st = 255 << 8;
+    pid_t r = waitpid(d->pid, &st, WNOHANG);
 
-    if (waitpid(d->pid, &st, WNOHANG) != d->pid)
+    if (r == 0 || (r < 0 && errno != ECHILD))
         return;
     xk__poll_del(&d->hyp->poll, d->pidfd);
     d->pid = 0;
@@ -147,7 +230,9 @@ void hyp_domain_exited(struct hyp_domain *d)
 static void child(struct hyp *h, int program, int control, unsigned memory_mib, const char *name)
 {
     char *argv[] = {(char *)(uintptr_t) "xenkit-domain", (char *)(uintptr_t)name, NULL}, *envp[] = {NULL};
-    int err = h->stderr_handle >= 0 ? h->stderr_handle : h->devnull, keep = fcntl(program, F_DUPFD, 10);
+    /* All of them above 10 first: the embedder may have closed any of 0 to 3, and one of these may lie there. */
+    int keep = fcntl(program, F_DUPFD, 10), null = fcntl(h->devnull, F_DUPFD, 10), ctl = fcntl(control, F_DUPFD, 10);
+    int err = fcntl(h->stderr_handle >= 0 ? h->stderr_handle : h->devnull, F_DUPFD, 10);
     struct rlimit nofile, core = {0, 0};
     sigset_t none;
 
@@ -165,11 +250,9 @@ static void child(struct hyp *h, int program, int control, unsigned memory_mib, 
         struct rlimit data = {(rlim_t)memory_mib << 20, (rlim_t)memory_mib << 20};
         setrlimit(RLIMIT_DATA, &data);
     }
-    dup2(h->devnull, 0);
-    dup2(h->devnull, 1);
-    dup2(err, 2);
-    dup2(control, 3);
-    if (keep < 0 || fcntl(keep, F_SETFD, FD_CLOEXEC) < 0)
+    if (keep < 0 || null < 0 || ctl < 0 || err < 0 || chdir("/") < 0)
+        _exit(126);
+    if (dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(err, 2) < 0 || dup2(ctl, 3) < 0)
         _exit(126);
     syscall(SYS_close_range, 4u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
     syscall(SYS_execveat, keep, "", argv, envp, 0x1000 /* AT_EMPTY_PATH */);
@@ -179,17 +262,22 @@ static void child(struct hyp *h, int program, int control, unsigned memory_mib, 
 static int spawn(struct hyp_domain *d, int program, int control, unsigned memory_mib)
 {
     pid_t pid = vfork();
+    int r;
 
     if (pid == 0)
         child(d->hyp, program, control, memory_mib, d->name);
     if (pid < 0)
         return xk__sys_err(errno);
     d->pid = pid;
-    d->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (d->pidfd < 0)
-        return xk__sys_err(errno);
-    fcntl(d->pidfd, F_SETFD, FD_CLOEXEC);
-    return xk__poll_add(&d->hyp->poll, d->pidfd, XK_READABLE, (void *)((uintptr_t)d | 1));
+    d->pidfd = (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec from the start */
+    r = d->pidfd < 0 ? xk__sys_err(errno)
+                     : xk__poll_add(&d->hyp->poll, d->pidfd, XK_READABLE, (void *)((uintptr_t)d | 1));
+    if (r < 0) { /* nobody would hear of its end, and its entry would stay for ever */
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        d->pid = 0;
+    }
+    return r;
 }
 
 int hyp_domain_create(struct hyp_domain *caller, struct xk__ctl *m, int fd)
@@ -230,10 +318,13 @@ int hyp_domain_create(struct hyp_domain *caller, struct xk__ctl *m, int fd)
 
 static int pause_process(struct hyp_domain *d, int stop)
 {
+    int r;
+
     if (d->pid <= 0)
         return d->state == XK_DOMAIN_SHUTDOWN ? XK_EINVAL : XK_ENOSYS; /* a guest that joined is its own master */
-    if (kill(d->pid, stop ? SIGSTOP : SIGCONT) < 0)
-        return xk__sys_err(errno);
+    r = signal_process(d, stop ? SIGSTOP : SIGCONT);
+    if (r < 0)
+        return r;
     if (d->state == XK_DOMAIN_RUNNING || d->state == XK_DOMAIN_PAUSED)
         d->state = stop ? XK_DOMAIN_PAUSED : XK_DOMAIN_RUNNING;
     return 0;
@@ -243,6 +334,8 @@ static int say_shutdown(struct hyp_domain *d, int reason)
 {
     if (reason < XK_POWEROFF || reason > XK_CRASH)
         return XK_EINVAL;
+    if (d->state == XK_DOMAIN_SHUTDOWN) /* last words are said once; repeating them would keep domain 0 busy */
+        return d->reason == reason ? 0 : XK_EINVAL;
     d->reason = (uint8_t)reason;
     d->state = XK_DOMAIN_SHUTDOWN;
     tell_end(d->hyp);

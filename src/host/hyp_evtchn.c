@@ -11,13 +11,6 @@ static int pair(int sv[2])
     return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sv) < 0 ? xk__sys_err(errno) : 0;
 }
 
-static void shut(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
 static struct hyp_port *port_of(struct hyp_domain *d, xk_port port)
 {
     return port >= 0 && port < d->port_count && d->ports[port].state != PORT_FREE ? &d->ports[port] : NULL;
@@ -47,8 +40,8 @@ static int port_new(struct hyp_domain *d)
 
 static void port_free(struct hyp_domain *d, struct hyp_port *e)
 {
-    shut(&e->own);
-    shut(&e->other);
+    hyp_shut(d, &e->own);
+    hyp_shut(d, &e->other);
     *e = (struct hyp_port){.own = -1, .other = -1};
     d->ports_used--;
 }
@@ -63,37 +56,46 @@ static int port_unbound(struct hyp_domain *d, xk_domid peer)
     r = pair(sv);
     if (r < 0)
         return r;
-    d->ports[port] = (struct hyp_port){.state = PORT_UNBOUND, .peer = peer, .remote = -1, .own = sv[0], .other = sv[1]};
+    d->ports[port] = (struct hyp_port){.state = PORT_UNBOUND, .peer = peer, .remote = -1, .own = -1, .other = -1};
+    hyp_hold(d, &d->ports[port].own, sv[0]);
+    hyp_hold(d, &d->ports[port].other, sv[1]);
     d->ports_used++;
     return port;
 }
 
-/* Gives a port's own end away; the caller sends it and closes it. */
-static int take_own(struct hyp_port *e)
+/* A fresh pair for a port whose peer has closed: what is left of the old one is of no use. */
+static int renew(struct hyp_domain *d, struct hyp_port *e)
 {
-    int fd = e->own;
+    int sv[2], r = pair(sv);
 
-    e->own = -1;
-    return fd;
+    if (r < 0)
+        return r;
+    hyp_shut(d, &e->own);
+    hyp_shut(d, &e->other);
+    hyp_hold(d, &e->own, sv[0]);
+    hyp_hold(d, &e->other, sv[1]);
+    return 0;
 }
 
 int hyp_evt_alloc(struct hyp_domain *d, xk_domid peer, int *fd)
 {
     int port;
 
-    if (!hyp_find(d->hyp, peer))
+    if (!hyp_peer(d->hyp, peer))
         return XK_EGONE;
+    if (fd && (port = hyp_may_hold(d, 2)) < 0) /* what the builder makes for it is not for its asking */
+        return port;
     port = port_unbound(d, peer);
     if (port >= 0 && fd)
-        *fd = take_own(&d->ports[port]);
+        *fd = hyp_take(d, &d->ports[port].own);
     return port;
 }
 
 int hyp_evt_bind(struct hyp_domain *d, xk_domid peer, xk_port remote, int *fd)
 {
-    struct hyp_domain *p = hyp_find(d->hyp, peer);
+    struct hyp_domain *p = hyp_peer(d->hyp, peer);
     struct hyp_port *theirs;
-    int port;
+    int port, r;
 
     if (!p)
         return XK_EGONE;
@@ -104,10 +106,12 @@ int hyp_evt_bind(struct hyp_domain *d, xk_domid peer, xk_port remote, int *fd)
     if (port < 0)
         return port;
     theirs = &p->ports[remote]; /* a loopback bind may have moved the table */
-    if (theirs->other < 0)
-        return XK_EINVAL;
-    *fd = theirs->other;
-    theirs->other = -1;
+    if (theirs->other < 0) { /* its peer closed, and it has not yet asked for a new pair: it will, and finds this one */
+        r = renew(p, theirs);
+        if (r < 0)
+            return r;
+    }
+    *fd = hyp_take(p, &theirs->other);
     theirs->state = PORT_BOUND;
     theirs->remote = port;
     d->ports[port] = (struct hyp_port){.state = PORT_BOUND, .peer = peer, .remote = remote, .own = -1, .other = -1};
@@ -136,7 +140,8 @@ int hyp_evt_virq(struct hyp_domain *d, unsigned virq, int *fd)
     if (r < 0)
         return r;
     *fd = sv[0];
-    d->ports[port] = (struct hyp_port){.state = PORT_VIRQ, .virq = (uint8_t)virq, .own = -1, .other = sv[1]};
+    d->ports[port] = (struct hyp_port){.state = PORT_VIRQ, .virq = (uint8_t)virq, .own = -1, .other = -1};
+    hyp_hold(d, &d->ports[port].other, sv[1]);
     d->ports_used++;
     d->virqs[virq] = port;
     return port;
@@ -152,21 +157,18 @@ void hyp_virq_raise(struct hyp_domain *d, unsigned virq)
 int hyp_evt_fetch(struct hyp_domain *d, xk_port port, int *fd)
 {
     struct hyp_port *e = port_of(d, port);
-    int sv[2], r;
+    int r;
 
     if (!e || e->state == PORT_VIRQ || (e->state == PORT_BOUND && e->own < 0))
         return XK_EINVAL;
     if (e->own < 0) {
         if (!hyp_find(d->hyp, e->peer))
             return XK_EGONE;
-        r = pair(sv);
+        r = renew(d, e);
         if (r < 0)
             return r;
-        shut(&e->other);
-        e->own = sv[0];
-        e->other = sv[1];
     }
-    *fd = take_own(e);
+    *fd = hyp_take(d, &e->own);
     return port;
 }
 

@@ -60,8 +60,9 @@ static int copy_for(int fd, int kind, int granter)
     return r < 0 ? xk__sys_err(errno) : r;
 }
 
-/* The arena of what (owner) grants to (peer), with a descriptor of one half. */
-static int arena_get(struct hyp_domain *owner, xk_domid peer, int kind, struct hyp_arena **out)
+/* The arena of what (owner) grants to (peer), with a descriptor of one half, on the account of (payer). */
+static int arena_get(struct hyp_domain *owner, xk_domid peer, int kind, struct hyp_domain *payer,
+                     struct hyp_arena **out)
 {
     struct hyp_arena *a = find(owner, peer);
     int r;
@@ -76,7 +77,8 @@ static int arena_get(struct hyp_domain *owner, xk_domid peer, int kind, struct h
     r = memfd(kind);
     if (r < 0)
         return r;
-    a->half[kind].fd = r;
+    a->half[kind].payer = payer;
+    hyp_hold(payer, &a->half[kind].fd, r);
     return 0;
 }
 
@@ -86,7 +88,7 @@ int hyp_arena_grant(struct hyp_domain *d, xk_domid peer, xk_gref ref)
 {
     const uint32_t granted = XK__GRANTED;
     struct hyp_arena *a;
-    int r = arena_get(d, peer, 0, &a);
+    int r = arena_get(d, peer, 0, d, &a);
 
     if (r < 0)
         return r;
@@ -97,7 +99,7 @@ int hyp_arena_grant(struct hyp_domain *d, xk_domid peer, xk_gref ref)
 
 int hyp_arena(struct hyp_domain *d, xk_domid peer, int granter, int kind, int *fd)
 {
-    struct hyp_domain *p = hyp_find(d->hyp, peer), *owner = granter ? d : p;
+    struct hyp_domain *p = hyp_peer(d->hyp, peer), *owner = granter ? d : p;
     uint8_t side = granter ? 1 : 2;
     struct hyp_arena *a;
     int r;
@@ -106,7 +108,10 @@ int hyp_arena(struct hyp_domain *d, xk_domid peer, int granter, int kind, int *f
         return XK_EGONE;
     if (kind < 0 || kind > 1)
         return XK_EINVAL;
-    r = arena_get(owner, granter ? peer : d->domid, kind, &a);
+    a = find(owner, granter ? peer : d->domid);
+    if ((!a || (a->half[kind].fd < 0 && !a->half[kind].fetched)) && (r = hyp_may_hold(d, 1)) < 0)
+        return r;
+    r = arena_get(owner, granter ? peer : d->domid, kind, d, &a);
     if (r < 0)
         return r;
     if (a->half[kind].fetched & side)
@@ -116,18 +121,15 @@ int hyp_arena(struct hyp_domain *d, xk_domid peer, int granter, int kind, int *f
         return r;
     *fd = r;
     a->half[kind].fetched |= side;
-    if (a->half[kind].fetched == 3) {
-        close(a->half[kind].fd);
-        a->half[kind].fd = -1;
-    }
+    if (a->half[kind].fetched == 3)
+        hyp_shut(a->half[kind].payer, &a->half[kind].fd);
     return 0;
 }
 
 static void arena_free(struct hyp_domain *d, struct hyp_arena *a)
 {
     for (int kind = 0; kind < 2; kind++)
-        if (a->half[kind].fd >= 0)
-            close(a->half[kind].fd);
+        hyp_shut(a->half[kind].payer, &a->half[kind].fd);
     xk_list_del(&a->link);
     xk_free(&d->hyp->alloc, a, sizeof(*a));
 }

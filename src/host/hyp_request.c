@@ -31,7 +31,7 @@ void hyp_built(struct hyp_domain *d)
 
     if (d->state == XK_DOMAIN_BUILDING)
         d->state = XK_DOMAIN_RUNNING;
-    if (!d->waiting_op)
+    if (!d->waiting_op || d->control < 0)
         return;
     start_message(d, &m);
     answer(d, &m, -1);
@@ -137,6 +137,16 @@ static int build(struct hyp_domain *d, struct xk__ctl *m, int fd)
     }
 }
 
+static int alive(struct hyp_domain *d, struct xk__ctl *m)
+{
+    struct hyp_domain *t = hyp_peer(d->hyp, m->arg[0]);
+
+    if (!t || t->state == XK_DOMAIN_SHUTDOWN)
+        return XK_EGONE;
+    m->arg[1] = (int32_t)t->born;
+    return 0;
+}
+
 static int serve(struct hyp_domain *d, struct xk__ctl *m, int fd, int *out)
 {
     switch (m->op) {
@@ -146,7 +156,7 @@ static int serve(struct hyp_domain *d, struct xk__ctl *m, int fd, int *out)
     case XK__CTL_ARENA:
         return hyp_arena(d, (xk_domid)m->arg[0], m->arg[1] != 0, m->arg[2], out);
     case XK__CTL_ALIVE:
-        return hyp_find(d->hyp, m->arg[0]) && d->hyp->domains[m->arg[0]]->state != XK_DOMAIN_SHUTDOWN ? 0 : XK_EGONE;
+        return alive(d, m);
     case XK__CTL_EVT_ALLOC:
         return hyp_evt_alloc(d, (xk_domid)m->arg[0], out);
     case XK__CTL_EVT_BIND:
@@ -210,11 +220,20 @@ static void hyp_hung_up(struct hyp_domain *d)
 
 void hyp_request(struct hyp_domain *d)
 {
-    struct xk__ctl m;
+    struct xk__ctl m = {0};
     int fds[1] = {-1}, nfds = 1, out = -1, r = xk__fd_recv(d->control, &m, sizeof(m), fds, &nfds, 0);
 
     if (r == XK_EAGAIN)
         return;
+    if (r == 0) {
+        hyp_domain_hung_up(d);
+        return;
+    }
+    if (r == XK_EMFILE && d->joined) { /* our own want, not its fault */
+        m.result = r;
+        answer(d, &m, -1);
+        return;
+    }
     if (r != (int)sizeof(m)) {
         if (nfds > 0)
             close(fds[0]);

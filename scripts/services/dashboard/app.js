@@ -3,7 +3,6 @@
 
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = () => Math.max(300, $("chart-rate").clientWidth || 900);
 
 // An element with attributes and children; text only ever goes in as text.
 function el(tag, attrs, ...children) {
@@ -47,7 +46,7 @@ function ceiling(most, steps) {
 
 // One chart: `lines` of {points: [[time, value]], kind, step}; x is the last `length` seconds.
 function chart(place, now, length, lines, opts) {
-  const w = WIDTH(), h = opts.height, left = 44, bottom = 18, right = 8;
+  const box = $(place), w = Math.max(260, box.clientWidth || 900), h = opts.height, left = 44, bottom = 18, right = 8;
   const x = (t) => left + (w - left - right) * Math.max(0, 1 - (now - t) / length);
   const y = (v) => (h - bottom) - (h - bottom - 6) * v / opts.top;
   const root = svg("svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": opts.label });
@@ -55,7 +54,7 @@ function chart(place, now, length, lines, opts) {
     root.append(svg("line", { x1: left, x2: w - right, y1: y(v), y2: y(v), class: v ? "grid" : "base" }));
     root.append(svg("text", { x: left - 8, y: y(v) + 4, "text-anchor": "end" }, count(v)));
   }
-  for (let s = 0; s <= length; s += 30) {
+  for (let s = 0; s <= length; s += w < 500 ? 60 : 30) {
     const at = s === 0 ? "now" : `-${s} s`;
     root.append(svg("text", { x: x(now - s), y: h - 3, "text-anchor": s === 0 ? "end" : s === length ? "start" : "middle" }, at));
   }
@@ -71,7 +70,6 @@ function chart(place, now, length, lines, opts) {
     if (line.area) root.append(svg("path", { d: `${d}V${y(0)}H${x(line.points[0][0]).toFixed(1)}Z`, class: "area" }));
     root.append(svg("path", { d, class: line.kind }));
   }
-  const box = $(place);
   hover(box, root, { w, h, bottom, x, y, now, length, lines, left, right, say: opts.say });
   box.replaceChildren(root, ...box.querySelectorAll(".tip"));
   if (box.pointer !== undefined) root.show(box.pointer);
@@ -162,20 +160,24 @@ function domains(s) {
   $("domains").tBodies[0].replaceChildren(...rows);
 }
 
-const STATES = ["waiting", "delayed", "ready", "leased", "done", "dead", "cancelled"];
+const OPEN = ["waiting", "delayed", "ready", "leased"];
+const DEPTH = 4; // where the history has the jobs that are not finished
 
 function queue(s) {
   $("queue-card").hidden = !s.queue;
   if (!s.queue) return;
-  const known = STATES.filter((k) => typeof s.queue[k] === "number");
+  const depth = s.history.map((p) => [p[0], p[DEPTH]]);
+  const top = ceiling(Math.max(...depth.map((p) => p[1] || 0), 1), 10);
+  chart("chart-queue", s.time, s.span, [{ points: depth, kind: "stroke", area: true }], { height: 96, top,
+    ticks: [0, top], label: "Jobs that are not finished, over the last two minutes", say: (p) => count(p[1] || 0) + " jobs" });
+  const known = OPEN.filter((k) => typeof s.queue[k] === "number");
   const most = Math.max(1, ...known.map((k) => s.queue[k]));
   const rows = known.map((k) => el("div", { class: "row" }, el("span", {}, k),
     el("div", { class: "meter" }, el("div", { class: "track" },
       el("div", { class: "fill", "width%": s.queue[k] / most * 100 })), el("span", { class: "value" }, count(s.queue[k])))));
-  const facts = Object.keys(s.queue).filter((k) => !STATES.includes(k)).sort().map((k) => {
-    const v = s.queue[k];
-    return el("span", {}, k.replace(/_/g, " ") + " ", el("b", {}, typeof v === "number" && Number.isInteger(v) ? count(v) :
-      typeof v === "number" ? v.toFixed(2) : v));
+  const facts = Object.keys(s.queue).filter((k) => !OPEN.includes(k)).sort().map((k) => {
+    const v = s.queue[k], text = typeof v !== "number" ? v : Number.isInteger(v) ? count(v) : v.toFixed(1);
+    return el("span", {}, k === "oldest" ? "oldest, seconds " : k.replace(/_/g, " ") + " ", el("b", {}, text));
   });
   $("queue").replaceChildren(...rows, el("div", { class: "facts" }, ...facts));
 }
@@ -259,4 +261,4 @@ if (!("EventSource" in window) || location.search === "?poll") heard = -1e9;
 else listen();
 ask();
 setInterval(() => { if (Date.now() - heard > 3000 || location.search === "?poll") ask(); }, 1000);
-addEventListener("resize", () => { if (newest) charts(newest); });
+addEventListener("resize", () => { if (newest) draw(newest); });

@@ -15,7 +15,7 @@ enum xk__ctl_op {
     XK__CTL_START,     /* -> arg[0] domid, name. Answered once the domain is built */
     XK__CTL_WIRING,    /* -> arg[0] store peer, [1] store port, [2] console peer, [3] console port; ports -1: none */
     XK__CTL_ARENA,     /* arg[0] peer, [1] 1: I grant, 0: I map, [2] 1: read-only pages -> one descriptor */
-    XK__CTL_ALIVE,     /* arg[0] domid -> 0 or XK_EGONE */
+    XK__CTL_ALIVE,     /* arg[0] domid -> 0 or XK_EGONE; arg[1] which of those that had the number */
     XK__CTL_EVT_ALLOC, /* arg[0] peer -> result port, one descriptor */
     XK__CTL_EVT_BIND,  /* arg[0] peer, [1] its port -> result port, one descriptor */
     XK__CTL_EVT_VIRQ,  /* arg[0] virq -> result port, one descriptor */

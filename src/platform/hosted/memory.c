@@ -13,6 +13,7 @@ struct arena {
     struct xk_list link;
     xk_domid peer;
     int granter;        /* we grant */
+    uint32_t born;      /* which domain of that number */
     int fd[2];          /* read-write, read-only; -1 not fetched */
     uint8_t *base[2];   /* first page of each kind */
     uint32_t *table;    /* one word a page, both kinds */
@@ -23,7 +24,7 @@ struct arena {
     unsigned hint[2];
 };
 enum { PAGE_FREE, PAGE_USED, PAGE_STALE, PAGE_FORGOTTEN };
-enum { REFS = 2 * XK__ARENA_PAGES };
+enum { REFS = 2 * XK__ARENA_PAGES, IDLE_MIN = 8 };
 
 struct mapping {
     struct xk_list link;
@@ -73,25 +74,81 @@ static int arena_half(struct hosted *h, struct arena *a, int kind)
     return 0;
 }
 
-static int arena_get(struct hosted *h, xk_domid peer, int granter, int kind, struct arena **out)
+static int ask_born(struct hosted *h, xk_domid peer, uint32_t *born)
 {
-    struct arena *a = NULL;
+    struct xk__ctl m;
     int r;
 
+    memset(&m, 0, sizeof(m));
+    m.op = XK__CTL_ALIVE;
+    m.arg[0] = peer;
+    r = hosted_ask(h, &m, -1, NULL);
+    *born = (uint32_t)m.arg[1];
+    return r;
+}
+
+/* The peer for which the arena was made is there. */
+static int is_current(struct hosted *h, const struct arena *a)
+{
+    uint32_t born;
+
+    return ask_born(h, a->peer, &born) >= 0 && born == a->born;
+}
+
+/* Arenas outlive their use, as a half is given out once; so those of peers that died meanwhile are let go here, before
+ * a new one is made, whenever their number has doubled. */
+static void drop_idle(struct hosted *h)
+{
+    unsigned idle = 0;
+
+    XK_LIST_EACH(l, &h->arenas)
+    idle += XK_CONTAINER(l, struct arena, link)->in_use == 0;
+    if (idle <= h->idle_max)
+        return;
+    idle = 0;
+    XK_LIST_EACH_SAFE(l, &h->arenas)
+    {
+        struct arena *a = XK_CONTAINER(l, struct arena, link);
+        if (a->in_use == 0 && !is_current(h, a))
+            arena_free(h, a);
+        else
+            idle += a->in_use == 0;
+    }
+    h->idle_max = 2 * idle + IDLE_MIN;
+}
+
+static struct arena *arena_find(struct hosted *h, xk_domid peer, int granter)
+{
     XK_LIST_EACH(l, &h->arenas)
     {
-        struct arena *c = XK_CONTAINER(l, struct arena, link);
-        if (c->peer == peer && c->granter == granter) {
-            a = c;
-            break;
-        }
+        struct arena *a = XK_CONTAINER(l, struct arena, link);
+        if (a->peer == peer && a->granter == granter)
+            return a;
+    }
+    return NULL;
+}
+
+static int arena_get(struct hosted *h, xk_domid peer, int granter, int kind, struct arena **out)
+{
+    struct arena *a = arena_find(h, peer, granter);
+    uint32_t born;
+    int r;
+
+    if (a && a->in_use == 0 && !is_current(h, a)) {
+        arena_free(h, a);
+        a = NULL;
     }
     if (!a) {
+        drop_idle(h);
+        r = ask_born(h, peer, &born);
+        if (r < 0)
+            return r;
         a = xk_new(&h->alloc, sizeof(*a));
         if (!a)
             return XK_ENOMEM;
         a->peer = peer;
         a->granter = granter;
+        a->born = born;
         a->fd[0] = a->fd[1] = -1;
         a->counts = granter ? NULL : xk_new(&h->alloc, REFS * sizeof(*a->counts));
         a->state = granter ? xk_new(&h->alloc, REFS) : NULL;
@@ -104,16 +161,16 @@ static int arena_get(struct hosted *h, xk_domid peer, int granter, int kind, str
     r = arena_half(h, a, 0);
     if (r == 0 && kind)
         r = arena_half(h, a, 1);
-    if (r < 0 && a->in_use == 0)
+    if (r < 0 && a->fd[0] < 0 && a->fd[1] < 0) /* what was fetched is kept: it is not given twice */
         arena_free(h, a);
     *out = a;
     return r;
 }
 
-/* An arena whose peer is dead is of no more use once nothing of it is held: domain numbers are not reused. */
+/* An arena whose peer is dead is of no more use once nothing of it is held. */
 static void arena_put(struct hosted *h, struct arena *a)
 {
-    if (--a->in_use == 0 && hosted_ask_simple(h, XK__CTL_ALIVE, a->peer, 0, 0, NULL) < 0)
+    if (--a->in_use == 0 && !is_current(h, a))
         arena_free(h, a);
 }
 
@@ -215,7 +272,7 @@ int hosted_page_unshare(struct xk_platform *p, void *addr, unsigned count)
     unsigned i;
     int r = 0;
 
-    if (!a || (uintptr_t)addr % XK_PAGE_SIZE || count > XK__ARENA_PAGES)
+    if (!a || (uintptr_t)addr % XK_PAGE_SIZE || count > XK__ARENA_PAGES - ref % XK__ARENA_PAGES)
         return XK_EINVAL;
     for (i = 0; i < count; i++)
         if (a->state[ref + i] != PAGE_USED)
@@ -404,7 +461,8 @@ int hosted_reserved_page(struct hosted *h, xk_domid peer, xk_gref ref, void **ad
     if (a->state[ref] != PAGE_USED) {
         a->state[ref] = PAGE_USED;
         a->in_use++;
-        __atomic_fetch_or(&a->table[ref], XK__GRANTED, __ATOMIC_RELEASE); /* the builder did; the peer may map already */
+        __atomic_fetch_or(&a->table[ref], XK__GRANTED,
+                          __ATOMIC_RELEASE); /* the builder did; the peer may map already */
     }
     *addr = page_at(a, ref);
     return 0;

@@ -22,6 +22,7 @@ struct hosted {
     int port_count;
     xk_port queue_head, queue_tail; /* of pending, unmasked ports; -1 empty */
     struct xk_list arenas, maps;
+    unsigned idle_max; /* arenas that nothing is held of, before they are looked through for dead peers */
     struct xk_ring_page store, console;
 };
 

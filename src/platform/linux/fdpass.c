@@ -40,9 +40,11 @@ int xk__fd_send(int sock, const void *buf, size_t n, const int *fds, int nfds)
     return 0;
 }
 
-static int collect(struct msghdr *m, int *fds, int room)
+static int collect(struct msghdr *m, int *fds, int room, int *total)
 {
     int n = 0;
+
+    *total = 0;
 
     for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
         int got[XK__FD_MAX], k;
@@ -51,6 +53,7 @@ static int collect(struct msghdr *m, int *fds, int room)
         k = (int)((h->cmsg_len - CMSG_LEN(0)) / sizeof(int));
         memcpy(got, CMSG_DATA(h), sizeof(int) * (size_t)(k < XK__FD_MAX ? k : XK__FD_MAX));
         for (int i = 0; i < k && i < XK__FD_MAX; i++) {
+            ++*total;
             if (n < room)
                 fds[n++] = got[i];
             else
@@ -65,7 +68,7 @@ int xk__fd_recv(int sock, void *buf, size_t n, int *fds, int *nfds, int wait)
     union control_space c;
     struct iovec iov = {buf, n};
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof(c)};
-    int room = nfds ? *nfds : 0, got;
+    int room = nfds ? *nfds : 0, got, total;
     ssize_t r;
 
     if (nfds)
@@ -75,11 +78,12 @@ int xk__fd_recv(int sock, void *buf, size_t n, int *fds, int *nfds, int wait)
     while (r < 0 && errno == EINTR);
     if (r < 0)
         return errno == ECONNRESET ? 0 : xk__sys_err(errno);
-    got = collect(&m, fds, room);
+    got = collect(&m, fds, room, &total);
     if (m.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
         while (got > 0)
             close(fds[--got]);
-        return XK_EPROTO;
+        /* cut although there was space for more: it was the table of descriptors that had none */
+        return !(m.msg_flags & MSG_TRUNC) && total < XK__FD_MAX ? XK_EMFILE : XK_EPROTO;
     }
     if (nfds)
         *nfds = got;

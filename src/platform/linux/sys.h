@@ -47,7 +47,8 @@ int xk__poll_wait(struct xk__poll *p, xk_time deadline, struct xk__poll_event *o
 
 /* Sends and receives one message with up to (nfds) descriptors over a SOCK_SEQPACKET socket. Received descriptors are
  * close-on-exec; a message whose descriptors did not fit is refused whole, with all of them closed.
- * recv: the length, 0 when the peer is gone, XK_EAGAIN, XK_EPROTO. (*nfds) in: room; out: number. */
+ * recv: the length, 0 when the peer is gone, XK_EAGAIN, XK_EPROTO; XK_EMFILE when this process had no room for a
+ * descriptor: the message is in (buf) then, and consumed. (*nfds) in: room; out: number. */
 int xk__fd_send(int sock, const void *buf, size_t n, const int *fds, int nfds);
 int xk__fd_recv(int sock, void *buf, size_t n, int *fds, int *nfds, int wait);
 
