@@ -28,7 +28,7 @@ end
 return {
   summary = "Puts jobs into a queue and waits for all of their results.",
   params = {
-    { "n", type = "integer", default = 200, min = 1, max = 100000, help = "how many jobs" },
+    { "n", type = "integer", default = 200, min = 1, max = 10000, help = "how many; no more than the queue keeps" },
     { "kind", default = "sleep", help = "their kind: for workers with work=job, what to do" },
     { "payload", default = "0.01", help = "their payload" },
     { "run", default = "", help = "name of this set of jobs; default: a new one at each start" },

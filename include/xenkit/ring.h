@@ -61,6 +61,11 @@ static inline uint32_t xk_ring_front_free(const struct xk_ring_front *f)
  * how many, XK_EAGAIN when there is room for none. */
 int xk_ring_front_put(struct xk_ring_front *f, const void *reqs, uint32_t n);
 
+/* xk_ring_front_reserve (f, max, slots) - up to (max) free entries that lie together, in the ring itself, for a caller
+ * that composes in place: write them in full, never read them (the peer may write there). They count as put, and are
+ * seen at publish. Returns how many, XK_EAGAIN. */
+int xk_ring_front_reserve(struct xk_ring_front *f, uint32_t max, void **slots);
+
 /* xk_ring_front_publish (f) - shows what was put. Returns 1 when the peer wants a notification for it, else 0. */
 XK_MUSTCHECK int xk_ring_front_publish(struct xk_ring_front *f);
 
@@ -74,6 +79,7 @@ XK_MUSTCHECK int xk_ring_front_rearm(struct xk_ring_front *f);
 /* The same for the other half. back_put takes at most as many responses as requests are unanswered. */
 int xk_ring_back_take(struct xk_ring_back *b, void *reqs, uint32_t max);
 int xk_ring_back_put(struct xk_ring_back *b, const void *rsps, uint32_t n);
+int xk_ring_back_reserve(struct xk_ring_back *b, uint32_t max, void **slots);
 XK_MUSTCHECK int xk_ring_back_publish(struct xk_ring_back *b);
 XK_MUSTCHECK int xk_ring_back_rearm(struct xk_ring_back *b);
 

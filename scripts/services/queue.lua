@@ -431,7 +431,7 @@ return {
     { "address", default = "127.0.0.1", help = "address to listen on" },
     { "attempts", type = "integer", default = 5, min = 1, max = 1000, help = "of a job that does not say itself" },
     { "max_jobs", type = "integer", default = 100000, min = 1, help = "that are not finished; more are refused" },
-    { "keep", type = "integer", default = 1000, min = 0, help = "finished jobs that are kept" },
+    { "keep", type = "integer", default = 10000, min = 0, help = "finished jobs that are kept" },
   },
   examples = {
     { "xenkit run scripts/services/queue.lua data=/tmp/q port=7878", "alone, for tools" },

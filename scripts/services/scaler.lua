@@ -90,6 +90,9 @@ end
 
 local function ask(self, wanted, sample)
   if wanted == sample.running + sample.booting or sample.now < self.retry_at then return end
+  -- A number that was asked for comes true when domain 0 sees fit: what crashes is restarted more and more slowly.
+  if self.asked == wanted and sample.now < self.asked_at + RETRY then return end
+  self.asked, self.asked_at = wanted, sample.now
   local ok, err, code = self.toolstack:call("scale", { name = self.ctx.params.template, count = wanted }, 30)
   if ok then return end
   self.retry_at = self.ctx.world:now() + RETRY

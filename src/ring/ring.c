@@ -105,6 +105,37 @@ int xk_ring_front_put(struct xk_ring_front *f, const void *reqs, uint32_t n)
     return (int)n;
 }
 
+/* Of (room) free entries from index (at), those that lie together, at most (max). */
+static uint32_t together(uint32_t count, uint32_t at, uint32_t room, uint32_t max)
+{
+    uint32_t run = count - (at & (count - 1));
+
+    run = run < room ? run : room;
+    return run < max ? run : max;
+}
+
+int xk_ring_front_reserve(struct xk_ring_front *f, uint32_t max, void **slots)
+{
+    uint32_t n = together(f->count, f->req_prod, xk_ring_front_free(f), max);
+
+    if (n == 0)
+        return max ? XK_EAGAIN : 0;
+    *slots = (void *)(uintptr_t)(f->slots + (size_t)(f->req_prod & (f->count - 1)) * f->slot);
+    f->req_prod += n;
+    return (int)n;
+}
+
+int xk_ring_back_reserve(struct xk_ring_back *b, uint32_t max, void **slots)
+{
+    uint32_t n = together(b->count, b->rsp_prod, b->req_cons - b->rsp_prod, max);
+
+    if (n == 0)
+        return max ? XK_EAGAIN : 0;
+    *slots = (void *)(uintptr_t)(b->slots + (size_t)(b->rsp_prod & (b->count - 1)) * b->slot);
+    b->rsp_prod += n;
+    return (int)n;
+}
+
 int xk_ring_front_publish(struct xk_ring_front *f)
 {
     uint32_t old = f->published;

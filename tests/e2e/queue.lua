@@ -74,7 +74,7 @@ return { name = "queue-e2e", domains = {
   { name = "queue", service = "queue", restart = "always",
     params = { data = "%s/data", port = %d, attempts = 100 } },
   { name = "worker", service = "worker", restart = "always", replicas = 2,
-    params = { concurrency = 30, lease = 4, work = "job", log = "%s/acked" } },
+    params = { concurrency = 27, lease = 4, work = "job", log = "%s/acked" } },
 } }
 ]]
 

@@ -46,7 +46,7 @@ function Toolstack:declare(d)
   end
   local t, err, code = builder.template(d)
   if not t then return nil, err, code end
-  t.instances, t.failures = {}, 0
+  t.instances, t.failures, t.pending = {}, 0, 0
   self.templates[d.name] = t
   self.order[#self.order + 1] = t
   return t
@@ -238,8 +238,10 @@ local function ended(self, d, info)
   if self.world:now() - d.created > 30 then t.failures = 0 end
   t.failures = t.failures + 1
   local delay = BACKOFF[math.min(t.failures, #BACKOFF)]
+  t.pending = t.pending + 1
   task.detach(function()
     task.sleep(delay)
+    t.pending = t.pending - 1
     if self.stopping or (t.wanted and #standing(t) >= t.wanted) then return end
     local again, err = self:create(t)
     if again then
@@ -396,7 +398,7 @@ function Toolstack:scale(name, count)
   t.scaling = true
   local ok, made, err, code = pcall(function()
     local running = standing(t)
-    for _ = #running + 1, t.wanted do
+    for _ = #running + t.pending + 1, t.wanted do -- those that wait to be restarted come by themselves
       local d, e, c = self:create(t)
       if not d then return nil, e, c end
     end

@@ -98,6 +98,7 @@ int xk_hosted_attach(int control, const xk_alloc *alloc, struct xk_platform **ou
     h->queue_head = h->queue_tail = -1;
     h->poll.epfd = -1;
     h->idle_max = 8;
+    xk__sys_cpus(); /* read while files can be opened: a sandbox may follow */
     xk_list_init(&h->arenas);
     xk_list_init(&h->maps);
     memset(&m, 0, sizeof(m));

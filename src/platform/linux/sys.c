@@ -2,11 +2,11 @@
 #include "platform/linux/sys.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 #include <unistd.h>
 
 int xk__sys_err(int e)
@@ -41,13 +41,15 @@ int xk__sys_entropy(void *buf, size_t n)
     return r == (ssize_t)n ? 0 : r < 0 ? xk__sys_err(errno) : XK_EAGAIN;
 }
 
+/* How many processors are online: a peer that is pinned elsewhere runs beside us although we may use one only. */
 int xk__sys_cpus(void)
 {
     static int count;
-    cpu_set_t set;
 
-    if (!count)
-        count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    if (!count) {
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+        count = n > 0 ? (int)n : 1;
+    }
     return count;
 }
 

@@ -12,7 +12,7 @@ int xk__sys_err(int e);
 xk_time xk__sys_now(void);
 int64_t xk__sys_wallclock(void);
 int xk__sys_entropy(void *buf, size_t n);
-int xk__sys_cpus(void); /* that this process may use; asked once */
+int xk__sys_cpus(void); /* online; asked once */
 
 /* fstat by its own system call: glibc's is newfstatat, which the sandbox refuses as it can name a path. */
 struct stat;

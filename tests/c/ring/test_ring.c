@@ -184,6 +184,38 @@ TEST(full_and_empty)
     EQ(xk_ring_front_init(&f, page + 1, 4000, SLOT), XK_EINVAL);
 }
 
+TEST(slots_reserved_in_place)
+{
+    struct xk_ring_front f;
+    struct xk_ring_back b;
+    uint64_t sent = 0, seen = 0;
+
+    start_at(0xffffff00u);
+    EQ(xk_ring_front_attach(&f, page, sizeof(page), SLOT), 0);
+    EQ(xk_ring_back_attach(&b, page, sizeof(page), SLOT), 0);
+    while (seen < 20000) {
+        union demo_sring_entry batch[64], *at;
+        int n = xk_ring_front_reserve(&f, 1 + (uint32_t)rand() % 64, (void **)&at);
+        OK(n != 0);
+        for (int i = 0; i < n; i++)
+            at[i].req.id = sent++;
+        (void)!xk_ring_front_publish(&f);
+        n = xk_ring_back_take(&b, batch, 1 + (uint32_t)rand() % 64);
+        for (int done = 0; n > 0 && done < n;) {
+            int k = xk_ring_back_reserve(&b, (uint32_t)(n - done), (void **)&at);
+            OK(k > 0);
+            for (int i = 0; i < k; i++)
+                at[i].rsp.id = batch[done + i].req.id;
+            done += k;
+        }
+        (void)!xk_ring_back_publish(&b);
+        n = xk_ring_front_take(&f, batch, 64);
+        for (int i = 0; i < n; i++)
+            EQ(batch[i].rsp.id, seen++);
+    }
+    EQ(xk_ring_front_reserve(&f, 0, (void **)&(void *){NULL}), 0);
+}
+
 TEST(rearm_asks_and_looks_again)
 {
     struct xk_ring_front f;

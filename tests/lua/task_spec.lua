@@ -1,0 +1,43 @@
+-- Tasks: results, and the end of a tree.
+local ok, core = pcall(require, "xenkit.core.world")
+
+describe("task", function()
+  if not ok then
+    pending("xenkit.so is not built")
+    return
+  end
+  local task = require "xenkit.task"
+
+  local function run(fn)
+    local world = assert(core.open(nil, "tool"))
+    local results = table.pack(pcall(task.run, world, fn))
+    world:close()
+    assert(results[1], results[2])
+    return table.unpack(results, 2, results.n)
+  end
+
+  it("gives all results, nil among them", function()
+    assert.same({ n = 3, nil, "message", "XK_ENAME" }, table.pack(run(function()
+      local t = task.spawn(function() return nil, "message", "XK_ENAME" end)
+      return t:join()
+    end)))
+    assert.same({ 1, 2 }, { run(function() return task.with_timeout(1, function() return 1, 2 end) end) })
+  end)
+
+  it("cancels the children of a task that has ended but for them", function()
+    run(function()
+      local unwound
+      local parent = task.spawn(function()
+        task.spawn(function()
+          local _ <close> = setmetatable({}, { __close = function() unwound = true end })
+          task.sleep(3600)
+        end)
+      end)
+      task.sleep(0.01)
+      parent:cancel()
+      parent:join(1)
+      assert.is_true(parent.done)
+      assert.is_true(unwound)
+    end)
+  end)
+end)
