@@ -109,7 +109,12 @@ end
 -- A tool attaches: scrollback first, then what comes; what it types goes to the domain.
 local function attach(ctx, domid, handle, read_only)
   local s <close> = assert(stream.from_handle(ctx.world, handle))
-  local c = consoles[domid]
+  local c
+  for _ = 1, 200 do -- a domain that was made a moment ago is on its way to us
+    c = consoles[domid]
+    if c then break end
+    task.sleep(0.01)
+  end
   if not c then
     s:write("no console of domain " .. domid .. "\n")
     return

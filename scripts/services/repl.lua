@@ -19,7 +19,10 @@ return {
     }
     local env = setmetatable({ ctx = ctx, store = ctx.store, world = ctx.world, task = task, stream = stream },
       { __index = _G })
-    repl.run(tty, { env = env, width = ctx.params.width, dumb = ctx.params.dumb,
+    local dumb = ctx.params.dumb
+    if dumb then tty.write = function(_, text) return console:write(text) end end
+    repl.run(tty, { env = env, width = ctx.params.width, dumb = dumb, prompt = dumb and "" or nil,
+      prompt2 = dumb and "" or nil,
       banner = ("xenkit: domain %d, %s on %s. Ctrl-] leaves the console, Ctrl-d ends the domain."):format(ctx.domid,
         _VERSION, ctx.world:platform()),
       help = "store:list '/', store:read PATH, world:domain(ctx.domid), task.sleep(1)" })

@@ -107,7 +107,9 @@ int hyp_evt_bind(struct hyp_domain *d, xk_domid peer, xk_port remote, int *fd)
         return port;
     theirs = &p->ports[remote]; /* a loopback bind may have moved the table */
     if (theirs->other < 0) { /* its peer closed, and it has not yet asked for a new pair: it will, and finds this one */
-        r = renew(p, theirs);
+        r = hyp_may_hold(p, 2);
+        if (r == 0)
+            r = renew(p, theirs);
         if (r < 0)
             return r;
     }
@@ -164,7 +166,9 @@ int hyp_evt_fetch(struct hyp_domain *d, xk_port port, int *fd)
     if (e->own < 0) {
         if (!hyp_find(d->hyp, e->peer))
             return XK_EGONE;
-        r = renew(d, e);
+        r = e->other < 0 ? hyp_may_hold(d, 2) : 0;
+        if (r == 0)
+            r = renew(d, e);
         if (r < 0)
             return r;
     }

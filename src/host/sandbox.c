@@ -28,7 +28,7 @@ static const int base[] = {
     SCMP_SYS(recvmsg),
     SCMP_SYS(getpeername),
     SCMP_SYS(getsockname),
-    SCMP_SYS(epoll_wait),
+    SCMP_SYS(poll), SCMP_SYS(epoll_wait),
     SCMP_SYS(epoll_pwait),
     SCMP_SYS(epoll_pwait2),
     SCMP_SYS(epoll_ctl),

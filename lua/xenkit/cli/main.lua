@@ -309,7 +309,10 @@ verbs.repl = {
     if not dir then return fail(err, 3) end
     local name = "repl-" .. host.pid()
     local code = client.run(function(world)
-      local r, e = client.call(world, dir, "create", { name = name, service = "repl" })
+      local tty = host.is_tty(0) and host.is_tty(1)
+      local columns = tty and host.tty_size(1) or 80
+      local r, e = client.call(world, dir, "create", { name = name, service = "repl",
+        params = { width = math.max(20, math.min(500, columns)), dumb = tostring(not tty) } })
       if not r then return fail(e) end
     end)
     if code then return code end

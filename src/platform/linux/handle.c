@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -43,12 +44,23 @@ static int failed(void)
     return errno == EAGAIN || errno == EINTR ? XK_EAGAIN : errno == EPIPE ? XK_EPIPE : xk__sys_err(errno);
 }
 
+/* A terminal or pipe has no MSG_DONTWAIT, and its O_NONBLOCK is shared with whoever else holds it: ask first. */
+static int is_ready(int h, short events)
+{
+    struct pollfd p = {.fd = h, .events = events};
+
+    return poll(&p, 1, 0) != 0;
+}
+
 int xk_handle_read(int h, void *buf, size_t n)
 {
     ssize_t r = recv(h, buf, n, MSG_DONTWAIT);
 
-    if (r < 0 && errno == ENOTSOCK)
+    if (r < 0 && errno == ENOTSOCK) {
+        if (!is_ready(h, POLLIN))
+            return XK_EAGAIN;
         r = read(h, buf, n);
+    }
     return r < 0 ? failed() : (int)r;
 }
 
@@ -56,8 +68,11 @@ int xk_handle_write(int h, const void *buf, size_t n)
 {
     ssize_t r = send(h, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-    if (r < 0 && errno == ENOTSOCK)
+    if (r < 0 && errno == ENOTSOCK) {
+        if (!is_ready(h, POLLOUT))
+            return XK_EAGAIN;
         r = write(h, buf, n);
+    }
     return r < 0 ? failed() : (int)r;
 }
 
