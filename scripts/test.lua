@@ -85,7 +85,7 @@ for _, path in ipairs(lines_of("ls tests/lua/*_spec.lua")) do
 end
 
 section("end to end")
-for _, path in ipairs(lines_of("find tests/e2e -name '*.lua' -o -name '*.sh' | sort")) do
+for _, path in ipairs(lines_of("find tests/e2e -maxdepth 1 -name '*.lua' -o -maxdepth 1 -name '*.sh' | sort")) do
   local name = path:match("([^/]+)%.%w+$")
   if wanted(name) then tap(name, (path:match("%.sh$") and "sh " or "lua5.4 ") .. path .. " " .. quote(build)) end
 end

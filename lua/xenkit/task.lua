@@ -231,14 +231,10 @@ end
 
 local function step(t)
   t.queued = false
-  local values = t.values
-  t.values = nil
+  local id = t.woken_by
+  t.woken_by = nil
   current = t
-  if values then
-    stepped(t, co_resume(t.co, table.unpack(values, 1, values.n)))
-  else
-    stepped(t, co_resume(t.co))
-  end
+  stepped(t, co_resume(t.co, id))
 end
 
 local function round(root)
