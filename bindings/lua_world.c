@@ -227,6 +227,7 @@ static int world_stats(lua_State *L)
     FIELD(timers);
     FIELD(spins);
     FIELD(spin_hits);
+    FIELD(idle_ns);
 #undef FIELD
     return 1;
 }

@@ -44,7 +44,8 @@ local function page_and_zone(site, dns)
   local text = sh("curl -s -m 5 -i " .. site .. "/")
   step("the page is served", has(text, " 200 OK") and has(text, "xenkit"), text:match("X%-Domain: %d+"))
   local etag = text:match("[Ee][Tt]ag: ([^\r\n]+)")
-  local again = etag and sh(("curl -s -m 5 -o /dev/null -w '%%{http_code}' -H 'If-None-Match: %s' %s/"):format(etag, site))
+  local again = etag and sh(("curl -s -m 5 -o /dev/null -w '%%{http_code}' -H 'If-None-Match: %s' %s/"):format(etag,
+    site))
   step("and not sent twice", again == "304", again)
   step("a Lua handler answers", has(sh("curl -s -m 5 " .. site .. "/hello"), "Hello from domain"))
   local dig = ("dig +time=2 +tries=2 @%s -p %s "):format(dns:match("^(.*):(%d+)$"))
@@ -60,8 +61,8 @@ local CHROMIUM = "timeout -k 5 60 chromium --headless --no-sandbox --disable-gpu
 local function browser(site, dashboard)
   local dom = sh((CHROMIUM .. "--dump-dom %s/"):format(tmp, site))
   step("Chromium shows the site", has(dom, "<h1") and has(dom, "xenkit"))
-  -- The page is alive: its numbers come by server-sent events, so a plain dump is taken after some time.
-  local live = sh((CHROMIUM .. "--virtual-time-budget=4000 --dump-dom %s/"):format(tmp, dashboard))
+  -- Its numbers come by server-sent events, which never end; ?poll makes the page ask instead.
+  local live = sh((CHROMIUM .. "--virtual-time-budget=4000 --dump-dom %s/?poll"):format(tmp, dashboard))
   step("Chromium shows the dashboard with its domains", has(live, "www-") and has(live, "queue"))
 end
 

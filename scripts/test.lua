@@ -78,7 +78,8 @@ for _, path in ipairs(lines_of("ls " .. build .. "/tests/test_* | grep -v '\\.'"
 end
 
 section("Lua")
-local env = ("LUA_CPATH=\"$PWD/%s/lua/?.so;;\" LUA_PATH=\"$PWD/lua/?.lua;$PWD/lua/?/init.lua;$PWD/tests/lua/?.lua;;\" "):format(build)
+local env = ('LUA_CPATH="$PWD/%s/lua/?.so;;" ' ..
+  'LUA_PATH="$PWD/lua/?.lua;$PWD/lua/?/init.lua;$PWD/tests/lua/?.lua;;" '):format(build)
 for _, path in ipairs(lines_of("ls tests/lua/*_spec.lua")) do
   local name = path:match("([^/]+)%.lua$")
   if wanted(name) then tap(name, "env " .. env .. "busted --output=TAP " .. path) end

@@ -79,18 +79,18 @@ end
 
 -- Until the task is cancelled.
 local function report_load(ctx, server)
-  local cpu, at = os.clock(), ctx.world:now()
+  local idle, at = ctx.world:stats().idle_ns, ctx.world:now()
   while true do
     task.sleep(LOAD_EVERY)
-    local cpu2, at2 = os.clock(), ctx.world:now()
-    local busy = math.min(1000, math.floor((cpu2 - cpu) / (at2 - at) * 1000 + 0.5))
+    local idle2, at2 = ctx.world:stats().idle_ns, ctx.world:now()
+    local busy = math.max(0, math.min(1000, math.floor((1 - (idle2 - idle) / 1e9 / (at2 - at)) * 1000 + 0.5)))
     local s = server.stats
     local ok, err = ctx.store:write("data/load", ("%d %d %d"):format(s.requests, s.in_flight, busy))
     if ok == nil and err then
-      ctx.log("warn", "store: " .. tostring(err), { path = "data/load" })
+      ctx.log("warning", "store: " .. tostring(err), { path = "data/load" })
       return
     end
-    cpu, at = cpu2, at2
+    idle, at = idle2, at2
   end
 end
 
@@ -118,6 +118,7 @@ return {
       default = http.static(tree, { add = pages, modified = math.floor(ctx.world:wallclock()) }),
     }
     server = http.server(ctx.tcp.http, handler, {
+      max_requests = 1000, -- a client that stays meets a replica that came later
       headers = { Server = "xenkit", ["X-Domain"] = tostring(ctx.domid) },
       log = ctx.log,
     })
