@@ -8,13 +8,22 @@ local SCROLLBACK = 256 * 1024 -- bytes kept for each domain
 local READER_BACKLOG = 64 * 1024
 local LINE_MAX = 4096
 
+local KEEP_ENDED = 64
+
 local consoles = {} -- domid -> console
+local ended = {}    -- the last consoles of domains that are gone, for who asks late
 
 local function stamp(ctx) return os.date("!%Y-%m-%dT%H:%M:%S", math.floor(ctx.world:wallclock())) .. "Z" end
 
 -- A guest's control bytes do not reach the log file: anything but tab is shown as \xNN.
 local function safe(line)
   return (line:gsub("[%c\127]", function(c) return c == "\t" and c or ("\\x%02x"):format(c:byte()) end))
+end
+
+-- What the console domain itself has to say goes to the log file as well: nobody serves its own console.
+local function note(ctx, text)
+  print(text)
+  if ctx.file.log then ctx.log_lines[#ctx.log_lines + 1] = ("%s [console] %s\n"):format(stamp(ctx), safe(text)) end
 end
 
 local function log_line(ctx, c, line)
@@ -64,7 +73,7 @@ end
 local function serve(ctx, domid, port, name)
   local raw, err = core.back(ctx.world, domid, port)
   if not raw then
-    print(("console of %s (%d): %s"):format(name, domid, tostring(err)))
+    note(ctx, ("console of %s (%d): %s"):format(name, domid, tostring(err)))
     return nil
   end
   local c = { domid = domid, name = name, stream = stream.wrap(raw), readers = {}, history = {}, size = 0, dropped = 0,
@@ -75,7 +84,7 @@ local function serve(ctx, domid, port, name)
     while true do
       local text, e = c.stream:read()
       if not text then
-        print(("console of %s (%d) ended: %s"):format(name, domid, tostring(e)))
+        note(ctx, ("console of %s (%d) ended: %s"):format(name, domid, tostring(e)))
         return
       end
       output(ctx, c, text)
@@ -104,6 +113,13 @@ local function retire(ctx, domid)
   end
   c.stream:close()
   consoles[domid] = nil
+  ended[#ended + 1] = c
+  if #ended > KEEP_ENDED then table.remove(ended, 1) end
+end
+
+local function find(domid)
+  if consoles[domid] then return consoles[domid] end
+  for i = #ended, 1, -1 do if ended[i].domid == domid then return ended[i] end end
 end
 
 -- A tool attaches: scrollback first, then what comes; what it types goes to the domain.
@@ -111,7 +127,7 @@ local function attach(ctx, domid, handle, read_only)
   local s <close> = assert(stream.from_handle(ctx.world, handle))
   local c
   for _ = 1, 200 do -- a domain that was made a moment ago is on its way to us
-    c = consoles[domid]
+    c = find(domid)
     if c then break end
     task.sleep(0.01)
   end
@@ -119,13 +135,13 @@ local function attach(ctx, domid, handle, read_only)
     s:write("no console of domain " .. domid .. "\n")
     return
   end
-  local reader = { pending = table.concat(c.history), lost = 0 }
+  local reader = { pending = table.concat(c.history), lost = 0, ended = consoles[domid] ~= c }
   c.readers[reader] = true
   local typing = task.spawn(function()
     while true do
       local text = s:read()
       if not text then break end
-      if not read_only then c.stream:write(text, 5) end
+      if not read_only and not reader.ended then c.stream:write(text, 5) end
     end
     reader.ended = true
     give(reader, "")

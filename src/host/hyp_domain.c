@@ -176,8 +176,9 @@ void hyp_domain_remove(struct hyp_domain *d)
     tell_end(h);
 }
 
-/* The other end of the control socket is closed. A process that ends closes it before its pidfd says so: its last words
- * are still to come (hyp_domain_exited), and one that closed it and goes on is made to. */
+/* The other end of the control socket is closed, or what came is no message. A process that ends closes it before its
+ * pidfd says so: its last words are still to come (hyp_domain_exited), and one that closed it and goes on is made to.
+ */
 void hyp_domain_hung_up(struct hyp_domain *d)
 {
     if (d->pid <= 0) {

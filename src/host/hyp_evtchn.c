@@ -93,7 +93,7 @@ int hyp_evt_alloc(struct hyp_domain *d, xk_domid peer, int *fd)
 
 int hyp_evt_bind(struct hyp_domain *d, xk_domid peer, xk_port remote, int *fd)
 {
-    struct hyp_domain *p = hyp_peer(d->hyp, peer);
+    struct hyp_domain *p = hyp_find(d->hyp, peer); /* also one that has ended: its console may come late */
     struct hyp_port *theirs;
     int port, r;
 
@@ -107,7 +107,7 @@ int hyp_evt_bind(struct hyp_domain *d, xk_domid peer, xk_port remote, int *fd)
         return port;
     theirs = &p->ports[remote]; /* a loopback bind may have moved the table */
     if (theirs->other < 0) { /* its peer closed, and it has not yet asked for a new pair: it will, and finds this one */
-        r = hyp_may_hold(p, 2);
+        r = p->control < 0 ? XK_EGONE : hyp_may_hold(p, 2);
         if (r == 0)
             r = renew(p, theirs);
         if (r < 0)

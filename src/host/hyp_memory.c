@@ -99,7 +99,7 @@ int hyp_arena_grant(struct hyp_domain *d, xk_domid peer, xk_gref ref)
 
 int hyp_arena(struct hyp_domain *d, xk_domid peer, int granter, int kind, int *fd)
 {
-    struct hyp_domain *p = hyp_peer(d->hyp, peer), *owner = granter ? d : p;
+    struct hyp_domain *p = granter ? hyp_peer(d->hyp, peer) : hyp_find(d->hyp, peer), *owner = granter ? d : p;
     uint8_t side = granter ? 1 : 2;
     struct hyp_arena *a;
     int r;

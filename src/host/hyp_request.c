@@ -1,6 +1,5 @@
 /* The hypervisor's half of the control protocol: one message in, one answer out. SPDX-License-Identifier: MIT */
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -139,12 +138,10 @@ static int build(struct hyp_domain *d, struct xk__ctl *m, int fd)
 
 static int alive(struct hyp_domain *d, struct xk__ctl *m)
 {
-    struct hyp_domain *t = hyp_peer(d->hyp, m->arg[0]);
+    struct hyp_domain *t = hyp_find(d->hyp, m->arg[0]);
 
-    if (!t || t->state == XK_DOMAIN_SHUTDOWN)
-        return XK_EGONE;
-    m->arg[1] = (int32_t)t->born;
-    return 0;
+    m->arg[1] = t ? (int32_t)t->born : 0;
+    return !t || t->control < 0 || t->state == XK_DOMAIN_SHUTDOWN ? XK_EGONE : 0;
 }
 
 static int serve(struct hyp_domain *d, struct xk__ctl *m, int fd, int *out)
@@ -204,20 +201,6 @@ static int join(struct hyp_domain *d, struct xk__ctl *m)
     return 0;
 }
 
-/* The socket ended, or what came is no message. A process that ends closes its socket first: its entry waits for the
- * exit code. One that lives on without a socket is of no use. */
-static void hyp_hung_up(struct hyp_domain *d)
-{
-    if (d->pid <= 0) {
-        hyp_domain_remove(d);
-        return;
-    }
-    xk__poll_del(&d->hyp->poll, d->control);
-    close(d->control);
-    d->control = -1;
-    kill(d->pid, SIGKILL);
-}
-
 void hyp_request(struct hyp_domain *d)
 {
     struct xk__ctl m = {0};
@@ -225,10 +208,6 @@ void hyp_request(struct hyp_domain *d)
 
     if (r == XK_EAGAIN)
         return;
-    if (r == 0) {
-        hyp_domain_hung_up(d);
-        return;
-    }
     if (r == XK_EMFILE && d->joined) { /* our own want, not its fault */
         m.result = r;
         answer(d, &m, -1);
@@ -237,7 +216,7 @@ void hyp_request(struct hyp_domain *d)
     if (r != (int)sizeof(m)) {
         if (nfds > 0)
             close(fds[0]);
-        hyp_hung_up(d);
+        hyp_domain_hung_up(d);
         return;
     }
     if (!d->joined) {

@@ -40,6 +40,9 @@ static void on_ready(struct xk_fd_watch *w, unsigned events)
     struct socket_stream *s = XK_CONTAINER(w, struct socket_stream, watch);
     struct xk_waiter *waiter = NULL;
 
+    /* Data, or a half-closed peer, that nobody reads: it would come up at every turn while a writer waits. */
+    if (events & XK_READABLE && !s->readers && s->watch.events & XK_READABLE)
+        update(s, 1);
     if (events & (XK_READABLE | XK_HANGUP) && s->readers)
         waiter = s->readers;
     else if (events & (XK_WRITABLE | XK_HANGUP) && s->writers)

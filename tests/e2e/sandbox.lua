@@ -23,8 +23,8 @@ local function spit(path, text)
   f:close()
 end
 
--- What the script does: every way to a file, a process or a library that a Lua program could think of. Each attempt says
--- one line; a line that starts with GOT is a hole.
+-- What the script does: every way to a file, a process or a library that a Lua program could think of. Each
+-- attempt says one line; a line that starts with GOT is a hole.
 local SERVICE = [==[
 return {
   summary = "Tries to get out.",
@@ -128,7 +128,8 @@ local function ok(good, name, detail)
 end
 
 spit(dir .. "/escape.lua", SERVICE)
-local start = ("XENKIT_RUNTIME_DIR=%s/run SECRET=hunter2 timeout -s KILL 18 %s/xenkit run %s/escape.lua join=%s/run >%s/out 2>&1 & echo $!")
+local start = ("XENKIT_RUNTIME_DIR=%s/run SECRET=hunter2 timeout -s KILL 18 %s/xenkit run %s/escape.lua join=%s/run "
+  .. ">%s/out 2>&1 & echo $!")
   :format(dir, build, dir, dir, dir)
 local pid = tonumber((sh(start)))
 

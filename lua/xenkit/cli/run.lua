@@ -25,11 +25,9 @@ function M.help(path, fail)
 end
 
 -- The domain's console, on standard output, through the console domain as for any tool.
-local function show_console(T, name)
-  local d = T.by_name[name]
-  if not d then return end
+local function show_console(T, domid)
   local ours, theirs = host.socketpair()
-  host.hand(T.world, T.console_domid, "attach:" .. d.domid .. ":r", theirs)
+  host.hand(T.world, T.console_domid, "attach:" .. domid .. ":r", theirs)
   require("xenkit.core.stream").handle_close(theirs)
   local s <close> = assert(stream.from_handle(T.world, ours))
   while true do
@@ -67,11 +65,11 @@ setmetatable(M, { __call = function(_, p, fail, say)
         if k:match("^" .. name:gsub("%-", "%%-") .. "%.") then say("%s listens on %s", k:gsub("^[^.]*%.", ""), v) end
       end
       io.stdout:flush()
-      shown = task.detach(show_console, T, name)
+      shown = task.detach(show_console, T, T.last_domid)
     end,
     ended = function()
       if shown then
-        task.sleep(0.05)
+        pcall(shown.join, shown, 1) -- its last words
         shown:cancel()
       end
     end,

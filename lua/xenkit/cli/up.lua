@@ -97,9 +97,9 @@ function M.run(spec, opts)
     else
       failure = problem
     end
+    if opts.ended then opts.ended(T) end
     for _, h in ipairs(helpers) do h:cancel() end
     T:down()
-    if opts.ended then opts.ended(T) end
   end)
   world:close()
   hyp:close()

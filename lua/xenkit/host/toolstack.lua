@@ -87,7 +87,9 @@ local function publish(self, domid, name, t, store_port, console_port)
   if not ok then return nil, err, code end
   ok, err, code = host.built(self.world, domid, self.store_domid, store_port, self.console_domid or 0, console_port)
   if not ok then return nil, err, code end
-  return self.store:introduce(domid, 1, store_port)
+  ok, err, code = self.store:introduce(domid, 1, store_port)
+  if not ok and code == "XK_ENOENT" then return true end -- it has run and ended already
+  return ok, err, code
 end
 
 --- Takes a template back that has no instances: what it opened is closed.
@@ -118,6 +120,7 @@ function Toolstack:create(t)
     return nil, name .. ": " .. tostring(err or console_port), code
   end
   d.create_ms = (self.world:now() - began) * 1000
+  self.last_domid = domid
   self:event("create", name, ("domain %d in %.1f ms"):format(domid, d.create_ms))
   return d
 end
@@ -331,6 +334,7 @@ function Toolstack:list()
       cpu = info.cpu, memory = info.memory, ports = info.ports, peers = info.peers,
       template = d and d.template and d.template.name or nil, restarts = d and d.restarts or 0,
       uptime = d and self.world:now() - d.created or self.world:now() - self.started,
+      created = d and d.created or self.started,
       create_ms = d and d.create_ms or nil, draining = d and d.draining, guest = self.guests[info.domid] ~= nil or nil }
   end
   local zero = self.world:domain(0)

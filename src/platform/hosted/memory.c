@@ -87,12 +87,13 @@ static int ask_born(struct hosted *h, xk_domid peer, uint32_t *born)
     return r;
 }
 
-/* The peer for which the arena was made is there. */
+/* The peer for which the arena was made still has an entry, be it dead: what it shared can be read until that goes. */
 static int is_current(struct hosted *h, const struct arena *a)
 {
     uint32_t born;
 
-    return ask_born(h, a->peer, &born) >= 0 && born == a->born;
+    ask_born(h, a->peer, &born);
+    return born == a->born;
 }
 
 /* Arenas outlive their use, as a half is given out once; so those of peers that died meanwhile are let go here, before
@@ -141,7 +142,7 @@ static int arena_get(struct hosted *h, xk_domid peer, int granter, int kind, str
     if (!a) {
         drop_idle(h);
         r = ask_born(h, peer, &born);
-        if (r < 0)
+        if (r < 0 && (granter || born == 0))
             return r;
         a = xk_new(&h->alloc, sizeof(*a));
         if (!a)

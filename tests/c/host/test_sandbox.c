@@ -270,7 +270,6 @@ TEST(no_socket_and_no_other_descriptor_is_made)
         {"eventfd", SYS_eventfd, {0}},
         {"signalfd", SYS_signalfd, {-1, P(room), 8}},
         {"epoll_create", SYS_epoll_create, {1}},
-        {"poll", SYS_poll, {P(room), 0, 0}},
 #endif
         {"dup3", SYS_dup3, {given.file, 1, 0}},
         {"pipe2", SYS_pipe2, {P(two), 0}},
