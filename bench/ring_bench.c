@@ -5,9 +5,10 @@
  *     ring_bench count ours|macros|bare N                   N batches of 32 in one thread, for an instruction counter
  *
  * A request is 16 bytes, an entry 16: 128 of them in a page. Both sides do the same: the front numbers its requests,
- * the back answers each with its number, the front adds the numbers up. The macros write in place; xk_ring copies from
- * and to private memory, as its contract says. "macros" asks after each push whether to notify, as every driver does
- * and as xk_ring's publish does; "bare" only pushes, which is the limit of polling.
+ * the back answers each with its number, the front adds the numbers up. Both write in place (xk_ring_*_reserve);
+ * xk_ring copies what it takes, the macros' user copies requests as RING_COPY_REQUEST asks. "macros" asks after each
+ * push whether to notify, as every driver does and as xk_ring's publish does; "bare" only pushes, which is the limit of
+ * polling.
  *
  * The sides take turns within the process, so that what else the machine does hits them alike.
  * SPDX-License-Identifier: MIT */
@@ -80,24 +81,50 @@ static void sleep_on(int fd)
 
 /* --- ours -------------------------------------------------------------------------------------------------------- */
 
+static void compose_requests(struct xk_ring_front *f, uint32_t n, uint64_t *next)
+{
+    struct request *slot;
+
+    while (n) {
+        int k = xk_ring_front_reserve(f, n, (void **)&slot);
+        if (k <= 0)
+            die("reserve");
+        for (int i = 0; i < k; i++)
+            slot[i] = (struct request){.id = (*next)++};
+        n -= (uint32_t)k;
+    }
+}
+
+static void compose_responses(struct xk_ring_back *b, const struct request *req, uint32_t n)
+{
+    struct response *slot;
+
+    while (n) {
+        int k = xk_ring_back_reserve(b, n, (void **)&slot);
+        if (k <= 0)
+            die("reserve");
+        for (int i = 0; i < k; i++)
+            slot[i] = (struct response){.id = req[i].id, .result = req[i].argument + 1};
+        req += k;
+        n -= (uint32_t)k;
+    }
+}
+
 static void ours_front(struct slice *s)
 {
     struct xk_ring_front f;
-    struct request req[ENTRIES] = {{0, 0}};
     struct response rsp[ENTRIES];
     uint64_t next = 0, sum = 0, turn = 0, wakes = 0;
     uint32_t chance = 1;
     int over = 0;
 
-    if (xk_ring_front_attach(&f, s->page, PAGE, sizeof(req[0])) < 0)
+    if (xk_ring_front_attach(&f, s->page, PAGE, sizeof(struct request)) < 0)
         die("attach");
     while (!over || f.rsp_cons != f.req_prod) {
         uint32_t room = xk_ring_front_free(&f), n = s->batch ? (room == f.count ? s->batch : 0) : room;
         int got;
         if (n && !over) {
-            for (uint32_t i = 0; i < n; i++)
-                req[i].id = next++;
-            xk_ring_front_put(&f, req, n);
+            compose_requests(&f, n, &next);
             if (xk_ring_front_publish(&f) && s->notified) {
                 wakes++;
                 wake(s->to_back);
@@ -128,7 +155,6 @@ static void ours_back(struct slice *s)
 {
     struct xk_ring_back b;
     struct request req[ENTRIES];
-    struct response rsp[ENTRIES];
     uint32_t chance = 2;
 
     if (xk_ring_back_attach(&b, s->page, PAGE, sizeof(req[0])) < 0)
@@ -147,11 +173,7 @@ static void ours_back(struct slice *s)
         }
         if (n < 0)
             die("take");
-        for (int i = 0; i < n; i++) {
-            rsp[i].id = req[i].id;
-            rsp[i].result = req[i].argument + 1;
-        }
-        xk_ring_back_put(&b, rsp, (uint32_t)n);
+        compose_responses(&b, req, (uint32_t)n);
         if (xk_ring_back_publish(&b) && s->notified)
             wake(s->to_front);
     }
@@ -268,25 +290,19 @@ static uint64_t ours_single(void *page, uint64_t end, uint64_t limit)
 {
     struct xk_ring_front f;
     struct xk_ring_back b;
-    struct request req[BATCH] = {{0, 0}}, in[BATCH];
-    struct response rsp[BATCH], out[BATCH];
+    struct request in[BATCH];
+    struct response out[BATCH];
     uint64_t next = 0, sum = 0;
 
-    if (xk_ring_front_attach(&f, page, PAGE, sizeof(req[0])) < 0 ||
-        xk_ring_back_attach(&b, page, PAGE, sizeof(req[0])) < 0)
+    if (xk_ring_front_attach(&f, page, PAGE, sizeof(in[0])) < 0 ||
+        xk_ring_back_attach(&b, page, PAGE, sizeof(in[0])) < 0)
         die("attach");
     for (uint64_t turn = 0; turn < limit; turn++) {
         int n;
-        for (int i = 0; i < BATCH; i++)
-            req[i].id = next++;
-        xk_ring_front_put(&f, req, BATCH);
+        compose_requests(&f, BATCH, &next);
         (void)!xk_ring_front_publish(&f);
         n = xk_ring_back_take(&b, in, BATCH);
-        for (int i = 0; i < n; i++) {
-            rsp[i].id = in[i].id;
-            rsp[i].result = in[i].argument + 1;
-        }
-        xk_ring_back_put(&b, rsp, (uint32_t)n);
+        compose_responses(&b, in, n > 0 ? (uint32_t)n : 0);
         (void)!xk_ring_back_publish(&b);
         n = xk_ring_front_take(&f, out, BATCH);
         for (int i = 0; i < n; i++)

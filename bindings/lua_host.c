@@ -66,7 +66,8 @@ static int connect_unix(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
 
-    return push_named(L, xk_host_connect_unix(path, (enum xk_host_socket)luaL_checkoption(L, 2, "stream", types)), path);
+    return push_named(L, xk_host_connect_unix(path, (enum xk_host_socket)luaL_checkoption(L, 2, "stream", types)),
+                      path);
 }
 
 static int make_pair(lua_State *L)
@@ -271,8 +272,8 @@ static int evtchn_for(lua_State *L)
 {
     struct xk_lua_world *w = xk_lua_check_world(L, 1);
 
-    return xk_lua_result(L, xk_hosted_evtchn_for(w->platform, (xk_domid)luaL_checkinteger(L, 2),
-                                                 (xk_domid)luaL_checkinteger(L, 3)));
+    return xk_lua_result(
+        L, xk_hosted_evtchn_for(w->platform, (xk_domid)luaL_checkinteger(L, 2), (xk_domid)luaL_checkinteger(L, 3)));
 }
 
 static int hand(lua_State *L)

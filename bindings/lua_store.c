@@ -1,5 +1,5 @@
-/* xenkit.core.store - the store's client and its service. Requests are started with a wait number; the answer is fetched
- * when the number has come true. SPDX-License-Identifier: MIT */
+/* xenkit.core.store - the store's client and its service. Requests are started with a wait number; the answer is
+ * fetched when the number has come true. SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include <xenkit/store.h>

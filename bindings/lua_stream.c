@@ -113,10 +113,7 @@ static int stream_disarm(lua_State *L)
     return 0;
 }
 
-static int stream_shutdown(lua_State *L)
-{
-    return xk_lua_ok(L, xk_stream_shutdown(xk_lua_check_stream(L, 1)->stream));
-}
+static int stream_shutdown(lua_State *L) { return xk_lua_ok(L, xk_stream_shutdown(xk_lua_check_stream(L, 1)->stream)); }
 
 static int stream_close(lua_State *L)
 {
@@ -242,14 +239,14 @@ static const luaL_Reg stream_methods[] = {
     {"shutdown", stream_shutdown}, {"close", stream_close}, {"closed", stream_closed}, {NULL, NULL},
 };
 static const luaL_Reg acceptor_methods[] = {
-    {"accept", acceptor_accept}, {"arm", acceptor_arm}, {"handle", acceptor_handle}, {"close", acceptor_close},
-    {NULL, NULL},
+    {"accept", acceptor_accept}, {"arm", acceptor_arm}, {"handle", acceptor_handle},
+    {"close", acceptor_close},   {NULL, NULL},
 };
 
 int luaopen_xenkit_core_stream(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"from_handle", from_handle},       {"acceptor", new_acceptor},       {"handle_close", handle_close},
+        {"from_handle", from_handle},       {"acceptor", new_acceptor},        {"handle_close", handle_close},
         {"handle_nodelay", handle_nodelay}, {"handle_peer", handle_peer_name}, {NULL, NULL},
     };
 

@@ -299,8 +299,8 @@ static int world_domctl(lua_State *L)
     case 2:
         return xk_lua_ok(L, xk_domain_destroy(w->platform, domid));
     case 3:
-        return xk_lua_ok(L, xk_domain_shutdown(w->platform, domid,
-                                               (enum xk_shutdown)luaL_checkoption(L, 4, "poweroff", reasons)));
+        return xk_lua_ok(
+            L, xk_domain_shutdown(w->platform, domid, (enum xk_shutdown)luaL_checkoption(L, 4, "poweroff", reasons)));
     default:
         return xk_lua_ok(L, xk_domain_set_virq_handler(w->platform, domid, (unsigned)luaL_checkinteger(L, 4)));
     }

@@ -1,9 +1,10 @@
 /* bindings/xk_lua.h - what all bindings share: one error path, handles, argument checks.
  *
  * Rules: one file a public header, named lua_<noun>.c, opened by luaopen_xenkit_core_<noun>; bindings use the public
- * API of libxenkit and of Lua only. Wrong use raises (luaL_argcheck, "attempt to use a closed vchan"); the world failing
- * returns nil, message, "XK_ENAME". A userdata is created closed, with its metatable, before anything is acquired, so
- * that nothing leaks when Lua raises. __gc and __close are the same idempotent function. Parents are kept in user values.
+ * API of libxenkit and of Lua only. Wrong use raises (luaL_argcheck, "attempt to use a closed vchan"); the world
+ * failing returns nil, message, "XK_ENAME". A userdata is created closed, with its metatable, before anything is
+ * acquired, so that nothing leaks when Lua raises. __gc and __close are the same idempotent function. Parents are kept
+ * in user values.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef XK_BINDINGS_XK_LUA_H
@@ -100,8 +101,8 @@ static inline lua_Integer xk_lua_integer(lua_State *L, int arg, lua_Integer low,
     lua_Integer v = luaL_checkinteger(L, arg);
 
     if (v < low || v > high)
-        luaL_argerror(L, arg, lua_pushfstring(L, "%I is not in %I .. %I", (LUAI_UACINT)v, (LUAI_UACINT)low,
-                                              (LUAI_UACINT)high));
+        luaL_argerror(L, arg,
+                      lua_pushfstring(L, "%I is not in %I .. %I", (LUAI_UACINT)v, (LUAI_UACINT)low, (LUAI_UACINT)high));
     return v;
 }
 

@@ -49,8 +49,9 @@ int main(void)
     check(xk_open(NULL, "a", &a), "private world");
     check(xk_open_peer(a, "b", &b), "second domain");
     check(xk_vchan_listen(NULL, a, xk_platform_domid(b), 1 << 20, 4096, &server), "listen");
-    check(xk_vchan_connect(NULL, b, xk_platform_domid(a), xk_vchan_ring_ref(server),
-                           xk_vchan_event_channel(server), &client), "connect");
+    check(xk_vchan_connect(NULL, b, xk_platform_domid(a), xk_vchan_ring_ref(server), xk_vchan_event_channel(server),
+                           &client),
+          "connect");
     pthread_create(&thread, NULL, sender, client);
     for (; (r = xk_vchan_read_all(server, block, BLOCK, XK_FOREVER)) > 0; got += (uint64_t)r)
         h = hash(h, block, (size_t)r / 8);

@@ -15,7 +15,10 @@ struct back {
     xk_port port;
 };
 
-static int back_read(struct xk_stream *s, void *buf, size_t n) { return xk_stream_read(((struct back *)s)->inner, buf, n); }
+static int back_read(struct xk_stream *s, void *buf, size_t n)
+{
+    return xk_stream_read(((struct back *)s)->inner, buf, n);
+}
 
 static int back_write(struct xk_stream *s, const void *buf, size_t n)
 {

@@ -34,8 +34,8 @@ int xk_host_is_dir(const char *path); /* 1, 0, XK_E... */
  * non-zero, which is returned. */
 int xk_host_list(const char *path, int (*fn)(void *arg, const char *name, int is_dir), void *arg);
 
-/* The sandbox of a domain program, as a seccomp filter (BPF) in a sealed memory file, to be handed as "sandbox". What is
- * not allowed fails with EPERM (openat and friends with ENOENT). (allow) adds to what every domain may: nothing that
+/* The sandbox of a domain program, as a seccomp filter (BPF) in a sealed memory file, to be handed as "sandbox". What
+ * is not allowed fails with EPERM (openat and friends with ENOENT). (allow) adds to what every domain may: nothing that
  * opens, connects, executes or signals. */
 enum { XK_SANDBOX_ACCEPT = 1, XK_SANDBOX_DATAGRAM = 2, XK_SANDBOX_FILE = 4 };
 int xk_host_sandbox(unsigned allow);

@@ -19,7 +19,8 @@ XK_API_BEGIN
 struct xk_store;
 
 /* xk_store_open (alloc, loop, stream, out) - a client over (stream), which belongs to it from now on, even when this
- * fails. xk_store_open_domain (alloc, loop, out) - over the store page of the loop's platform; XK_ENODEV: it has none. */
+ * fails. xk_store_open_domain (alloc, loop, out) - over the store page of the loop's platform; XK_ENODEV: it has none.
+ */
 XK_MUSTCHECK int xk_store_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_stream *stream,
                                struct xk_store **out);
 XK_MUSTCHECK int xk_store_open_domain(const xk_alloc *alloc, struct xk_loop *loop, struct xk_store **out);

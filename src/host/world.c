@@ -28,7 +28,7 @@ struct private_world {
     struct xk_port_watch toolstack;
     xk_port toolstack_port;
     pthread_t thread;
-    int stop[2];            /* a byte ends the thread */
+    int stop[2]; /* a byte ends the thread */
     struct xk_fd_watch stop_watch;
     int stopping;
     int members;
@@ -157,8 +157,8 @@ static void close_member(struct xk_platform *p)
 
     pthread_mutex_lock(&lock);
     XK_LIST_EACH(l, &members)
-        if (XK_CONTAINER(l, struct member, link)->platform == p)
-            m = XK_CONTAINER(l, struct member, link);
+    if (XK_CONTAINER(l, struct member, link)->platform == p)
+        m = XK_CONTAINER(l, struct member, link);
     xk_list_del(&m->link);
     last = --m->world->members == 0;
     pthread_mutex_unlock(&lock);
@@ -202,8 +202,8 @@ int xk_open_peer(struct xk_platform *p, const char *name, struct xk_platform **o
 
     pthread_mutex_lock(&lock);
     XK_LIST_EACH(l, &members)
-        if (XK_CONTAINER(l, struct member, link)->platform == p)
-            w = XK_CONTAINER(l, struct member, link)->world;
+    if (XK_CONTAINER(l, struct member, link)->platform == p)
+        w = XK_CONTAINER(l, struct member, link)->world;
     pthread_mutex_unlock(&lock);
     return w ? join(w, name, out) : XK_ENOSYS;
 }

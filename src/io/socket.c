@@ -1,6 +1,6 @@
 /* Streams over descriptors. A descriptor is watched only while somebody waits for it, so an idle connection costs no
- * wake-ups; the watch is kept as it is between two waits for the same thing, which saves system calls on the usual path.
- * SPDX-License-Identifier: MIT */
+ * wake-ups; the watch is kept as it is between two waits for the same thing, which saves system calls on the usual
+ * path. SPDX-License-Identifier: MIT */
 #include <xenkit/socket.h>
 
 #include "base/list.h"

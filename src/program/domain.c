@@ -1,6 +1,6 @@
-/* The domain program. Hosted: descriptor 3 is the socket to the hypervisor. It takes what it was handed, seals itself in
- * the sandbox it was given, and only then runs the first line of Lua: module xenkit.domain, with the world and a table
- * of handed descriptors. SPDX-License-Identifier: MIT */
+/* The domain program. Hosted: descriptor 3 is the socket to the hypervisor. It takes what it was handed, seals itself
+ * in the sandbox it was given, and only then runs the first line of Lua: module xenkit.domain, with the world and a
+ * table of handed descriptors. SPDX-License-Identifier: MIT */
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <signal.h>

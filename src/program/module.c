@@ -21,7 +21,7 @@ int luaopen_xenkit_core(lua_State *L)
 #define ENTRY(name) {#name, luaopen_xenkit_core_##name},
         CORE_MODULES(ENTRY)
 #undef ENTRY
-        {NULL, NULL},
+            {NULL, NULL},
     };
 
     lua_newtable(L);

@@ -7,12 +7,12 @@
 
 #include "program/program.h"
 
-#define CORE_MODULES(X)                                                                                                \
-    X(world)                                                                                                           \
-    X(stream)                                                                                                          \
-    X(store)                                                                                                           \
-    X(vchan)                                                                                                           \
-    X(console)                                                                                                         \
+#define CORE_MODULES(X) \
+    X(world)            \
+    X(stream)           \
+    X(store)            \
+    X(vchan)            \
+    X(console)          \
     XK_CORE_FULL(X)
 
 #ifdef XK_PROGRAM_FULL
@@ -32,7 +32,7 @@ static const luaL_Reg core[] = {
 #define ENTRY(name) {"xenkit.core." #name, luaopen_xenkit_core_##name},
     CORE_MODULES(ENTRY)
 #undef ENTRY
-    {NULL, NULL},
+        {NULL, NULL},
 };
 
 /* os without what needs an operating system. */
@@ -51,10 +51,11 @@ static void restrict_os(lua_State *L)
 static void open_libs(lua_State *L, unsigned flags)
 {
     static const luaL_Reg libs[] = {
-        {LUA_GNAME, luaopen_base},        {LUA_LOADLIBNAME, luaopen_package}, {LUA_COLIBNAME, luaopen_coroutine},
-        {LUA_TABLIBNAME, luaopen_table},  {LUA_STRLIBNAME, luaopen_string},   {LUA_MATHLIBNAME, luaopen_math},
-        {LUA_UTF8LIBNAME, luaopen_utf8},  {LUA_OSLIBNAME, luaopen_os},        {LUA_DBLIBNAME, luaopen_debug},
-        {NULL, NULL},
+        {LUA_GNAME, luaopen_base},          {LUA_LOADLIBNAME, luaopen_package},
+        {LUA_COLIBNAME, luaopen_coroutine}, {LUA_TABLIBNAME, luaopen_table},
+        {LUA_STRLIBNAME, luaopen_string},   {LUA_MATHLIBNAME, luaopen_math},
+        {LUA_UTF8LIBNAME, luaopen_utf8},    {LUA_OSLIBNAME, luaopen_os},
+        {LUA_DBLIBNAME, luaopen_debug},     {NULL, NULL},
     };
 
     if (flags & XK__PROGRAM_HOST) {

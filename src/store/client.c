@@ -336,7 +336,8 @@ int xk_store_do(struct xk_store *s, uint32_t type, uint32_t tx, const struct xk_
     return l.done ? l.err : r;
 }
 
-static int do_path(struct xk_store *s, uint32_t type, uint32_t tx, const char *path, struct xk_buf *out, xk_time deadline)
+static int do_path(struct xk_store *s, uint32_t type, uint32_t tx, const char *path, struct xk_buf *out,
+                   xk_time deadline)
 {
     struct xk_store_piece p = {path, strlen(path) + 1};
 

@@ -314,7 +314,8 @@ static void wakeup(void *arg, struct xk_store_conn *conn)
 
 static struct transport *ring_of(struct xk_store_service *s, unsigned domid)
 {
-    XK_LIST_EACH(l, &s->transports) {
+    XK_LIST_EACH(l, &s->transports)
+    {
         struct transport *t = XK_CONTAINER(l, struct transport, link);
         if (t->ring && t->domid == domid)
             return t;
@@ -369,7 +370,8 @@ static void on_virq(struct xk_port_watch *w)
 {
     struct xk_store_service *s = XK_CONTAINER(w, struct xk_store_service, virq_watch);
 
-    XK_LIST_EACH_SAFE(l, &s->transports) {
+    XK_LIST_EACH_SAFE(l, &s->transports)
+    {
         struct transport *t = XK_CONTAINER(l, struct transport, link);
         struct xk_domain_info info;
         int r;
@@ -418,7 +420,7 @@ void xk_store_service_destroy(struct xk_store_service *s)
         return;
     xk_acceptor_stop(s->loop, &s->acceptor);
     XK_LIST_EACH_SAFE(l, &s->transports)
-        transport_close(XK_CONTAINER(l, struct transport, link));
+    transport_close(XK_CONTAINER(l, struct transport, link));
     xk_port_watch_stop(s->loop, &s->virq_watch);
     if (s->virq >= 0)
         xk_evtchn_unbind(s->platform, s->virq);

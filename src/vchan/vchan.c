@@ -665,7 +665,4 @@ static const struct xk_stream_ops vchan_stream_ops = {
 
 struct xk_stream *xk_vchan_stream(struct xk_vchan *v) { return &v->stream; }
 
-struct xk_vchan *xk_vchan_of(struct xk_stream *s)
-{
-    return s->ops == &vchan_stream_ops ? (struct xk_vchan *)s : NULL;
-}
+struct xk_vchan *xk_vchan_of(struct xk_stream *s) { return s->ops == &vchan_stream_ops ? (struct xk_vchan *)s : NULL; }

@@ -22,57 +22,57 @@ static struct tap_test *tap_first, **tap_last = &tap_first;
 /* A test that takes longer than this many seconds has hung. Sanitizers are slow, hence the room. */
 enum { TAP_SECONDS = 60, TAP_SKIP = 77 };
 
-#define TEST(id)                                                                                                       \
-    static void id(void);                                                                                              \
-    static struct tap_test tap_##id = {#id, id, NULL};                                                                 \
-    __attribute__((constructor)) static void tap_add_##id(void)                                                        \
-    {                                                                                                                  \
-        *tap_last = &tap_##id;                                                                                         \
-        tap_last = &tap_##id.next;                                                                                     \
-    }                                                                                                                  \
+#define TEST(id)                                                \
+    static void id(void);                                       \
+    static struct tap_test tap_##id = {#id, id, NULL};          \
+    __attribute__((constructor)) static void tap_add_##id(void) \
+    {                                                           \
+        *tap_last = &tap_##id;                                  \
+        tap_last = &tap_##id.next;                              \
+    }                                                           \
     static void id(void)
 
-#define TAP_FAIL(...)                                                                                                  \
-    do {                                                                                                               \
-        fprintf(stderr, "# %s:%d: ", __FILE__, __LINE__);                                                              \
-        fprintf(stderr, __VA_ARGS__);                                                                                  \
-        fputc('\n', stderr);                                                                                           \
-        exit(1);                                                                                                       \
+#define TAP_FAIL(...)                                     \
+    do {                                                  \
+        fprintf(stderr, "# %s:%d: ", __FILE__, __LINE__); \
+        fprintf(stderr, __VA_ARGS__);                     \
+        fputc('\n', stderr);                              \
+        exit(1);                                          \
     } while (0)
 
-#define OK(cond)                                                                                                       \
-    do {                                                                                                               \
-        if (!(cond))                                                                                                   \
-            TAP_FAIL("not true: %s", #cond);                                                                           \
+#define OK(cond)                             \
+    do {                                     \
+        if (!(cond))                         \
+            TAP_FAIL("not true: %s", #cond); \
     } while (0)
 
-#define EQ(got, want)                                                                                                  \
-    do {                                                                                                               \
-        long long tap_g = (long long)(got), tap_w = (long long)(want);                                                 \
-        if (tap_g != tap_w)                                                                                            \
-            TAP_FAIL("%s is %lld, wanted %s = %lld", #got, tap_g, #want, tap_w);                                       \
+#define EQ(got, want)                                                            \
+    do {                                                                         \
+        long long tap_g = (long long)(got), tap_w = (long long)(want);           \
+        if (tap_g != tap_w)                                                      \
+            TAP_FAIL("%s is %lld, wanted %s = %lld", #got, tap_g, #want, tap_w); \
     } while (0)
 
-#define STREQ(got, want)                                                                                               \
-    do {                                                                                                               \
-        const char *tap_g = (got), *tap_w = (want);                                                                    \
-        if (!tap_g || strcmp(tap_g, tap_w))                                                                            \
-            TAP_FAIL("%s is \"%s\", wanted \"%s\"", #got, tap_g ? tap_g : "(null)", tap_w);                            \
+#define STREQ(got, want)                                                                    \
+    do {                                                                                    \
+        const char *tap_g = (got), *tap_w = (want);                                         \
+        if (!tap_g || strcmp(tap_g, tap_w))                                                 \
+            TAP_FAIL("%s is \"%s\", wanted \"%s\"", #got, tap_g ? tap_g : "(null)", tap_w); \
     } while (0)
 
-#define MEMEQ(got, want, n)                                                                                            \
-    do {                                                                                                               \
-        if (memcmp((got), (want), (n)))                                                                                \
-            TAP_FAIL("%s and %s differ within %zu bytes", #got, #want, (size_t)(n));                                   \
+#define MEMEQ(got, want, n)                                                          \
+    do {                                                                             \
+        if (memcmp((got), (want), (n)))                                              \
+            TAP_FAIL("%s and %s differ within %zu bytes", #got, #want, (size_t)(n)); \
     } while (0)
 
-#define SKIP(...)                                                                                                      \
-    do {                                                                                                               \
-        printf("# skip: ");                                                                                            \
-        printf(__VA_ARGS__);                                                                                           \
-        putchar('\n');                                                                                                 \
-        fflush(stdout);                                                                                                \
-        exit(TAP_SKIP);                                                                                                \
+#define SKIP(...)            \
+    do {                     \
+        printf("# skip: ");  \
+        printf(__VA_ARGS__); \
+        putchar('\n');       \
+        fflush(stdout);      \
+        exit(TAP_SKIP);      \
     } while (0)
 
 static int tap_one(const struct tap_test *t, int n)

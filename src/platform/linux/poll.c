@@ -49,9 +49,10 @@ static int make_room(struct xk__poll *p, int fd)
 
 static int control(struct xk__poll *p, int op, int fd, unsigned events)
 {
-    struct epoll_event e = {.events = (events & XK_READABLE ? EPOLLIN | (events & XK_EXCLUSIVE ? EPOLLEXCLUSIVE : EPOLLRDHUP) : 0u) |
-                                      (events & XK_WRITABLE ? EPOLLOUT : 0u),
-                            .data.fd = fd};
+    struct epoll_event e = {
+        .events = (events & XK_READABLE ? EPOLLIN | (events & XK_EXCLUSIVE ? EPOLLEXCLUSIVE : EPOLLRDHUP) : 0u) |
+                  (events & XK_WRITABLE ? EPOLLOUT : 0u),
+        .data.fd = fd};
 
     return epoll_ctl(p->epfd, op, fd, &e) < 0 ? xk__sys_err(errno) : 0;
 }

@@ -53,7 +53,7 @@ static struct xk_platform *world_guest(struct world *w, const char *name)
     return j.out;
 }
 
-static void world_open_hosted(struct world *w)
+__attribute__((unused)) static void world_open_hosted(struct world *w)
 {
     int control;
 
@@ -64,7 +64,7 @@ static void world_open_hosted(struct world *w)
     w->dom[2] = world_guest(w, "two");
 }
 
-static void world_open_fake(struct world *w)
+__attribute__((unused)) static void world_open_fake(struct world *w)
 {
     memset(w, 0, sizeof(*w));
     EQ(xk_fake_create(1, &w->fake), 0);
