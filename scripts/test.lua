@@ -71,6 +71,19 @@ if wanted("luacheck") then
   else failed = failed + 1; fail("luacheck", lines) end
 end
 
+if wanted("cppcheck") then
+  local lines = lines_of("cppcheck -q --enable=warning,portability --suppress=missingIncludeSystem --error-exitcode=1 " ..
+    "-Iinclude -Isrc -I. src drivers bindings && echo clean")
+  if lines[#lines] == "clean" then passed = passed + 1 else failed = failed + 1; fail("cppcheck", lines) end
+end
+if wanted("clang-format") then
+  local lines = lines_of("command -v clang-format > /dev/null || { echo none; exit; }; " ..
+    "git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror && echo clean")
+  if lines[#lines] == "none" then skipped = skipped + 1
+  elseif lines[#lines] == "clean" then passed = passed + 1
+  else failed = failed + 1; fail("clang-format", lines) end
+end
+
 section("C")
 for _, path in ipairs(lines_of("ls " .. build .. "/tests/test_* | grep -v '\\.'")) do
   local name = path:match("[^/]+$")

@@ -56,7 +56,7 @@ static void accept_one(struct hyp *h)
 
 static void obey(struct hyp *h)
 {
-    struct command c;
+    struct command c = {0};
     int fd = -1, nfds = 1, r = xk__fd_recv(h->command[1], &c, sizeof(c), &fd, &nfds, 0);
 
     if (r != (int)sizeof(c) || c.stop) {

@@ -191,7 +191,7 @@ int xk_dns_name_equal(const uint8_t *a, const uint8_t *b)
 
 int xk_dns_name_read(const uint8_t *msg, size_t n, size_t *pos, uint8_t out[XK_DNS_NAME_MAX])
 {
-    size_t at = *pos, first = *pos, len = 0, after = 0;
+    size_t at = *pos, first = at, len = 0, after = 0;
 
     for (;;) {
         uint8_t c;
