@@ -13,7 +13,7 @@ local data = os.getenv("XENKIT_DATA") or ((os.getenv("XDG_STATE_HOME") or (os.ge
 local max = 4
 
 -- Who makes the load runs on the same few processors here, so a server that is full gets only a part of one.
-local target = 0.5
+local target = 0.3
 
 return {
   name = "demo",

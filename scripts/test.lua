@@ -72,8 +72,8 @@ if wanted("luacheck") then
 end
 
 if wanted("cppcheck") then
-  local lines = lines_of("cppcheck -q --enable=warning,portability --suppress=missingIncludeSystem --error-exitcode=1 " ..
-    "-Iinclude -Isrc -I. src drivers bindings && echo clean")
+  local lines = lines_of("cppcheck -q --enable=warning,portability --suppress=missingIncludeSystem " ..
+    "--error-exitcode=1 -Iinclude -Isrc -I. src drivers bindings && echo clean")
   if lines[#lines] == "clean" then passed = passed + 1 else failed = failed + 1; fail("cppcheck", lines) end
 end
 if wanted("clang-format") then

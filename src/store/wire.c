@@ -6,12 +6,13 @@
 #include <xenkit/store_wire.h>
 
 /* The sixteen errors of xs_wire.h, in its order: new ones are only ever appended there. */
-#define STORE_ERRORS(X)                                                                                          \
-    X(EINVAL)                                                                                                    \
-    X(EACCES)                                                                                                    \
-    X(EEXIST)                                                                                                    \
-    X(EISDIR) X(ENOENT) X(ENOMEM) X(ENOSPC) X(EIO) X(ENOTEMPTY) X(ENOSYS) X(EROFS) X(EBUSY) X(EAGAIN) X(EISCONN) \
-        X(E2BIG) X(EPERM)
+#define STORE_ERRORS(X)                                                                                         \
+    X(EINVAL)                                                                                                   \
+    X(EACCES)                                                                                                   \
+    X(EEXIST)                                                                                                   \
+    X(EISDIR)                                                                                                   \
+    X(ENOENT) X(ENOMEM) X(ENOSPC) X(EIO) X(ENOTEMPTY) X(ENOSYS) X(EROFS) X(EBUSY) X(EAGAIN) X(EISCONN) X(E2BIG) \
+        X(EPERM)
 
 static const struct {
     int code;

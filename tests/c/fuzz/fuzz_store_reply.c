@@ -1,4 +1,5 @@
-/* The store's client against any bytes that a server, or whoever sits in its place, may send. SPDX-License-Identifier: MIT */
+/* The store's client against any bytes that a server, or whoever sits in its place, may send. SPDX-License-Identifier:
+ * MIT */
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,7 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct xk_store_piece piece = {"/a", 3};
     struct xk_store *s;
 
-    if (!world && (xk_fake_create(1, &world) < 0 || xk_fake_domain(world, "d", &p) < 0 || xk_loop_create(NULL, p, &loop) < 0))
+    if (!world &&
+        (xk_fake_create(1, &world) < 0 || xk_fake_domain(world, "d", &p) < 0 || xk_loop_create(NULL, p, &loop) < 0))
         abort();
     if (xk_store_open(NULL, loop, &b.stream, &s) < 0)
         return 0;
