@@ -6,6 +6,7 @@
 #include <xenkit/store_wire.h>
 
 /* The sixteen errors of xs_wire.h, in its order: new ones are only ever appended there. */
+/* clang-format off */
 #define STORE_ERRORS(X)                                                                                         \
     X(EINVAL)                                                                                                   \
     X(EACCES)                                                                                                   \
@@ -13,6 +14,7 @@
     X(EISDIR)                                                                                                   \
     X(ENOENT) X(ENOMEM) X(ENOSPC) X(EIO) X(ENOTEMPTY) X(ENOSYS) X(EROFS) X(EBUSY) X(EAGAIN) X(EISCONN) X(E2BIG) \
         X(EPERM)
+/* clang-format on */
 
 static const struct {
     int code;
