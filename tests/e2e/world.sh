@@ -66,6 +66,13 @@ $x down; ok $? "down"
 [ -z "$(ls "$tmp/rt" 2>/dev/null)" ]; ok $? "no socket or file is left"
 $x list 2> "$tmp/err"; [ $? = 3 ] && has "$(cat "$tmp/err")" "no world runs"; ok $? "no world: exit code 3 and what to do"
 
+# The store dies: the world says so and ends.
+timeout -k 2 20 "$build/xenkit" up -q "$tmp/w.lua" 2> "$tmp/err" & p=$!
+sleep 1.5
+pid=$($x list --json | tr '{' '\n' | sed -n 's/.*"name":"store".*"pid":\([0-9]*\).*/\1/p')
+[ -n "$pid" ] && kill -9 "$pid"
+wait $p; [ $? = 1 ] && has "$(cat "$tmp/err")" "store ended"; ok $? "the death of the store is said, and ends the world"
+
 # Ctrl-C.
 $x up -q "$tmp/w.lua" & p=$!
 sleep 1.5

@@ -280,6 +280,11 @@ function Toolstack:look()
     seen[info.domid] = true
     local d = self.domains[info.domid]
     if d and info.state == "shutdown" and info.pid == 0 then
+      if d.vital and not self.stopping then -- nothing may wait for it any more
+        if d.domid == self.store_domid then self.store.timeout = 0.1 end
+        self.failed = d.name .. " ended; the world cannot go on without it"
+        return
+      end
       if not d.ending then
         d.ending = true
         task.detach(function()
