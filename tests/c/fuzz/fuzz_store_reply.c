@@ -50,7 +50,8 @@ static void on_reply(struct xk_store_call *c, int err, const uint8_t *data, size
 
     (void)c, (void)err;
     for (size_t i = 0; i < n; i++)
-        sink ^= data[i];
+        sink = (uint8_t)(sink ^ data[i]);
+    (void)sink;
 }
 
 static void on_watch(struct xk_store_watch *w, const char *path)
