@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <xenkit/vchan.h>
 #include <xenkit/world.h>
-
 enum { BLOCK = 65536, BLOCKS = 15259 }; /* 1 GB and a bit */
 
 static uint64_t hash(uint64_t h, const uint64_t *p, size_t words) /* FNV-1a by words */
@@ -18,10 +17,8 @@ static uint64_t hash(uint64_t h, const uint64_t *p, size_t words) /* FNV-1a by w
 
 static void check(int result, const char *what)
 {
-    if (result < 0) {
-        fprintf(stderr, "%s: %s\n", what, xk_err_text(result));
-        exit(1);
-    }
+    if (result < 0)
+        exit(fprintf(stderr, "%s: %s\n", what, xk_err_text(result)) > 0);
 }
 
 static void *sender(void *vchan)
@@ -45,7 +42,6 @@ int main(void)
     pthread_t thread;
     void *sent;
     int r;
-
     check(xk_open(NULL, "a", &a), "private world");
     check(xk_open_peer(a, "b", &b), "second domain");
     check(xk_vchan_listen(NULL, a, xk_platform_domid(b), 1 << 20, 4096, &server), "listen");

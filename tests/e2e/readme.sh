@@ -21,6 +21,8 @@ start() { # name, words of xenkit run
 
 awk '/^```lua$/ { on = 1; next } /^```$/ { on = 0 } on' README.md > "$tmp/hello.lua"
 lines=$(wc -l < "$tmp/hello.lua"); [ "$lines" -le 30 ] && [ "$lines" -ge 15 ]; ok $? "the README's service has $lines lines"
+awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' README.md | cmp -s - examples/pair.c; ok $? "the README's C program is examples/pair.c"
+[ "$(wc -l < examples/pair.c)" -le 60 ]; ok $? "in 60 lines"
 start hello "$tmp/hello.lua" port=0 greeting=salut
 out=$(timeout 5 bash -c "cat < /dev/tcp/127.0.0.1/$port"); has "$out" "salut, visitor 1"; ok $? "it answers"
 
