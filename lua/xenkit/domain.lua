@@ -189,6 +189,9 @@ local function watch_handles(ctx)
   local world = ctx.world
   local port = world:bind_virq(require("xenkit.core.world").VIRQ_HANDLE)
   if not port then return end
+  for name, fd in pairs(ctx.handle) do -- handed before the domain ran
+    if ctx.on_handle then ctx.on_handle(name, fd) end
+  end
   while true do
     while true do
       local fd, name = world:take_handle()

@@ -156,6 +156,36 @@ function Store:transaction(fn)
   return nil, "the transaction conflicted a hundred times", "XK_EAGAIN"
 end
 
+--- Many changes side by side: all requests go out at once, so a hundred cost little more than one. `list` holds
+-- {"write", path, value}, {"rm", path}, {"mkdir", path}, {"set_perms", path, perms}; they are carried out in order.
+-- What fails does not stop the rest; a path that is not there to be removed is no failure.
+-- @return true, or nil, message, code of the first failure
+function Store:many(list)
+  local calls = {}
+  for i, c in ipairs(list) do
+    local op, payload = c[1]:upper(), c[2] .. "\0"
+    if op == "WRITE" then payload = payload .. tostring(c[3]) end
+    if op == "SET_PERMS" then payload = payload .. table.concat(c[3], "\0") .. "\0" end
+    local id = task.wait_id()
+    local r, err, code = self.raw:start(id, core[op], self.tx, payload)
+    if not r then return nil, c[2] .. ": " .. err, code end
+    calls[i] = { id = id, request = r }
+  end
+  local failed
+  for i, call in ipairs(calls) do
+    local r, err, code = call.request:result()
+    if not r and code == "XK_EAGAIN" then
+      if not task.wait(call.id, self.timeout) then return nil, "the store does not answer", "XK_ETIMEDOUT" end
+      r, err, code = call.request:result()
+    end
+    if not r and not failed and not (list[i][1] == "rm" and code == "XK_ENOENT") then
+      failed = { list[i][2] .. ": " .. err, code }
+    end
+  end
+  if failed then return nil, failed[1], failed[2] end
+  return true
+end
+
 local Watch = {}
 Watch.__index = Watch
 Watch.__name = "xenkit.watch"

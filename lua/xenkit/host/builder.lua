@@ -184,43 +184,40 @@ end
 --- Writes the nodes that libxl writes for a guest, as far as they mean something here.
 function M.write_nodes(s, domid, name, t, opts)
   local home = "/local/domain/" .. domid
-  return s:transaction(function(tx)
-    tx:rm(home)
-    tx:write(home, "")
-    tx:set_perms(home, { "n0", "r" .. domid })
-    tx:write(home .. "/name", name)
-    tx:write(home .. "/domid", domid)
-    if opts.template then tx:write(home .. "/xenkit/template", opts.template) end
-    for _, dir in ipairs { "/data", "/control/shutdown", "/device", "/backend" } do
-      tx:write(home .. dir, "")
-      tx:set_perms(home .. dir, { "r" .. domid })
-    end
-    if opts.console_domid then
-      local front, back = home .. "/console", ("/local/domain/%d/backend/console/%d/0"):format(opts.console_domid,
-        domid)
-      tx:write(front .. "/backend", back)
-      tx:write(front .. "/backend-id", opts.console_domid)
-      tx:write(front .. "/ring-ref", 0)
-      tx:write(front .. "/port", opts.console_port)
-      tx:write(front .. "/type", "xenconsoled")
-      tx:write(back .. "/frontend", front)
-      tx:write(back .. "/frontend-id", domid)
-      tx:write(back .. "/name", name)
-      tx:write(back .. "/port", opts.console_port)
-      tx:write(back .. "/online", 1)
-      tx:write(back .. "/state", 2) -- XenbusStateInitWait; the console makes it 4
-      for _, p in ipairs { front, front .. "/port" } do tx:set_perms(p, { "n0", "r" .. opts.console_domid,
-        "r" .. domid }) end
-      for _, p in ipairs { "", "/frontend", "/frontend-id", "/name", "/port", "/online", "/state" } do
-        tx:set_perms(back .. p, { "n" .. opts.console_domid, "r" .. domid })
-      end
-    end
-    for _, offer in ipairs(t and (t.desc.offers or t.service.offers) or {}) do
-      tx:write("/local/service/" .. offer, "")
-      tx:set_perms("/local/service/" .. offer, { "r" .. domid })
-    end
-    return true
-  end)
+  local list = { { "rm", home } }
+  local function put(path, value, perms)
+    list[#list + 1] = { "write", path, value }
+    if perms then list[#list + 1] = { "set_perms", path, perms } end
+  end
+  put(home, "", { "n0", "r" .. domid })
+  put(home .. "/name", name)
+  put(home .. "/domid", domid)
+  if opts.template then put(home .. "/xenkit/template", opts.template) end
+  for _, dir in ipairs { "/data", "/control/shutdown", "/device", "/backend" } do
+    put(home .. dir, "", { "r" .. domid })
+  end
+  if opts.console_domid then
+    local front, back = home .. "/console", ("/local/domain/%d/backend/console/%d/0"):format(opts.console_domid, domid)
+    local readers, owner = { "n0", "r" .. opts.console_domid, "r" .. domid }, { "n" .. opts.console_domid,
+      "r" .. domid }
+    put(front .. "/backend", back)
+    put(front .. "/backend-id", opts.console_domid)
+    put(front .. "/ring-ref", 0)
+    put(front .. "/port", opts.console_port, readers)
+    put(front .. "/type", "xenconsoled")
+    list[#list + 1] = { "set_perms", front, readers }
+    put(back, "", owner)
+    put(back .. "/frontend", front, owner)
+    put(back .. "/frontend-id", domid, owner)
+    put(back .. "/name", name, owner)
+    put(back .. "/port", opts.console_port, owner)
+    put(back .. "/online", 1, owner)
+    put(back .. "/state", 2, owner) -- XenbusStateInitWait; the console makes it 4
+  end
+  for _, offer in ipairs(t and (t.desc.offers or t.service.offers) or {}) do
+    put("/local/service/" .. offer, "", { "r" .. domid })
+  end
+  return s:transaction(function(tx) return tx:many(list) end)
 end
 
 return M
