@@ -10,7 +10,7 @@
 
 int luaopen_xenkit_core_store(lua_State *L);
 
-enum { EVENTS_MAX = 65536 };
+enum { EVENTS_MAX = 65536, PROBLEMS_MAX = 4096 };
 
 struct client {
     struct xk_lua_object o;
@@ -225,6 +225,8 @@ struct service {
     struct xk_lua_object o;
     struct xk_store_service *service;
     int handle;
+    struct xk_buf problems; /* lines, each with its NUL */
+    lua_Integer id;
 };
 #define SERVICE "xenkit.store.service"
 
@@ -234,6 +236,35 @@ static void service_shut(struct xk_lua_object *o)
 
     xk_store_service_destroy(s->service);
     xk_handle_close(s->handle);
+    xk_lua_note(o->world, s->id);
+    s->id = 0;
+    xk_buf_fini(&s->problems);
+}
+
+static void on_problem(void *arg, const char *line)
+{
+    struct service *s = arg;
+    lua_Integer id = s->id;
+
+    (void)!xk_buf_put(&s->problems, line, strlen(line) + 1); /* a flood is cut: the first ones tell enough */
+    s->id = 0;
+    xk_lua_note(s->o.world, id);
+}
+
+/* problem (id) - a line about a peer that broke the protocol; or nil, and (id) comes true with the next. */
+static int service_problem(lua_State *L)
+{
+    struct service *s = xk_lua_check_object(L, 1, SERVICE, "store service");
+    const char *line = (const char *)xk_buf_head(&s->problems);
+
+    if (!xk_buf_len(&s->problems)) {
+        s->id = luaL_checkinteger(L, 2);
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_pushstring(L, line);
+    xk_buf_take(&s->problems, strlen(line) + 1);
+    return 1;
 }
 
 static int service_new(lua_State *L)
@@ -243,6 +274,7 @@ static int service_new(lua_State *L)
     int r;
 
     s->handle = -1;
+    xk_buf_init(&s->problems, NULL, PROBLEMS_MAX);
     xk_lua_adopt(L, &s->o, 1, service_shut);
     r = xk_store_service_create(NULL, w->loop, NULL, &s->service);
     if (r < 0) {
@@ -250,6 +282,7 @@ static int service_new(lua_State *L)
         xk_lua_shut(&s->o);
         return xk_lua_failf(L, r, "store service");
     }
+    xk_store_service_set_log(s->service, on_problem, s);
     return 1;
 }
 
@@ -311,6 +344,7 @@ static const luaL_Reg watch_methods[] = {{"next", watch_next}, {"close", watch_c
 static const luaL_Reg service_methods[] = {{"introduce", service_introduce},
                                            {"listen", service_listen},
                                            {"stats", service_stats},
+                                           {"problem", service_problem},
                                            {"close", service_close},
                                            {NULL, NULL}};
 

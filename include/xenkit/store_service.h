@@ -30,6 +30,10 @@ void xk_store_service_trust(struct xk_store_service *s, int on);
  * domain 0's. One listener a service. */
 int xk_store_service_listen(struct xk_store_service *s, int handle);
 
+/* xk_store_service_set_log (s, fn, arg) - (fn) gets a line about each peer that breaks the protocol: who, which field,
+ * and what was done. It must not call the service. */
+void xk_store_service_set_log(struct xk_store_service *s, void (*fn)(void *arg, const char *line), void *arg);
+
 /* xk_store_service_server (s) - the engine, for figures. */
 struct xk_store_server *xk_store_service_server(struct xk_store_service *s);
 

@@ -14,11 +14,16 @@ local CONSOLE_BACKLOG = 256 * 1024
 -- The console as a sink that never makes its writer wait: what does not fit in a bounded backlog is dropped, counted,
 -- and the loss is said.
 local function console_sink(ctx)
-  local raw = console.front(ctx.world)
-  if not raw then return function() end end
-  local con = stream.wrap(raw)
-  ctx.console = con
+  local raw, con
   local pending, size, dropped, busy = {}, 0, 0, false
+  -- The store's own console comes after the store: until there is one, words wait.
+  local function open()
+    raw = raw or console.front(ctx.world)
+    con = con or (raw and stream.wrap(raw))
+    ctx.console = con
+    return con
+  end
+  open()
   local function drain()
     busy = true
     while #pending > 0 do
@@ -33,7 +38,7 @@ local function console_sink(ctx)
     busy = false
   end
   return function(text)
-    if not busy and #pending == 0 then
+    if open() and not busy and #pending == 0 then
       local n = raw:write(text)
       if n == #text then return end
       if n then text = text:sub(n + 1) end
@@ -44,7 +49,7 @@ local function console_sink(ctx)
     end
     pending[#pending + 1] = text
     size = size + #text
-    if not busy then
+    if not busy and con then
       busy = true
       task.detach(drain)
     end

@@ -20,6 +20,10 @@ return {
       local handle = ctx.unix.tools.raw:handle()
       assert(service:listen(handle))
     end
-    while true do task.sleep(3600) end
+    while true do
+      local id = task.wait_id()
+      local line = service:problem(id)
+      if line then print("store: " .. line) else task.wait(id) end
+    end
   end,
 }

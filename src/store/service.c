@@ -1,6 +1,8 @@
 /* The server's transports. A connection is a ring page or a socket; both feed the engine and send what it has ready,
  * in the same round in which the requests came, so a batch costs one notification or one write.
  * SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <xenkit/pipe.h>
@@ -45,8 +47,24 @@ struct xk_store_service {
     int trust;
     xk_port virq;
     struct xk_port_watch virq_watch;
+    void (*log)(void *arg, const char *line);
+    void *log_arg;
     uint8_t scratch[SOCKET_READ];
 };
+
+static void say(struct xk_store_service *s, const char *fmt, ...) XK_PRINTF(2, 3);
+static void say(struct xk_store_service *s, const char *fmt, ...)
+{
+    char line[160];
+    va_list ap;
+
+    if (!s->log)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    s->log(s->log_arg, line);
+}
 
 static void transport_close(struct transport *t)
 {
@@ -97,6 +115,9 @@ static volatile uint32_t *word(void *page, size_t at) { return (volatile uint32_
 static void ignore(struct transport *t, uint32_t why)
 {
     t->ignored = 1;
+    say(t->service, "domain %u: %s; its ring is ignored until it dies", t->domid,
+        why == XK_STORE_RING_INDEX ? "a ring index beyond the 1024 bytes of the ring"
+                                   : "a packet whose field len is above 4096");
     xk_shared_store32(word(t->page, ERROR_WORD), why);
     xk_port_watch_stop(t->service->loop, &t->watch);
 }
@@ -249,6 +270,8 @@ static void socket_run(struct transport *t)
         if (r > 0)
             r = socket_feed(t, s->scratch, (size_t)r);
     }
+    if (r == XK_EPROTO)
+        say(s, "a client of the socket: a packet whose field len is above 4096; its connection is closed");
     if (r < 0 && r != XK_EAGAIN)
         transport_close(t);
     else if (!xk_buf_len(&t->left))
@@ -436,6 +459,12 @@ int xk_store_service_introduce(struct xk_store_service *s, xk_domid domid, xk_po
     if (r == 0 && domid != 0)
         r = xk_store_domain_introduce(s->server, domid);
     return r == XK_EEXIST ? 0 : r;
+}
+
+void xk_store_service_set_log(struct xk_store_service *s, void (*fn)(void *arg, const char *line), void *arg)
+{
+    s->log = fn;
+    s->log_arg = arg;
 }
 
 void xk_store_service_trust(struct xk_store_service *s, int on) { s->trust = on; }

@@ -47,6 +47,7 @@ out=$($x store read /local/domain/1/name); [ "$out" = store ]; ok $? "store read
 printf '\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377garbage' | timeout 5 bash -c "
   lua5.4 -e 'local s = io.read(\"a\"); io.write(s)' > $tmp/junk"
 lua5.4 tests/e2e/lib/unix_send.lua "$build" "$XENSTORED_PATH" "$tmp/junk" > "$tmp/out" 2>&1; ok $? "a malformed packet ends its connection"
+out=$( (sleep 1) | timeout 5 "$build/xenkit" console -r store); has "$out" "field len is above 4096"; ok $? "its console says which field"
 out=$($x store read /local/domain/1/name); [ "$out" = store ]; ok $? "and the store goes on"
 
 out=$(printf '6*7\nstore:read "name"\n' | timeout 10 "$build/xenkit" repl); has "$out" "42"; ok $? "repl evaluates"

@@ -187,6 +187,12 @@ local function start_console(self)
   if not d then return nil, err, code end
   d.vital = true
   self.console_domid = d.domid
+  -- The store was there first; now it gets a console, too.
+  local port = host.evtchn_for(self.world, self.store_domid, d.domid)
+  if port and host.built(self.world, self.store_domid, 0, -1, d.domid, port) then
+    builder.write_nodes(self.store, self.store_domid, "store", nil, { template = "store", console_port = port,
+      console_domid = d.domid })
+  end
   return self.store:write("/tool/xenconsoled/domid", d.domid)
 end
 
