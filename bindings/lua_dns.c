@@ -649,6 +649,10 @@ static int server_stats(lua_State *L)
     set_count(L, "cache_stores", d.cache_stores);
     set_count(L, "cache_bytes", d.cache_bytes);
     set_count(L, "dropped", d.dropped);
+    if (d.malformed) {
+        lua_pushstring(L, d.malformed);
+        lua_setfield(L, -2, "malformed");
+    }
     set_count(L, "truncated", d.truncated);
     set_count(L, "hook_calls", d.hook_calls);
     set_count(L, "hook_errors", s->hook_errors);

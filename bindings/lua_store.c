@@ -341,12 +341,9 @@ static const luaL_Reg client_methods[] = {
     {"start", client_start}, {"watch", client_watch}, {"close", client_close}, {NULL, NULL}};
 static const luaL_Reg request_methods[] = {{"result", request_result}, {NULL, NULL}};
 static const luaL_Reg watch_methods[] = {{"next", watch_next}, {"close", watch_close}, {NULL, NULL}};
-static const luaL_Reg service_methods[] = {{"introduce", service_introduce},
-                                           {"listen", service_listen},
-                                           {"stats", service_stats},
-                                           {"problem", service_problem},
-                                           {"close", service_close},
-                                           {NULL, NULL}};
+static const luaL_Reg service_methods[] = {{"introduce", service_introduce}, {"listen", service_listen},
+                                           {"stats", service_stats},         {"problem", service_problem},
+                                           {"close", service_close},         {NULL, NULL}};
 
 int luaopen_xenkit_core_store(lua_State *L)
 {

@@ -178,8 +178,9 @@ struct xk_dns_stats {
     uint64_t queries;              /* messages given to xk_dns_answer */
     uint64_t rcode[XK_DNS_RCODES]; /* replies */
     uint64_t cache_hits, cache_misses;
-    uint64_t dropped;   /* no reply: too short, a response, or the hook said so */
-    uint64_t truncated; /* replies with TC */
+    uint64_t dropped;      /* no reply: too short, a response, or the hook said so */
+    uint64_t truncated;    /* replies with TC */
+    const char *malformed; /* which field the last FORMERR was for, static; NULL: there was none */
     uint64_t hook_calls;
     uint64_t cache_stores;
     size_t cache_bytes; /* filled now */

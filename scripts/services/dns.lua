@@ -47,9 +47,20 @@ local function counters(server, tcp)
   return table.concat(parts, " ")
 end
 
+-- At most one line a second tells of malformed queries, however many there are: how many, and of the last which field.
+local function tell_malformed(ctx, server, seen)
+  local s = server:stats()
+  local n = s.rcode.FORMERR or 0
+  if n > seen and s.malformed then
+    ctx.log("warning", "malformed queries got FORMERR", { count = n - seen, last = s.malformed })
+  end
+  return n
+end
+
 local function with_store(ctx, server, tcp, publish)
-  local names, last = {}, nil
+  local names, last, malformed = {}, nil, 0
   while true do
+    malformed = tell_malformed(ctx, server, malformed)
     publish(look_up_domains(ctx, names))
     local text = counters(server, tcp)
     if text ~= last then

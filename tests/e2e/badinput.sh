@@ -57,6 +57,9 @@ case "$out" in *" 400 "*) true ;; *) echo "# $out"; false ;; esac; ok $? "a blan
 curl -s -m 5 "http://127.0.0.1:$www/hello" | grep -q Hello; ok $? "and the site goes on"
 printf '\022\064\001\000\000\001\000\000\000\000\000\000\003ww' | timeout 2 bash -c "exec 3<>/dev/udp/127.0.0.1/$dns; cat >&3; timeout 1 head -c 12 <&3 | od -An -tx1" > "$tmp/dns"
 grep -q '12 34 8[0-9] .1' "$tmp/dns"; ok $? "a truncated DNS packet gets FORMERR"
+sleep 1.2
+out=$( (sleep 1) | timeout 5 "$build/xenkit" console -r dns)
+case "$out" in *"FORMERR"*"question: a name that is cut off"*) true ;; *) echo "# $out"; false ;; esac; ok $? "and the console names the field"
 out=$(dig +short +time=2 +tries=1 @127.0.0.1 -p "$dns" www.xenkit.test A); [ "$out" = 127.0.0.1 ]; ok $? "and DNS goes on"
 $x down; ok $? "down"
 echo "1..$n"

@@ -9,7 +9,8 @@
 
 struct xk__dns_query {
     const uint8_t *p;
-    size_t end; /* of the question; 0: there is none that can be given back */
+    size_t end;      /* of the question; 0: there is none that can be given back */
+    const char *why; /* with FORMERR: which field, static */
     unsigned type, size;
     uint8_t edns, edns_do, tcp;
     unsigned key_len;

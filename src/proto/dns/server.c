@@ -430,6 +430,8 @@ int xk_dns_answer(struct xk_dns_server *s, const uint8_t *query, size_t n, uint8
     if (rcode < 0)
         return dropped(s);
     q.tcp = (flags & XK_DNS_TCP) != 0;
+    if (q.why)
+        s->stats.malformed = q.why;
     if (rcode > 0)
         return refuse(s, &q, reply, (unsigned)rcode);
     limit = limit_of(s, &q, max);
