@@ -190,7 +190,7 @@ function M.write_nodes(s, domid, name, t, opts)
     if perms then list[#list + 1] = { "set_perms", path, perms } end
   end
   put(home, "", { "n0", "r" .. domid })
-  put(home .. "/name", name)
+  put(home .. "/name", name, { "r0" }) -- no secret: `list` tells it to every domain, and the log needs it
   put(home .. "/domid", domid)
   if opts.template then put(home .. "/xenkit/template", opts.template) end
   for _, dir in ipairs { "/data", "/control/shutdown", "/device", "/backend" } do
