@@ -104,16 +104,19 @@ for _, path in ipairs(lines_of("find tests/e2e -maxdepth 1 -name '*.lua' -o -max
   if wanted(name) then tap(name, (path:match("%.sh$") and "sh " or "lua5.4 ") .. path .. " " .. quote(build)) end
 end
 
-section("fuzz, a few seconds each")
-local fuzzers = lines_of("ls " .. build .. "/fuzz/fuzz_* 2>/dev/null | grep -v '\\.'")
-local seconds = os.getenv("XK_LONG") and 60 or 2
-for _, path in ipairs(fuzzers) do
+section("fuzz, a second or two each")
+local function fuzz(name, command)
+  if not wanted("fuzz_" .. name) then return end
+  local lines = lines_of(("timeout -k 5 300 %s && echo fuzzed"):format(command))
+  if lines[#lines] == "fuzzed" then passed = passed + 1 else failed = failed + 1; fail("fuzz_" .. name, lines) end
+end
+local long = os.getenv("XK_LONG")
+for _, path in ipairs(lines_of("ls " .. build .. "/fuzz/fuzz_* 2>/dev/null | grep -v '\\.'")) do
   local name = path:match("fuzz_([%w_]+)$")
-  if name and wanted("fuzz_" .. name) then
-    local lines = lines_of(("timeout -k 5 300 %s -seconds %d tests/c/fuzz/corpus/%s && echo fuzzed"):format(path,
-      seconds, name))
-    if lines[#lines] == "fuzzed" then passed = passed + 1 else failed = failed + 1; fail("fuzz_" .. name, lines) end
-  end
+  if name then fuzz(name, ("%s -seconds %d tests/c/fuzz/corpus/%s"):format(path, long and 60 or 2, name)) end
+end
+for _, name in ipairs(lines_of("ls tests/lua/fuzz/corpus")) do
+  fuzz(name, ("env %slua5.4 tests/lua/fuzz/driver.lua %s -seconds %d"):format(env, name, long and 60 or 1))
 end
 
 if #failures > 0 then print("failed: " .. table.concat(failures, ", ")) end

@@ -475,7 +475,7 @@ local function candidates(self)
   if not self.complete then return nil end
   local ok, start, list = pcall(self.complete, self.line, self.cursor - 1)
   if not ok or math.type(start) ~= "integer" or type(list) ~= "table" then return nil end
-  if start < 1 or start > self.cursor then return nil end
+  if start < 1 or start > self.cursor or find(self.line, "^[\128-\191]", start) then return nil end
   local safe = {}
   for i, text in ipairs(list) do safe[i] = clean(tostring(text)) end
   if #safe == 0 then return nil end

@@ -80,27 +80,34 @@ local KINDS = { tcp = true, udp = true, unix = true, file = true, tree = true, t
 -- Values of a parameter that leave out what is needed only `when` it is set.
 local OFF = { [false] = true, [0] = true, [""] = true }
 
+-- One need: a string, or a table with the string first. @return the need, or nil, message
+local function read_need(kind, name, spec, params, path)
+  local where = kind .. "." .. tostring(name)
+  if kind == "rights" then
+    if type(spec) ~= "string" then return nil, ("%s: needs.%s must be a string"):format(path, where) end
+    return { kind = kind, name = spec }
+  end
+  local options = type(spec) == "table" and spec or {}
+  local value = options[1] or spec
+  if type(name) ~= "string" or type(value) ~= "string" then
+    return nil, ("%s: needs.%s must be a name with a string, or a table that begins with one"):format(path, where)
+  end
+  local v, err = substitute(value, params, path, where)
+  if not v then return nil, err end
+  if options.when and OFF[params[options.when] or false] then v = "" end
+  return { kind = kind, name = name, value = v, mode = options.mode, lock = options.lock, optional = options.optional }
+end
+
 --- The needs of a service with parameters filled in: lists of {kind, name, ...}. Optional needs whose value is empty
--- are
--- left out.
+-- are left out.
 function M.needs(service, params, path)
   local list = {}
   for kind, entries in pairs(service.needs or {}) do
     if not KINDS[kind] then return nil, ("%s: unknown need '%s'"):format(path, tostring(kind)) end
+    if type(entries) ~= "table" then return nil, ("%s: needs.%s must be a table"):format(path, kind) end
     for name, spec in pairs(entries) do
-      local need = { kind = kind, name = name }
-      if kind == "rights" then
-        need.name = spec
-      else
-        local value = type(spec) == "table" and spec[1] or spec
-        local v, err = substitute(value, params, path, kind .. "." .. tostring(name))
-        if not v then return nil, err end
-        need.value = v
-        if type(spec) == "table" then
-          if spec.when and OFF[params[spec.when] or false] then need.value = "" end
-          need.mode, need.lock, need.optional = spec.mode, spec.lock, spec.optional
-        end
-      end
+      local need, err = read_need(kind, name, spec, params, path)
+      if not need then return nil, err end
       if need.value ~= "" then list[#list + 1] = need end
     end
   end
