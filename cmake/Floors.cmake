@@ -26,6 +26,7 @@ xk_floor(platform FILES src/platform/platform.c)
 xk_floor(platform-linux DIR src/platform/linux DEFINITIONS _GNU_SOURCE)
 xk_floor(platform-fake DIR src/platform/fake DEFINITIONS _GNU_SOURCE)
 xk_floor(platform-hosted DIR src/platform/hosted DEFINITIONS _GNU_SOURCE)
+xk_floor(platform-stub DIR src/platform/stub DEFINITIONS _GNU_SOURCE)
 xk_floor(ring DIR src/ring)
 xk_floor(loop DIR src/loop)
 xk_floor(io DIR src/io)
@@ -66,6 +67,5 @@ add_custom_target(layers ALL
   COMMAND ${XK_LUA} ${CMAKE_SOURCE_DIR}/scripts/check-layers.lua --root ${CMAKE_SOURCE_DIR} ${XK_LIB_OBJECTS}
   DEPENDS ${XK_ALL_FLOORS} COMMENT "checking layers.txt" COMMAND_EXPAND_LISTS VERBATIM)
 
-if(EXISTS ${CMAKE_SOURCE_DIR}/cmake/Program.cmake)
-  include(Program)
-endif()
+include(Program)
+include(Kernel)

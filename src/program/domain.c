@@ -1,6 +1,7 @@
-/* The domain program. Hosted: descriptor 3 is the socket to the hypervisor. It takes what it was handed, seals itself
- * in the sandbox it was given, and only then runs the first line of Lua: module xenkit.domain, with the world and a
- * table of handed descriptors. SPDX-License-Identifier: MIT */
+/* The domain program, on whatever ground it finds itself. In a stub domain our kernel is below and the boot archive was
+ * appended to this file. Hosted, descriptor 3 is the socket to the hypervisor: it takes what it was handed and seals
+ * itself in the sandbox it was given. Only then the first line of Lua runs: module xenkit.domain, with the world, a
+ * table of handed descriptors and the archive. SPDX-License-Identifier: MIT */
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <xenkit/console.h>
 #include <xenkit/host.h>
 #include <xenkit/hosted.h>
+#include <xenkit/stub.h>
 
 #include "bindings/world.h"
 #include "program/program.h"
@@ -50,8 +52,9 @@ static int seal(void)
     return 0;
 }
 
-/* The boot archive as one string, read before the sandbox closes. */
-static char *boot;
+/* The boot archive as one string: (read_bytes) when it was read, before the sandbox closes, into memory of our own. */
+static const char *boot;
+static char *read_bytes;
 static size_t boot_size;
 
 static int read_boot(void)
@@ -61,8 +64,8 @@ static int read_boot(void)
         if (strcmp(handed[i].name, "boot"))
             continue;
         size = lseek(handed[i].fd, 0, SEEK_END);
-        boot = size > 0 ? xk_new(NULL, (size_t)size) : NULL;
-        if (!boot || pread(handed[i].fd, boot, (size_t)size, 0) != size)
+        boot = read_bytes = size > 0 ? xk_new(NULL, (size_t)size) : NULL;
+        if (!boot || pread(handed[i].fd, read_bytes, (size_t)size, 0) != size)
             return XK_EIO;
         boot_size = (size_t)size;
         close(handed[i].fd);
@@ -111,32 +114,58 @@ static int run(lua_State *L)
         lua_setfield(L, -2, handed[i].name);
     }
     lua_pushlstring(L, boot ? boot : "", boot_size);
-    xk_free(NULL, boot, boot_size);
+    xk_free(NULL, read_bytes, boot_size);
     lua_call(L, 3, 1);
     return 1;
+}
+
+/* --- the grounds --- */
+
+static int attach_hosted(struct xk_platform **p)
+{
+    int r;
+
+    signal(SIGPIPE, SIG_IGN);
+    fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
+    r = xk_hosted_attach(CONTROL, NULL, p);
+    if (r < 0)
+        return r;
+    take_handles(*p);
+    return 0;
+}
+
+static int enter_hosted(void)
+{
+    int r = read_boot();
+
+    return r < 0 ? r : seal();
+}
+
+static int enter_stub(void)
+{
+    boot = xk_stub_archive(&boot_size);
+    return boot ? 0 : XK_ENOENT;
 }
 
 int main(void)
 {
     struct xk_platform *p;
     lua_State *L;
-    int r, code = 0;
+    int r = xk_stub_attach(NULL, &p), stub = r != XK_ENODEV, code = 0;
 
-    signal(SIGPIPE, SIG_IGN);
-    fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
-    r = xk_hosted_attach(CONTROL, NULL, &p);
+    if (!stub)
+        r = attach_hosted(&p);
     if (r < 0) {
         fprintf(stderr, "xenkit-domain is started by xenkit, not by hand (%s); see `xenkit run --help`\n",
                 xk_err_text(r));
         return 2;
     }
-    take_handles(p);
-    r = read_boot();
-    if (r == 0)
-        r = seal();
+    r = stub ? enter_stub() : enter_hosted();
     L = r < 0 ? NULL : xk__program_new(0);
     if (!L) {
-        say(p, r < 0 ? "the domain could not be sealed in its sandbox" : "out of memory");
+        say(p, r == 0 ? "out of memory"
+               : stub ? "no archive is appended to this program; `xenkit build` makes what boots"
+                      : "the domain could not be sealed in its sandbox");
         return 3;
     }
     lua_pushcfunction(L, traceback);

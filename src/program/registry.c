@@ -80,7 +80,7 @@ static int load_embedded(lua_State *L)
     char chunk[128];
 
     snprintf(chunk, sizeof(chunk), "@%s", m->name);
-    if (luaL_loadbufferx(L, m->source, m->size, chunk, "t") != LUA_OK)
+    if (luaL_loadbufferx(L, m->source, m->size, chunk, NULL) != LUA_OK)
         return lua_error(L);
     lua_pushstring(L, m->name);
     lua_call(L, 1, 1);

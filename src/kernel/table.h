@@ -1,0 +1,25 @@
+/* kernel/table.h - the page tables. The kernel sees RAM at its physical addresses, in the first half of the address
+ * space below the program's; its code is read-only, all else not executable. SPDX-License-Identifier: MIT */
+#ifndef XK_KERNEL_TABLE_H
+#define XK_KERNEL_TABLE_H
+
+#include <stdint.h>
+
+enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_LARGE = 128 };
+#define PTE_NX (1ull << 63)
+#define PTE_ADDRESS 0x000ffffffffff000ull
+
+/* Replaces the boot map by a strict one of [0, ram_end), and turns on what protects the kernel from the program. */
+void table_init(uint64_t ram_end);
+
+/* One page of 4 KiB. -ENOMEM when a table cannot be had. unmap and get give the entry, 0 when there is none. */
+int table_map(uint64_t va, uint64_t pa, uint64_t flags);
+uint64_t table_unmap(uint64_t va);
+uint64_t table_get(uint64_t va);
+int table_protect(uint64_t va, uint64_t flags); /* new flags for a page that is there */
+
+/* What may be touched between these is the program's memory (SMAP). */
+void table_user_begin(void);
+void table_user_end(void);
+
+#endif
