@@ -27,6 +27,7 @@ xk_floor(platform-linux DIR src/platform/linux DEFINITIONS _GNU_SOURCE)
 xk_floor(platform-fake DIR src/platform/fake DEFINITIONS _GNU_SOURCE)
 xk_floor(platform-hosted DIR src/platform/hosted DEFINITIONS _GNU_SOURCE)
 xk_floor(platform-stub DIR src/platform/stub DEFINITIONS _GNU_SOURCE)
+xk_floor(platform-xen DIR src/platform/xen DEPENDS xen DEFINITIONS _GNU_SOURCE)
 xk_floor(ring DIR src/ring)
 xk_floor(loop DIR src/loop)
 xk_floor(io DIR src/io)
@@ -57,7 +58,8 @@ endif()
 foreach(t xenkit xenkit_static)
   target_include_directories(${t} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
   target_link_libraries(${t} PRIVATE $<BUILD_INTERFACE:xkdep_http_parser> $<BUILD_INTERFACE:xkdep_cmark>
-                                     $<BUILD_INTERFACE:xkdep_sqlite> $<BUILD_INTERFACE:xkdep_seccomp> Threads::Threads)
+                                     $<BUILD_INTERFACE:xkdep_sqlite> $<BUILD_INTERFACE:xkdep_seccomp>
+                                     $<BUILD_INTERFACE:xkdep_xen> Threads::Threads)
 endforeach()
 
 # The arrows, at every build.

@@ -91,7 +91,7 @@ struct xk_domain_info {
 
 /* The table a platform fills. It grows at its end only; (version) is the number of the last known call's revision.
  * Callers use the functions below, which check arguments first. */
-enum { XK_PLATFORM_VERSION = 1 };
+enum { XK_PLATFORM_VERSION = 2 };
 struct xk_platform_ops {
     uint32_t version;
     const char *name; /* "hosted", "xen", "stub", "fake" */
@@ -131,6 +131,9 @@ struct xk_platform_ops {
     int64_t (*wallclock)(struct xk_platform *p);
     int (*entropy)(struct xk_platform *p, void *buf, size_t n);
     int (*cpus)(struct xk_platform *p);
+    /* version 2 */
+    int (*store_handle)(struct xk_platform *p);                           /* NULL: XK_ENOSYS */
+    int (*tick)(struct xk_platform *p, xk_time period, void (*fn)(void)); /* NULL: XK_ENOSYS */
 };
 
 /* xk_platform_domid (p) - the number of this domain. xk_platform_name (p) - "hosted", "fake", ... */
@@ -217,6 +220,10 @@ int xk_watch_del(struct xk_platform *p, int handle);
 int xk_store_page(struct xk_platform *p, struct xk_ring_page *out);
 int xk_console_page(struct xk_platform *p, struct xk_ring_page *out);
 
+/* xk_store_handle (p) - where this domain has no store page because the system below drives it: a descriptor over which
+ * the store's wire protocol is spoken. It stays with the platform. XK_ENOSYS, XK_ENODEV. */
+int xk_store_handle(struct xk_platform *p);
+
 /* xk_handle_take (p, name, size) - takes the next descriptor that the control domain handed to this one, with the name
  * it was handed under (NUL-terminated, cut at (size)). The caller owns it. XK_EAGAIN when none waits (bind
  * XK_VIRQ_HANDLE to learn of the next), XK_ENOSYS where there are no descriptors. */
@@ -249,6 +256,11 @@ int xk_domain_set_virq_handler(struct xk_platform *p, xk_domid domid, unsigned v
 /* xk_now (p) - the monotonic clock. xk_wallclock (p) - nanoseconds since 1970-01-01 UTC, by the host's clock. */
 xk_time xk_now(struct xk_platform *p);
 int64_t xk_wallclock(struct xk_platform *p);
+
+/* xk_tick (p, period, fn) - from now on (fn) is called about every (period) ns of this program's running, in the middle
+ * of whatever it does: it may do only what a signal handler may (signal-safety(7)). 0 ends it. Idling does not count,
+ * so it costs nothing then. One a program. XK_ENOSYS where there is no such thing (fake). */
+int xk_tick(struct xk_platform *p, xk_time period, void (*fn)(void));
 
 /* xk_cpus (p) - on how many processors this domain and its peers may run; 1: spinning for a peer is never right. */
 int xk_cpus(struct xk_platform *p);

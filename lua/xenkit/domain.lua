@@ -238,7 +238,11 @@ local function load_service(ctx)
   return service
 end
 
+local WATCHDOG = 10 -- seconds that Lua code may run without giving way, where the description does not say
+
 local function run(ctx, flush)
+  local watchdog = package.preload["xenkit.core.watchdog"]
+  if watchdog then watchdog()(ctx.world, ctx.desc.watchdog or WATCHDOG) end
   ctx.service = load_service(ctx)
   if ctx.desc.store ~= false then
     local s, err = store.open(ctx.world)

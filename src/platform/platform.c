@@ -147,3 +147,15 @@ int xk_entropy(struct xk_platform *p, void *buf, size_t n)
 }
 
 int xk_cpus(struct xk_platform *p) { return p->ops->cpus(p); }
+
+int xk_store_handle(struct xk_platform *p)
+{
+    return p->ops->version >= 2 && p->ops->store_handle ? p->ops->store_handle(p) : XK_ENOSYS;
+}
+
+int xk_tick(struct xk_platform *p, xk_time period, void (*fn)(void))
+{
+    if (period < 0 || (period > 0 && !fn))
+        return XK_EINVAL;
+    return p->ops->version >= 2 && p->ops->tick ? p->ops->tick(p, period, fn) : XK_ENOSYS;
+}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "program/program.h"
+#include "program/watchdog.h"
 
 #define CORE_MODULES(X) \
     X(world)            \
@@ -111,6 +112,8 @@ static int open_state(lua_State *L)
     unsigned flags = (unsigned)lua_tointeger(L, 1);
 
     open_libs(L, flags);
+    if (!(flags & XK__PROGRAM_HOST))
+        xk__watchdog_open(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     luaL_setfuncs(L, core, 0);
     lua_pushcfunction(L, open_embedded);

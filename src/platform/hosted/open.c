@@ -39,6 +39,12 @@ static int hosted_entropy(struct xk_platform *p, void *buf, size_t n)
     return xk__sys_entropy(buf, n);
 }
 
+static int hosted_tick(struct xk_platform *p, xk_time period, void (*fn)(void))
+{
+    (void)p;
+    return xk__sys_tick(period, fn);
+}
+
 static int hosted_cpus(struct xk_platform *p)
 {
     (void)p;
@@ -77,6 +83,7 @@ static const struct xk_platform_ops hosted_ops = {
     .wallclock = hosted_wallclock,
     .entropy = hosted_entropy,
     .cpus = hosted_cpus,
+    .tick = hosted_tick,
 };
 
 int xk_hosted_attach(int control, const xk_alloc *alloc, struct xk_platform **out)

@@ -14,6 +14,9 @@ int64_t xk__sys_wallclock(void);
 int xk__sys_entropy(void *buf, size_t n);
 int xk__sys_cpus(void); /* online; asked once */
 
+/* The tick of xk_tick, by processor time. One a program. */
+int xk__sys_tick(xk_time period, void (*fn)(void));
+
 /* fstat by its own system call: glibc's is newfstatat, which the sandbox refuses as it can name a path. */
 struct stat;
 int xk__sys_fstat(int fd, struct stat *st);

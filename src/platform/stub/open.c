@@ -100,6 +100,7 @@ static const struct xk_platform_ops stub_ops = {
     .wallclock = stub_wallclock,
     .entropy = stub_entropy,
     .cpus = stub_cpus,
+    .tick = stub_tick,
 };
 
 int xk_stub_attach(const xk_alloc *alloc, struct xk_platform **out)

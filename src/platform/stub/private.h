@@ -44,4 +44,7 @@ int stub_domain_next(struct xk_platform *p, xk_domid after, struct xk_domain_inf
 int stub_domain_control(struct xk_platform *p, xk_domid domid, int verb, int arg);
 xk_domid stub_domid(struct xk_platform *p);
 
+/* tick.c */
+int stub_tick(struct xk_platform *p, xk_time period, void (*fn)(void));
+
 #endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+#include "program/watchdog.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <xenkit/loop.h>
+#include <xenkit/platform.h>
+
+#include "bindings/world.h"
+
+enum { TICKS_A_SECOND = 4, PATIENCE = 6 }; /* C code may take so many times the limit */
+
+static lua_State *volatile running; /* the coroutine that runs now */
+static struct xk_loop *loop;        /* whose rounds are progress */
+static uint64_t last_round;
+static volatile unsigned stuck, limit; /* ticks */
+
+static uint64_t rounds(void)
+{
+    struct xk_loop_stats s;
+
+    xk_loop_get_stats(loop, &s);
+    return s.rounds;
+}
+
+/* --- who runs --- */
+
+/* Resumes (co) with the (count) values at the top of (L). Returns how many values it gave, now at the top of (L), or -1
+ * with the error there. */
+static int run(lua_State *L, lua_State *co, int count)
+{
+    lua_State *before = running;
+    int status, given = 0;
+
+    if (!lua_checkstack(co, count)) {
+        lua_pushliteral(L, "too many arguments to resume");
+        return -1;
+    }
+    lua_xmove(L, co, count);
+    running = co;
+    status = lua_resume(co, L, count, &given);
+    running = before;
+    if (status != LUA_OK && status != LUA_YIELD) {
+        lua_xmove(co, L, 1);
+        return -1;
+    }
+    if (!lua_checkstack(L, given + 1)) {
+        lua_pop(co, given);
+        lua_pushliteral(L, "too many results to resume");
+        return -1;
+    }
+    lua_xmove(co, L, given);
+    return given;
+}
+
+static lua_State *check_coroutine(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, 1);
+
+    luaL_argexpected(L, co, 1, "coroutine");
+    return co;
+}
+
+static int resume(lua_State *L)
+{
+    lua_State *co = check_coroutine(L);
+    int n = run(L, co, lua_gettop(L) - 1);
+
+    lua_pushboolean(L, n >= 0);
+    lua_insert(L, n < 0 ? -2 : -(n + 1));
+    return n < 0 ? 2 : n + 1;
+}
+
+static int close_status(lua_State *co)
+{
+    lua_State *before = running;
+    int status;
+
+    running = co;
+    status = lua_resetthread(co);
+    running = before;
+    return status;
+}
+
+/* The function that wrap gives: errors go on, with the place of the call before a text, and the coroutine is closed. */
+static int call_wrapped(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+    int n = run(L, co, lua_gettop(L)), status;
+
+    if (n >= 0)
+        return n;
+    status = lua_status(co);
+    if (status != LUA_OK && status != LUA_YIELD) {
+        lua_pop(L, 1); /* closing gives it again, or an error of a __close handler instead */
+        status = close_status(co);
+        lua_xmove(co, L, 1);
+    }
+    if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return lua_error(L);
+}
+
+static int wrap(lua_State *L)
+{
+    lua_State *co;
+
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    co = lua_newthread(L);
+    lua_pushvalue(L, 1);
+    lua_xmove(L, co, 1);
+    lua_pushcclosure(L, call_wrapped, 1);
+    return 1;
+}
+
+/* coroutine.close: Lua's own, upvalue 1, checks; here it is only noted whose __close handlers run. */
+static int close_coroutine(lua_State *L)
+{
+    lua_State *before = running;
+    int n = lua_gettop(L), status;
+
+    if (lua_tothread(L, 1))
+        running = lua_tothread(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    status = lua_pcall(L, n, LUA_MULTRET, 0);
+    running = before;
+    return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+}
+
+/* --- the watchdog --- */
+
+/* Raised at each instruction until the loop goes round again, so that a loop around pcall ends as well. */
+static void on_hook(lua_State *L, lua_Debug *ar)
+{
+    if (!stuck || stuck < limit) {
+        lua_sethook(L, NULL, 0, 0);
+        return;
+    }
+    lua_getinfo(L, "Sl", ar);
+    luaL_error(L, "%s:%d: runaway: ran for %d s without giving way; split the work or call task.yield()", ar->short_src,
+               ar->currentline, (int)(limit / TICKS_A_SECOND));
+}
+
+static void on_tick(void)
+{
+    uint64_t now = rounds();
+
+    if (now != last_round) {
+        last_round = now;
+        stuck = 0;
+        return;
+    }
+    stuck++;
+    if (stuck >= limit * PATIENCE)
+        abort(); /* in C code that does not return: the report names the place */
+    if (stuck >= limit && running)
+        lua_sethook(running, on_hook, LUA_MASKCOUNT, 1);
+}
+
+static int set(lua_State *L)
+{
+    struct xk_lua_world *w = xk_lua_check_world(L, 1);
+    lua_Integer seconds = luaL_checkinteger(L, 2);
+    int r;
+
+    luaL_argcheck(L, seconds >= 0 && seconds <= 86400, 2, "0 to 86400 seconds");
+    loop = w->loop;
+    last_round = rounds();
+    stuck = 0;
+    limit = (unsigned)seconds * TICKS_A_SECOND;
+    r = xk_tick(w->platform, seconds ? XK_SECOND / TICKS_A_SECOND : 0, seconds ? on_tick : NULL);
+    return r == XK_ENOSYS ? 0 : xk_lua_ok(L, r);
+}
+
+static int open_module(lua_State *L)
+{
+    lua_pushcfunction(L, set);
+    return 1;
+}
+
+void xk__watchdog_open(lua_State *L)
+{
+    running = L;
+    lua_getglobal(L, LUA_COLIBNAME);
+    lua_pushcfunction(L, resume);
+    lua_setfield(L, -2, "resume");
+    lua_pushcfunction(L, wrap);
+    lua_setfield(L, -2, "wrap");
+    lua_getfield(L, -1, "close");
+    lua_pushcclosure(L, close_coroutine, 1);
+    lua_setfield(L, -2, "close");
+    lua_pop(L, 1);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, open_module);
+    lua_setfield(L, -2, "xenkit.core.watchdog");
+    lua_pop(L, 1);
+}
