@@ -144,7 +144,7 @@ static int list_dir(lua_State *L)
 
 static int sandbox(lua_State *L)
 {
-    static const char *const names[] = {"accept", "datagram", "file", NULL};
+    static const char *const names[] = {"accept", "datagram", "file", "xen", NULL};
     unsigned allow = 0;
 
     for (int i = 1; i <= lua_gettop(L); i++)
@@ -294,6 +294,31 @@ static int built(lua_State *L)
                                         (xk_domid)luaL_optinteger(L, 5, 0), (xk_port)luaL_optinteger(L, 6, -1)));
 }
 
+/* exec (program, {words}, {descriptors}) - this process becomes another; returns only a failure. */
+static int exec(lua_State *L)
+{
+    int program = (int)luaL_checkinteger(L, 1), keep[64], count = 0;
+    char *argv[130];
+    lua_Integer n;
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    n = (lua_Integer)lua_rawlen(L, 2);
+    luaL_argcheck(L, n < 128 && lua_rawlen(L, 3) <= 64, 2, "too many words or descriptors");
+    luaL_checkstack(L, (int)n + 4, NULL);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, 2, i);
+        argv[i - 1] = (char *)(uintptr_t)luaL_checkstring(L, -1); /* stays on the stack */
+    }
+    argv[n] = NULL;
+    for (; count < (int)lua_rawlen(L, 3); count++) {
+        lua_rawgeti(L, 3, count + 1);
+        keep[count] = (int)luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    return xk_lua_fail(L, xk_host_exec(program, argv, keep, count));
+}
+
 int luaopen_xenkit_core_host(lua_State *L)
 {
     static const luaL_Reg hypervisor_methods[] = {{"close", hypervisor_close}, {NULL, NULL}};
@@ -324,6 +349,7 @@ int luaopen_xenkit_core_host(lua_State *L)
         {"cpus", cpus},
         {"signal", send_signal},
         {"program", program},
+        {"exec", exec},
         {"hypervisor", hypervisor},
         {"create", create},
         {"evtchn_for", evtchn_for},

@@ -213,6 +213,11 @@ static int world_take_handle(lua_State *L)
     return 2;
 }
 
+static int world_store_handle(lua_State *L)
+{
+    return xk_lua_result(L, xk_store_handle(xk_lua_check_world(L, 1)->platform));
+}
+
 static int world_stats(lua_State *L)
 {
     struct xk_loop_stats s;
@@ -476,6 +481,7 @@ static const luaL_Reg world_methods[] = {
     {"platform", world_platform},
     {"entropy", world_entropy},
     {"take_handle", world_take_handle},
+    {"store_handle", world_store_handle},
     {"stats", world_stats},
     {"domain", world_domain},
     {"domain_next", world_domain_next},

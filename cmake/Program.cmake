@@ -62,6 +62,13 @@ if(XK_STATIC_DOMAIN)
 endif()
 xk_program(xenkit-domain ${form} FULL MODULES ${XK_MODULES_DOMAIN_C} SOURCES src/program/domain.c)
 xk_program(xenkit-domain-core ${form} MODULES ${XK_MODULES_DOMAIN_C} SOURCES src/program/domain.c)
+# Stripped, as they boot in a stub domain; those with symbols are for Linux and for `xenkit symbolize`.
+if(XK_STATIC_DOMAIN)
+  foreach(t xenkit-domain xenkit-domain-core)
+    add_custom_command(TARGET ${t} POST_BUILD
+      COMMAND ${CMAKE_STRIP} -o ${CMAKE_BINARY_DIR}/${t}.boot $<TARGET_FILE:${t}>)
+  endforeach()
+endif()
 
 # `require "xenkit"` under a stock lua5.4: LUA_CPATH="BUILD/lua/?.so", LUA_PATH="lua/?.lua;lua/?/init.lua". One shared
 # object; Lua's all-in-one loader finds xenkit.core.NAME in it.

@@ -38,6 +38,7 @@ int xk_host_list(const char *path, int (*fn)(void *arg, const char *name, int is
  * is not allowed fails with EPERM (openat and friends with ENOENT). (allow) adds to what every domain may: nothing that
  * opens, connects, executes or signals. */
 enum { XK_SANDBOX_ACCEPT = 1, XK_SANDBOX_DATAGRAM = 2, XK_SANDBOX_FILE = 4 };
+enum { XK_SANDBOX_XEN = 8 }; /* grants and event channels of Linux's devices of /dev/xen; no hypercalls */
 int xk_host_sandbox(unsigned allow);
 
 /* xk_host_seal_in (filter, n) - installs such a filter in the calling thread: from here there is no way back. */
@@ -57,6 +58,10 @@ int xk_host_signal_next(int handle);
  * descriptor; the caller's process waits until the child says xk_host_detached (ok) and exits. */
 int xk_host_detach(int log);
 void xk_host_detached(int ok);
+
+/* xk_host_exec (program, argv, keep, count) - this process becomes (program), an open descriptor of an executable, with
+ * (argv), which ends with NULL. Of its descriptors the standard ones and (keep) stay open. Returns only when it fails. */
+int xk_host_exec(int program, char *const argv[], const int *keep, int count);
 
 int xk_host_pid(void);
 int xk_host_uid(void);

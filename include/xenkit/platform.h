@@ -221,7 +221,7 @@ int xk_store_page(struct xk_platform *p, struct xk_ring_page *out);
 int xk_console_page(struct xk_platform *p, struct xk_ring_page *out);
 
 /* xk_store_handle (p) - where this domain has no store page because the system below drives it: a descriptor over which
- * the store's wire protocol is spoken. It stays with the platform. XK_ENOSYS, XK_ENODEV. */
+ * the store's wire protocol is spoken. It is the caller's from now on, and there is one. XK_ENOSYS, XK_ENODEV. */
 int xk_store_handle(struct xk_platform *p);
 
 /* xk_handle_take (p, name, size) - takes the next descriptor that the control domain handed to this one, with the name

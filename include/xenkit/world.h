@@ -2,7 +2,8 @@
  *
  * xk_open(NULL, ...) gives a program a private world with nothing to install or start: a hypervisor and a store run as
  * threads of this process. xk_open("/path/to/world", ...) joins a running one as a guest domain. Both give a platform
- * handle; everything else in libxenkit stands on that. SPDX-License-Identifier: MIT */
+ * handle; everything else in libxenkit stands on that. On real Xen, xk_open("xen:", ...) is the Linux domain that the
+ * program runs in (xen.h). SPDX-License-Identifier: MIT */
 #ifndef XENKIT_WORLD_H
 #define XENKIT_WORLD_H
 
@@ -13,7 +14,8 @@ XK_API_BEGIN
 
 /* xk_open (world, name, out) - a domain called (name), at most 63 bytes, in (world): NULL for a private one, else the
  * directory of a running world (`xenkit info --json` tells it) or its join socket. Blocks until domain 0 of that world
- * has built the domain. XK_ENOENT no such world, XK_ECONNREFUSED nobody runs it, XK_EACCES.
+ * has built the domain. XK_ENOENT no such world, XK_ECONNREFUSED nobody runs it, XK_EACCES. "xen:", or NULL while the
+ * environment has XENKIT_PLATFORM=xen: as xk_xen_attach, and (name) is not used.
  *
  * In a private world the store trusts its members: they may write anywhere. */
 XK_MUSTCHECK int xk_open(const char *world, const char *name, struct xk_platform **out);

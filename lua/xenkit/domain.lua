@@ -11,7 +11,8 @@ local M = {}
 
 local CONSOLE_BACKLOG = 256 * 1024
 
--- Without Xen below (the kernel alone in QEMU) there is no console: lines go to its debug port.
+-- Where there is no console lines go to standard output: in a process of a Linux domain on Xen, and, as the debug port,
+-- in a stub domain without Xen below (the kernel alone in QEMU).
 local function debug_sink()
   local say, line = print, ""
   return function(text)
@@ -37,7 +38,7 @@ local function console_sink(ctx)
     ctx.console = con
     return con
   end
-  if not open() and ctx.world:platform() == "stub" then return debug_sink() end
+  if not open() and ctx.world:platform() ~= "hosted" then return debug_sink() end
   local function drain()
     busy = true
     while #pending > 0 do
@@ -240,6 +241,70 @@ end
 
 local WATCHDOG = 10 -- seconds that Lua code may run without giving way, where the description does not say
 
+-- --- in a stub domain -------------------------------------------------------------------------------------------
+
+-- Words of the kernel's command line set parameters: extra = "port=80" in an xl config.
+local function take_cmdline(ctx)
+  local words, keys = {}, {}
+  for word in require("xenkit.core.stub").cmdline():gmatch("%S+") do
+    local key = word:match("^([%a_][%w_]*)=")
+    if key and key ~= "tsc_hz" then words[#words + 1] = word end
+  end
+  if #words == 0 then return end
+  for _, item in ipairs(ctx.service.params or {}) do
+    for _, word in ipairs(words) do
+      if word:match("^[^=]+") == item[1] then keys[#keys + 1] = item break end
+    end
+  end
+  local set, err = require("xenkit.args").keyvalues({ name = ctx.name, keys = keys }, words)
+  if not set then error("the kernel's command line: " .. tostring(err), 0) end
+  for key, value in pairs(set) do ctx.params[key] = value end
+end
+
+-- The toolstack may leave entropy in a node that only this domain can read.
+local function take_seed(ctx)
+  local hex = ctx.store:read("xenkit/seed")
+  local bytes = hex and hex:gsub("%x%x", function(two) return string.char(tonumber(two, 16)) end)
+  if bytes and #bytes >= 16 then require("xenkit.core.stub").seed(bytes:sub(1, 64)) end
+end
+
+local Visitors = {}
+Visitors.__index = Visitors
+Visitors.__name = "xenkit.visitors"
+
+-- Connections that a gateway in domain 0 accepts and brings here by a flow; the first line says who it is.
+function Visitors:accept(timeout)
+  while true do
+    local s, err, code = self.flow:accept(timeout)
+    if not s then return nil, err, code end
+    local peer = s.peer == 0 and s:read_line(128, 5)
+    if peer then
+      s.peer = nil
+      return s, peer
+    end
+    s:close()
+  end
+end
+
+function Visitors:close() self.flow:close() end
+Visitors.__close = Visitors.close
+
+local function listen_for_gateway(ctx)
+  local flow = require "xenkit.flow"
+  for _, name in ipairs(ctx.desc.tcp or {}) do
+    local l, err = flow.listen(ctx, "tcp-" .. name, { private = true })
+    if not l then error("tcp." .. name .. ": " .. tostring(err), 0) end
+    ctx.tcp[name] = setmetatable({ flow = l }, Visitors)
+  end
+end
+
+local function enter_stub(ctx)
+  take_cmdline(ctx)
+  if not ctx.store then return end
+  take_seed(ctx)
+  listen_for_gateway(ctx)
+end
+
 local function run(ctx, flush)
   local watchdog = package.preload["xenkit.core.watchdog"]
   if watchdog then watchdog()(ctx.world, ctx.desc.watchdog or WATCHDOG) end
@@ -249,11 +314,14 @@ local function run(ctx, flush)
     if not s then print("no store: " .. tostring(err)) end
     ctx.store = s
   end
+  if ctx.world:platform() == "stub" then enter_stub(ctx) end
   function ctx.stopping() return ctx.shutdown ~= nil end
   local main = task.spawn(function() return ctx.service.start(ctx) end)
   local helpers = { task.detach(watch_handles, ctx) }
   if ctx.store then
-    helpers[#helpers + 1] = task.detach(watch_shutdown, ctx, main)
+    if ctx.world:platform() ~= "xen" then -- there the node is for the whole Linux domain
+      helpers[#helpers + 1] = task.detach(watch_shutdown, ctx, main)
+    end
     if ctx.desc.template ~= "log" then helpers[#helpers + 1] = task.detach(log_sender, ctx) end
   end
   local ok, err = pcall(main.join, main)

@@ -23,7 +23,8 @@ Listener.__name = "xenkit.flow.listener"
 local function base(domid, name) return "/local/domain/" .. domid .. "/data/flow/" .. name end
 
 --- Offers a service under `name`. @param ctx a domain's context
--- @param opts ring = bytes each way (default 16384)
+-- @param opts ring = bytes each way (default 16384), private = true: not among the world's services, so that only who
+--   knows the domain's number finds it
 function M.listen(ctx, name, opts)
   local s, b = ctx.store, base(ctx.domid, name)
   s:rm(b)
@@ -38,8 +39,10 @@ function M.listen(ctx, name, opts)
   local w
   w, err, code = s:watch(b .. "/connect")
   if not w then return nil, err, code end
-  ok, err, code = s:write("/local/service/" .. name, tostring(ctx.domid))
-  if not ok then return nil, err, code end
+  if not (opts and opts.private) then
+    ok, err, code = s:write("/local/service/" .. name, tostring(ctx.domid))
+    if not ok then return nil, err, code end
+  end
   return setmetatable({ ctx = ctx, name = name, base = b, watch = w, ring = opts and opts.ring or 16384, seen = {} },
     Listener)
 end
@@ -96,7 +99,15 @@ local function attempt(ctx, server, name, timeout)
   ctx.flow_count = (ctx.flow_count or 0) + 1
   local key = ctx.domid .. "-" .. ctx.flow_count .. "-" .. string.format("%x", math.random(0, 0x7fffffff))
   local b = base(server, name)
-  local ok, err, code = s:write(b .. "/connect/" .. key, "")
+  local node = b .. "/connect/" .. key
+  local ok, err, code
+  if ctx.domid ~= 0 then
+    ok, err, code = s:write(node, "")
+  else -- what domain 0 creates belongs to the owner of the folder, so it says whose it is, in the same step
+    ok, err, code = s:transaction(function(tx)
+      return tx:many { { "write", node, "" }, { "set_perms", node, { "n0", "r" .. server } } }
+    end)
+  end
   if not ok then return nil, err, code end
   local where
   where, err, code = s:wait_for(b .. "/accept/" .. key, function()
@@ -116,6 +127,9 @@ local function attempt(ctx, server, name, timeout)
   st.peer = server
   return st
 end
+
+--- Connects to the flow `name` of the domain with number `domid`. @param timeout seconds, default 10
+function M.connect_to(ctx, domid, name, timeout) return attempt(ctx, domid, name, timeout or 10) end
 
 --- Connects to the service called `name`, waiting for it to appear. @param timeout seconds, default 10
 function M.connect(ctx, name, timeout)

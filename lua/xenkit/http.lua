@@ -364,6 +364,16 @@ function Server:adopt(stream, peer)
   stats.accepted = stats.accepted + 1
 end
 
+-- The same for a listener that gives streams and no descriptors, as in a stub domain.
+local function accept_streams(server)
+  while not server.draining do
+    local s, peer = server.listener:accept()
+    if not s then return nil, peer, "XK_ECLOSED" end
+    server:adopt(s, server.opts.peers and peer or nil)
+  end
+  return true
+end
+
 -- Accepts until the server is to stop.
 local function accept_all(server)
   local raw = server.listener.raw
@@ -430,8 +440,12 @@ function Server:run()
   end })
   local ok, err, code
   if self.listener then
-    core_stream.handle_nodelay(self.listener.raw:handle()) -- connections inherit it
-    ok, err, code = accept_all(self)
+    if self.listener.raw then
+      core_stream.handle_nodelay(self.listener.raw:handle()) -- connections inherit it
+      ok, err, code = accept_all(self)
+    else
+      ok, err, code = accept_streams(self)
+    end
     self.listener:close()
   else
     ok = true

@@ -10,6 +10,7 @@
 -- "XK_ENAME"; "XK_ENOENT" is the usual one.
 -- @module xenkit.store
 local core = require "xenkit.core.store"
+local core_stream = require "xenkit.core.stream"
 local task = require "xenkit.task"
 
 local M = {}
@@ -19,8 +20,11 @@ Store.__name = "xenkit.store"
 
 local TIMEOUT = 30
 
---- A client over the domain's own ring page, or over a core stream to a store's socket.
+--- A client over the domain's own ring page, over what the system below offers instead (Linux on Xen), or over a core
+-- stream to a store's socket.
 function M.open(world, stream)
+  local handle = not stream and world:store_handle()
+  if handle then stream = assert(core_stream.from_handle(world, handle)) end
   local raw, err, code = core.open(world, stream)
   if not raw then return nil, err, code end
   return setmetatable({ raw = raw, tx = 0, timeout = TIMEOUT }, Store)

@@ -14,6 +14,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <sys/ioctl.h>
+
+#include <xen/xen.h>
+
+#include <xen/sys/evtchn.h>
+#include <xen/sys/gntalloc.h>
+#include <xen/sys/gntdev.h>
+
 #include <xenkit/host.h>
 
 #include "platform/linux/sys.h"
@@ -89,6 +97,30 @@ static int fill_sockets(scmp_filter_ctx ctx, unsigned flags)
     return r;
 }
 
+/* What libxenevtchn and libxengnttab ask of their devices. Not privcmd's hypercalls, which in dom0 could do anything.
+ */
+static int fill_xen(scmp_filter_ctx ctx)
+{
+    static const unsigned long asked[] = {
+        IOCTL_EVTCHN_BIND_VIRQ,
+        IOCTL_EVTCHN_BIND_INTERDOMAIN,
+        IOCTL_EVTCHN_BIND_UNBOUND_PORT,
+        IOCTL_EVTCHN_UNBIND,
+        IOCTL_EVTCHN_NOTIFY,
+        IOCTL_GNTDEV_MAP_GRANT_REF,
+        IOCTL_GNTDEV_UNMAP_GRANT_REF,
+        IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR,
+        IOCTL_GNTDEV_GRANT_COPY,
+        IOCTL_GNTALLOC_ALLOC_GREF,
+        IOCTL_GNTALLOC_DEALLOC_GREF,
+    };
+    int r = 0;
+
+    for (size_t i = 0; i < sizeof(asked) / sizeof(*asked) && r == 0; i++)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, asked[i]));
+    return r;
+}
+
 static int fill(scmp_filter_ctx ctx, unsigned flags)
 {
     int r = ALLOW(ctx, base);
@@ -107,6 +139,8 @@ static int fill(scmp_filter_ctx ctx, unsigned flags)
         r = ALLOW(ctx, datagram_calls);
     if (r == 0 && flags & XK_SANDBOX_FILE)
         r = ALLOW(ctx, file_calls);
+    if (r == 0 && flags & XK_SANDBOX_XEN)
+        r = fill_xen(ctx);
     return r;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 #include <xenkit/hypervisor.h>
 #include <xenkit/store_service.h>
 #include <xenkit/world.h>
+#include <xenkit/xen.h>
 
 #include "base/list.h"
 #include "platform/hosted/control.h"
@@ -265,9 +267,19 @@ static int open_running(const char *world, const char *name, struct xk_platform 
     return xk_hosted_attach(fd, NULL, out);
 }
 
+/* NULL is what XENKIT_PLATFORM says: "xen", or a private world. */
+static int is_xen(const char *world)
+{
+    const char *chosen = getenv("XENKIT_PLATFORM");
+
+    return world ? strcmp(world, "xen:") == 0 : chosen && strcmp(chosen, "xen") == 0;
+}
+
 int xk_open(const char *world, const char *name, struct xk_platform **out)
 {
     if (!name || !*name || strlen(name) > 63)
         return XK_EINVAL;
+    if (is_xen(world))
+        return xk_xen_attach(NULL, out);
     return world ? open_running(world, name, out) : open_private(name, out);
 }

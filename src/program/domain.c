@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <xenkit/host.h>
 #include <xenkit/hosted.h>
 #include <xenkit/stub.h>
+#include <xenkit/xen.h>
 
 #include "bindings/world.h"
 #include "program/program.h"
@@ -134,6 +136,25 @@ static int attach_hosted(struct xk_platform **p)
     return 0;
 }
 
+/* xenkit-domain --on xen NAME=DESCRIPTOR...: in a Linux domain on Xen, started by `xenkit run --on xen`. */
+static int attach_xen(int argc, char **argv, struct xk_platform **p)
+{
+    int r = xk_xen_attach(NULL, p);
+
+    signal(SIGPIPE, SIG_IGN);
+    for (int i = 3; i < argc && r == 0; i++) {
+        char *end = strchr(argv[i], '=');
+        if (!end)
+            return XK_EINVAL;
+        *end = '\0';
+        fcntl(atoi(end + 1), F_SETFD, FD_CLOEXEC);
+        r = xk_xen_hand(*p, argv[i], atoi(end + 1));
+    }
+    if (r == 0)
+        take_handles(*p);
+    return r;
+}
+
 static int enter_hosted(void)
 {
     int r = read_boot();
@@ -147,14 +168,15 @@ static int enter_stub(void)
     return boot ? 0 : XK_ENOENT;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct xk_platform *p;
     lua_State *L;
     int r = xk_stub_attach(NULL, &p), stub = r != XK_ENODEV, code = 0;
 
     if (!stub)
-        r = attach_hosted(&p);
+        r = argc > 2 && strcmp(argv[1], "--on") == 0 && strcmp(argv[2], "xen") == 0 ? attach_xen(argc, argv, &p)
+                                                                                    : attach_hosted(&p);
     if (r < 0) {
         fprintf(stderr, "xenkit-domain is started by xenkit, not by hand (%s); see `xenkit run --help`\n",
                 xk_err_text(r));

@@ -14,6 +14,7 @@
     X(store)            \
     X(vchan)            \
     X(console)          \
+    X(stub)             \
     XK_CORE_FULL(X)
 
 #ifdef XK_PROGRAM_FULL

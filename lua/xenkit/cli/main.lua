@@ -12,6 +12,8 @@ local M = { version = "0.1.0" }
 local verbs = {}
 
 local WORLD = { "-w", "--world", arg = "NAME", help = "which world, when several run (also $XENKIT_WORLD)" }
+local ON = { "--on", arg = "PLATFORM", choices = { "hosted", "xen" },
+  help = "where: hosted (default), or xen, by xl; also $XENKIT_PLATFORM" }
 local SORTED = { sorted = true }
 local JSON = { "--json", help = "print JSON" }
 local DOMAIN = { "DOMAIN", help = "a name or a number, as `xenkit list` shows them" }
@@ -33,6 +35,18 @@ local function with_world(p, fn)
   local dir, err = client.find(p.world)
   if not dir then return fail(err, 3) end
   return client.run(function(world) return fn(world, dir) end) or 0
+end
+
+-- A verb that can be done on Xen as well: there by the function of its name in xenkit.cli.xen.
+local function on_any(name, verb)
+  local hosted = verb.run
+  table.insert(verb.options, ON)
+  function verb.run(p, cli)
+    local on = p.on or os.getenv("XENKIT_PLATFORM")
+    if on == "xen" then return require("xenkit.cli.xen")[name](p, fail, say, verb.print) end
+    return hosted(p, cli)
+  end
+  return verb
 end
 
 local function simple(method, params, done)
@@ -72,6 +86,7 @@ verbs.list = {
       if p.json then say("%s", json.encode(list, SORTED)) else print_list(list) end
     end)
   end,
+  print = print_list,
 }
 
 verbs.info = {
@@ -172,6 +187,16 @@ verbs.create = {
       if p.json then say("%s", json.encode(r, SORTED)) else say("domain %d, %s", r.domid, r.name) end
     end)
   end,
+}
+
+verbs.build = {
+  summary = "make what boots as a stub domain, from a service script",
+  description = "Writes the kernel, the domain program with the script and its files appended, and an xl config.",
+  options = require("xenkit.cli.build").options,
+  positionals = { { "SCRIPT", help = "the service's file" }, { "PARAMS", key = "words", optional = true, many = true,
+    help = "its parameters" } },
+  examples = { { "xenkit build hello.lua && xl create hello/hello.cfg", "on a Xen host" } },
+  run = function(p) return require("xenkit.cli.build").run(p, fail, say) end,
 }
 
 local function life(method, summary, extra)
@@ -338,7 +363,13 @@ verbs.man = {
   run = function(_, cli) io.stdout:write(cli:man { section = 1, manual = "xenkit" }) end,
 }
 
-local ORDER = { "up", "down", "list", "info", "top", "create", "console", "pause", "unpause", "shutdown", "destroy",
+for _, name in ipairs { "list", "create", "console", "pause", "unpause", "shutdown", "destroy", "dmesg", "log",
+  "run" } do
+  on_any(name, verbs[name])
+end
+
+local ORDER = { "up", "down", "list", "info", "top", "build", "create",
+  "console", "pause", "unpause", "shutdown", "destroy",
   "scale", "dmesg", "log", "repl", "run", "store", "completion", "man" }
 
 local function make_cli()

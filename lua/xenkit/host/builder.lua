@@ -1,10 +1,8 @@
 --- The domain builder of a hosted world: from a description to a running domain. It opens what the description grants,
 -- packs the boot archive, makes the sandbox, writes the store nodes that a Xen guest would have, and introduces it.
 -- @module xenkit.host.builder
-local archive = require "xenkit.archive"
-local files = require "xenkit.host.files"
 local host = require "xenkit.core.host"
-local json = require "xenkit.json"
+local pack = require "xenkit.host.pack"
 local core_stream = require "xenkit.core.stream"
 local service = require "xenkit.service"
 
@@ -124,23 +122,8 @@ function M.template(d)
 end
 
 local function boot_archive(t, extra)
-  local entries = { ["main.lua"] = t.desc.source }
-  local desc = { name = extra.name, script = t.path, params = t.params, tree = {}, text = {}, store = extra.store,
-    dom0_port = extra.dom0_port, template = t.name }
-  for _, need in ipairs(t.grant.list) do
-    if need.kind == "tree" then
-      desc.tree[need.name] = need.value
-      local ok, err, code = files.pack_tree(need.value, "tree/" .. need.name .. "/", entries)
-      if not ok then return nil, err, code end
-    elseif need.kind == "text" then
-      desc.text[need.name] = need.value
-      local text, err, code = files.read(need.value)
-      if not text then return nil, err, code end
-      entries["text/" .. need.name] = text
-    end
-  end
-  entries["etc/domain.json"] = json.encode(desc)
-  return archive.pack(entries)
+  return pack.boot { source = t.desc.source, path = t.path, params = t.params, needs = t.grant.list, name = extra.name,
+    store = extra.store, dom0_port = extra.dom0_port, template = t.name, watchdog = t.desc.watchdog }
 end
 
 local function hand_all(world, domid, t, boot)

@@ -3,8 +3,11 @@
  * SPDX-License-Identifier: MIT */
 #define __XEN_TOOLS__ 1
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "platform/xen/private.h"
 
@@ -14,20 +17,54 @@
 #include <xen/event_channel.h>
 #include <xen/sched.h>
 
-int xen_find_domid(struct xen *x)
+enum { STORE_PATIENCE = 5000 }; /* ms */
+
+/* A guest with hardware virtualisation is told by cpuid (Xen 4.13). */
+static int domid_by_cpuid(void)
 {
-    uint32_t leaf, a, b, c, d;
+    uint32_t leaf, a = 0, b, c, d;
 
     for (leaf = 0x40000000; leaf < 0x40010000; leaf += 0x100) {
         __asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(leaf), "c"(0));
         if (b == 0x566e6558 && c == 0x65584d4d && d == 0x4d4d566e) /* XenVMMXenVMM */
             break;
     }
-    (void)x;
     if (leaf >= 0x40010000 || a < leaf + 4)
         return XK_ENODEV;
     __asm__ volatile("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(leaf + 4), "c"(0));
     return a & 1 << 4 ? (int)c : XK_ENODEV;
+}
+
+/* A paravirtual one, such as dom0 mostly is, asks the store for its node "domid": one request and its answer. */
+static int domid_by_store(int store)
+{
+    static const char path[] = "domid";
+    uint32_t head[4] = {2, 1, 0, sizeof(path)}; /* XS_READ; xs_wire.h */
+    char answer[64];
+    int n = 0;
+
+    if (store < 0 || write(store, head, sizeof(head)) != sizeof(head) || write(store, path, sizeof(path)) < 0)
+        return XK_ENODEV;
+    while (n < (int)sizeof(head) || n < (int)(sizeof(head) + head[3])) {
+        struct pollfd p = {.fd = store, .events = POLLIN};
+        ssize_t r = poll(&p, 1, STORE_PATIENCE) == 1 ? read(store, answer + n, sizeof(answer) - 1 - (size_t)n) : -1;
+        if (r <= 0)
+            return XK_ENODEV;
+        n += (int)r;
+        if (n >= (int)sizeof(head))
+            memcpy(head, answer, sizeof(head));
+        if (head[3] > sizeof(answer) - 1 - sizeof(head))
+            return XK_ENODEV;
+    }
+    answer[n] = '\0';
+    return head[0] == 2 ? atoi(answer + sizeof(head)) : XK_ENODEV;
+}
+
+int xen_find_domid(struct xen *x)
+{
+    int r = domid_by_cpuid();
+
+    return r >= 0 ? r : domid_by_store(x->store);
 }
 
 int xen_port_bound(struct xen *x, xk_port port)

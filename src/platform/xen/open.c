@@ -54,8 +54,10 @@ static int no_page(struct xk_platform *p, struct xk_ring_page *out)
 static int xen_store_handle(struct xk_platform *p)
 {
     struct xen *x = (struct xen *)p;
+    int fd = x->store;
 
-    return x->store < 0 ? XK_ENODEV : x->store;
+    x->store = -1;
+    return fd < 0 ? XK_ENODEV : fd;
 }
 
 static int xen_handle_take(struct xk_platform *p, char *name, size_t size)

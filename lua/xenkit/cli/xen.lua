@@ -1,0 +1,226 @@
+--- The verbs with `--on xen`: the same words, done by xl and the stub domain's own files. @module xenkit.cli.xen
+local build = require "xenkit.cli.build"
+local core_stream = require "xenkit.core.stream"
+local core_world = require "xenkit.core.world"
+local files = require "xenkit.host.files"
+local host = require "xenkit.core.host"
+local image = require "xenkit.host.image"
+local json = require "xenkit.json"
+local pack = require "xenkit.host.pack"
+local service = require "xenkit.service"
+local store = require "xenkit.store"
+local task = require "xenkit.task"
+
+local M = {}
+
+local function quote(s) return "'" .. tostring(s):gsub("'", "'\\''") .. "'" end
+
+local function xl(...)
+  local words = { "xl" }
+  for _, w in ipairs { ... } do words[#words + 1] = quote(w) end
+  local _, _, code = os.execute(table.concat(words, " "))
+  return code or 1
+end
+
+-- Runs fn(world, store) as a task of this Linux domain.
+local function in_xen(fn)
+  local world, err, code = core_world.open("xen:")
+  if not world then
+    return nil, "Xen: " .. err .. (code == "XK_ENODEV" and "; is this a Linux domain on Xen, with the modules " ..
+      "xen-evtchn, xen-gntdev, xen-gntalloc?" or ""), code
+  end
+  local results = table.pack(pcall(task.run, world, function()
+    local s, e, c = store.open(world)
+    if not s then return nil, e, c end
+    return fn(world, s)
+  end))
+  world:close()
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+local function dir_of(name) return files.runtime_dir() .. "/xen/" .. name end
+
+-- --- create --------------------------------------------------------------------------------------------------------
+
+local function split(value) return value:match("^%[?([%x:%.]+)%]?:(%d+)$") end
+
+-- Listens for what needs TCP. @return name -> descriptor, and lines to print
+local function open_listeners(needs)
+  local handles, lines = {}, {}
+  for _, need in ipairs(needs) do
+    if need.kind == "tcp" then
+      local address, port = split(need.value)
+      if not address then return nil, "'" .. need.value .. "' is no ADDRESS:PORT" end
+      local fd, bound = host.listen_tcp(address, math.tointeger(port))
+      if not fd then return nil, need.name .. ": " .. bound end
+      handles[need.name] = fd
+      lines[#lines + 1] = ("%s listens on %s:%d"):format(need.name, address, bound)
+    end
+  end
+  return handles, lines
+end
+
+local function find_domid(s, name)
+  for _, id in ipairs(s:list("/local/domain") or {}) do
+    if s:read("/local/domain/" .. id .. "/name") == name then return math.tointeger(tonumber(id)) end
+  end
+end
+
+local function leave_seed(world, s, domid)
+  local bytes = world:entropy(32)
+  if not bytes then return end
+  local path = "/local/domain/" .. domid .. "/xenkit/seed"
+  s:write(path, "")
+  s:set_perms(path, { "n0", "r" .. domid })
+  s:write(path, (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end)))
+end
+
+local function serve_gateway(domid, listeners, dir)
+  local ok, err = in_xen(function(world, s)
+    host.detached(true)
+    require("xenkit.host.gateway").serve({ world = world, store = s, domid = 0, log = function(text)
+      io.stderr:write(os.date("%H:%M:%S "), text, "\n")
+    end }, domid, listeners)
+    return true
+  end)
+  if not ok then
+    io.stderr:write(tostring(err), "\n")
+    host.detached(false)
+  end
+  os.remove(dir .. "/gateway.pid")
+  return ok and 0 or 1
+end
+
+function M.create(p, fail, say)
+  local source, err = files.read(p.script)
+  if not source then return fail(err) end
+  local name = p.name or build.name_of(p.script)
+  local dir = dir_of(name)
+  local r, e, code = image.build({ source = source, path = p.script, name = name, words = p.words or {}, dir = dir,
+    memory = p.memory }, build.embedded)
+  if not r then return fail(e, code == "XK_EINVAL" and 2 or 1) end
+  local listeners, lines = open_listeners(r.needs)
+  if not listeners then return fail(lines) end
+  if xl("create", "-q", "-p", r.config) ~= 0 then return fail("xl could not create " .. name) end
+  local domid
+  domid, e = in_xen(function(world, s)
+    local id = find_domid(s, name)
+    if not id then return nil, name .. " is not in the store" end
+    leave_seed(world, s, id)
+    return id
+  end)
+  if not domid or xl("unpause", name) ~= 0 then
+    xl("destroy", name)
+    return fail(e or "xl could not start " .. name)
+  end
+  if p.json then say("%s", json.encode({ domid = domid, name = name, dir = dir }, { sorted = true }))
+  else say("domain %d, %s", domid, name) end
+  for _, line in ipairs(lines) do say("%s", line) end
+  io.stdout:flush()
+  if p.console then return M.console({ domain = name }) end
+  if not next(listeners) then return 0 end
+  local log = assert(host.open(dir .. "/gateway.log", "w"))
+  local ok, why = host.detach(log)
+  if not ok then return fail(why) end
+  local f = io.open(dir .. "/gateway.pid", "w")
+  if f then
+    f:write(host.pid(), "\n")
+    f:close()
+  end
+  return serve_gateway(domid, listeners, dir)
+end
+
+-- --- the rest ------------------------------------------------------------------------------------------------------
+
+--- All domains, as the hosted `list` has them.
+function M.domains()
+  return in_xen(function(world, s)
+    local list, info, err = {}, world:domain(0)
+    if not info then info, err = world:domain(world:domid()) end
+    if not info then return nil, err end
+    while info do
+      local home = "/local/domain/" .. info.domid
+      info.name = s:read(home .. "/name") or info.name
+      info.uptime = 0
+      list[#list + 1] = info
+      info = world:domain_next(info.domid)
+    end
+    return list
+  end)
+end
+
+function M.list(p, fail, say, print_list)
+  local list, err = M.domains()
+  if not list then return fail(err) end
+  if p.json then say("%s", json.encode(list, { sorted = true })) else print_list(list) end
+end
+
+function M.console(p) return xl("console", p.domain) end
+
+for _, verb in ipairs { "pause", "unpause", "destroy" } do
+  M[verb] = function(p, fail)
+    return xl(verb, p.domain) == 0 and 0 or fail("xl " .. verb .. " " .. p.domain .. " failed")
+  end
+end
+
+function M.shutdown(p, fail)
+  return xl("shutdown", "-w", p.domain) == 0 and 0 or fail("xl shutdown " .. p.domain .. " failed")
+end
+
+function M.dmesg() return xl("dmesg") end
+
+--- What a stub domain has logged stands in its console's log, which xenconsoled writes with --log=guest.
+function M.log(p, fail)
+  if not p.domain then return fail("with --on xen name a domain: xenkit log --on xen NAME", 2) end
+  local path = "/var/log/xen/console/guest-" .. p.domain .. ".log"
+  if not files.read(path) then
+    return fail(path .. " is not there: has xenconsoled been started with --log=guest?")
+  end
+  local _, _, code = os.execute("exec tail -n +1 " .. (p.follow and "-F " or "") .. quote(path))
+  return code or 1
+end
+
+--- `run --on xen`: this process becomes the service, in this Linux domain.
+function M.run(p, fail)
+  local source, err = files.read(p.script)
+  if not source then return fail(err, 2) end
+  local svc, e = service.describe(source, p.script)
+  if not svc then return fail(e, 2) end
+  local params
+  params, e = service.params(svc, p.words or {}, "xenkit run " .. p.script)
+  if not params then return fail(p.script .. ": " .. e, 2) end
+  local needs
+  needs, e = service.needs(svc, params, p.script)
+  if not needs then return fail(e, 2) end
+  local grant
+  grant, e = require("xenkit.host.builder").grant(needs)
+  if not grant then return fail(e) end
+  local name = p.name or build.name_of(p.script)
+  local boot
+  boot, e = pack.boot { source = source, path = p.script, params = params, needs = grant.list, name = name }
+  if not boot then return fail(e) end
+  local words, keep = { "xenkit-domain", "--on", "xen" }, {}
+  local function give(what, fd)
+    words[#words + 1] = what .. "=" .. fd
+    keep[#keep + 1] = fd
+  end
+  give("boot", assert(host.memory("xenkit-boot", boot)))
+  if not p.no_sandbox then
+    local allow = { "xen" }
+    for k in pairs(grant.allow) do allow[#allow + 1] = k end
+    give("sandbox", assert(host.sandbox(table.unpack(allow))))
+  end
+  for _, need in ipairs(grant.list) do
+    if need.fd then give(need.kind .. ":" .. need.name, need.fd) end
+    if need.bound then io.stdout:write(("%s listens on %s\n"):format(need.name, need.bound)) end
+  end
+  io.stdout:flush()
+  local path = host.program("xenkit-domain")
+  if not path then return fail("xenkit-domain is not beside this program") end
+  local _, why = host.exec(assert(host.open(path, "r")), words, keep)
+  return fail("xenkit-domain: " .. tostring(why))
+end
+
+M.core_stream = core_stream
+return M
