@@ -191,6 +191,16 @@ trap_return:
         addq    $16, %rsp
         iretq
 
+/* void idle_wait(void): until an interrupt. An upcall that comes before the hlt is executed goes on behind it (trap.c):
+ * sti holds interrupts off until then on a real processor, but a hypervisor may lose that in between. */
+        .globl idle_wait, idle_hlt
+idle_wait:
+        sti
+idle_hlt:
+        hlt
+        cli
+        ret
+
 /* void enter_user(uint64_t rip, uint64_t rsp): ring 3, interrupts on, registers clear */
         .globl enter_user
 enter_user:

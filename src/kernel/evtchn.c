@@ -51,6 +51,8 @@ static void fire(uint32_t port)
     ready_words |= 1ull << port / 64;
 }
 
+void idle_wait(void); /* entry.S */
+
 void evtchn_upcall(void)
 {
     struct vcpu_info *v = &hyper_shared->vcpu_info[0];
@@ -210,7 +212,7 @@ void evtchn_sleep(uint64_t deadline)
     }
     if (deadline != INT64_MAX)
         time_arm(deadline);
-    __asm__ volatile("sti; hlt; cli" : : : "memory"); /* an upcall between the two is not lost: sti holds it off */
+    idle_wait();
 }
 
 int evtchn_wait(uint64_t deadline, int32_t *ports, int max)

@@ -13,7 +13,11 @@
 #include "kernel/x86.h"
 
 enum { FRAMES_MAX = 8, PER_FRAME = PAGE / sizeof(struct grant_entry_v1), RESERVED = 8, MAPS = 2048 };
-enum { READONLY = 0x8000, LOST = 0xffffffff }; /* LOST: a handle of before a resume */
+enum { READONLY = 0x8000 };
+
+/* Handles that are none of Xen's: a map of before a resume; a map of our own share, by its reference. */
+#define LOST 0xffffffffu
+#define OWN 0x80000000u
 
 static struct grant_entry_v1 *entries;
 static uint64_t table_frame; /* of the first; FRAMES_MAX are set aside */
@@ -23,6 +27,7 @@ static unsigned shared, mapped;
 static uint64_t map_frame;            /* of slot 0 */
 static uint64_t slot_used[MAPS / 64]; /* a slot is a frame and a place in the program's map area */
 static uint32_t handles[MAPS];
+static uint8_t own_maps[FRAMES_MAX * PER_FRAME];   /* by reference: how often this domain maps it itself */
 static uint16_t share_ref[FRAMES_MAX * PER_FRAME]; /* by page number in the grants area: its reference, READONLY */
 
 unsigned grant_count(void) { return shared; }
@@ -80,6 +85,8 @@ static int close_ref(uint32_t ref)
 {
     uint16_t flags = __atomic_load_n(&entries[ref].flags, __ATOMIC_SEQ_CST);
 
+    if (own_maps[ref])
+        return -EBUSY;
     do
         if (flags & (GTF_reading | GTF_writing))
             return -EBUSY;
@@ -211,6 +218,21 @@ static int status_error(int16_t status)
                                              : -EINVAL;
 }
 
+/* Xen would take the page away from its own place when it maps it at another; so a share of our own, to ourselves, is
+ * only entered once more into the page tables. */
+static int map_own(uint32_t slot, uint32_t ref, int readonly)
+{
+    uint16_t flags = ref < frames * PER_FRAME ? entries[ref].flags : 0;
+
+    if (!(flags & GTF_permit_access) || entries[ref].domid != hyper_domid() || own_maps[ref] == 255)
+        return -EINVAL;
+    if ((flags & GTF_readonly) && !readonly)
+        return -EACCES;
+    own_maps[ref]++;
+    handles[slot] = OWN | ref;
+    return 0;
+}
+
 static int map_one(uint32_t slot, uint16_t peer, uint32_t ref, int readonly)
 {
     struct gnttab_map_grant_ref m = {
@@ -219,8 +241,11 @@ static int map_one(uint32_t slot, uint16_t peer, uint32_t ref, int readonly)
         .ref = ref,
         .dom = peer,
     };
-    int r = hyper_grant(GNTTABOP_map_grant_ref, &m, 1);
+    int r;
 
+    if (peer == hyper_domid())
+        return map_own(slot, ref, readonly);
+    r = hyper_grant(GNTTABOP_map_grant_ref, &m, 1);
     if (r < 0 || m.status != GNTST_okay)
         return r < 0 ? r : status_error(m.status);
     handles[slot] = m.handle;
@@ -231,7 +256,17 @@ static void unmap_one(uint32_t slot)
 {
     struct gnttab_unmap_grant_ref u = {.host_addr = (map_frame + slot) * PAGE, .handle = handles[slot]};
 
-    hyper_grant(GNTTABOP_unmap_grant_ref, &u, 1);
+    if (handles[slot] == LOST)
+        return;
+    if (handles[slot] & OWN)
+        own_maps[handles[slot] & ~OWN]--;
+    else
+        hyper_grant(GNTTABOP_unmap_grant_ref, &u, 1);
+}
+
+static uint64_t slot_address(uint32_t slot)
+{
+    return handles[slot] & OWN ? (uint64_t)entries[handles[slot] & ~OWN].frame * PAGE : (map_frame + slot) * PAGE;
 }
 
 /* Read-only or not there: Xen answers the same, so it is asked once more. */
@@ -260,7 +295,7 @@ int grant_map(uint16_t peer, const uint32_t *refs, uint32_t count, int readonly,
     if (r == 0)
         r = area_add(va, end, PROT_READ | (readonly ? 0 : PROT_WRITE), AREA_FOREIGN);
     for (uint32_t i = 0; r == 0 && i < count; i++)
-        r = table_map(va + (uint64_t)i * PAGE, (map_frame + slot + i) * PAGE, PTE_U | PTE_NX | (readonly ? 0 : PTE_W));
+        r = table_map(va + (uint64_t)i * PAGE, slot_address(slot + i), PTE_U | PTE_NX | (readonly ? 0 : PTE_W));
     if (r < 0) {
         area_remove(va, end, AREA_FOREIGN);
         for (uint32_t i = 0; i < count; i++) {
@@ -284,10 +319,9 @@ int grant_unmap(uint64_t addr, uint32_t count)
         return -EINVAL;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t e = table_unmap(addr + (uint64_t)i * PAGE);
-        if (handles[slot + i] != LOST)
-            unmap_one(slot + i);
-        else if (e)
+        if (handles[slot + i] == LOST && e)
             page_give(e & PTE_ADDRESS);
+        unmap_one(slot + i);
     }
     mark_slots(slot, count, 0);
     mapped -= count;
@@ -310,7 +344,7 @@ static void lose_maps(void)
 {
     for (uint32_t slot = 0; slot < MAPS; slot++) {
         uint64_t va = XK__STUB_FOREIGN + (uint64_t)slot * PAGE, pa;
-        if (!(slot_used[slot / 64] >> slot % 64 & 1) || handles[slot] == LOST)
+        if (!(slot_used[slot / 64] >> slot % 64 & 1) || (handles[slot] & OWN))
             continue;
         handles[slot] = LOST;
         table_unmap(va);

@@ -35,7 +35,7 @@ struct tss {
 } __attribute__((packed));
 
 extern uint64_t gdt[];
-extern char trap_stubs[], syscall_entry[], kernel_stack_top[], double_fault_stack_top[];
+extern char trap_stubs[], syscall_entry[], idle_hlt[], kernel_stack_top[], double_fault_stack_top[];
 
 static struct gate idt[TRAP_UPCALL + 1];
 static struct tss tss;
@@ -224,6 +224,8 @@ void trap_dispatch(struct frame *f)
         evtchn_upcall();
         if (f->cs & 3)
             tick(f);
+        else if (f->rip == (uint64_t)idle_hlt)
+            f->rip++; /* what it was to wait for has come */
     } else if (f->vector == PAGE_FAULT && (f->cs & 3)) {
         page_fault(f);
     } else {

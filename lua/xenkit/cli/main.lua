@@ -199,6 +199,16 @@ verbs.build = {
   run = function(p) return require("xenkit.cli.build").run(p, fail, say) end,
 }
 
+verbs.symbolize = {
+  summary = "turn a stub domain's crash report into a backtrace",
+  description = "Reads a file or standard input, such as the output of `xl dmesg`, and prints for each report the " ..
+    "place where it broke and the calls that led there, as far as the stack words tell.",
+  options = require("xenkit.cli.symbolize").options,
+  positionals = { { "FILE", optional = true, help = "where the report stands; default: standard input" } },
+  examples = { "xl dmesg | xenkit symbolize" },
+  run = function(p) return require("xenkit.cli.symbolize").run(p, fail, say) end,
+}
+
 local function life(method, summary, extra)
   return {
     summary = summary, options = { WORLD, extra }, positionals = { DOMAIN },
@@ -370,7 +380,7 @@ end
 
 local ORDER = { "up", "down", "list", "info", "top", "build", "create",
   "console", "pause", "unpause", "shutdown", "destroy",
-  "scale", "dmesg", "log", "repl", "run", "store", "completion", "man" }
+  "scale", "dmesg", "symbolize", "log", "repl", "run", "store", "completion", "man" }
 
 local function make_cli()
   local list = {}
