@@ -11,7 +11,7 @@ add_custom_command(OUTPUT ${XK_MODULES_C}
   DEPENDS ${XK_LUA_SOURCES} ${CMAKE_SOURCE_DIR}/scripts/embed.lua VERBATIM)
 add_custom_command(OUTPUT ${XK_MODULES_DOMAIN_C}
   COMMAND ${embed} ${XK_MODULES_DOMAIN_C} --compiled --without cli --without host ${CMAKE_SOURCE_DIR}/lua/xenkit=xenkit
-  DEPENDS ${XK_LUA_SOURCES} ${CMAKE_SOURCE_DIR}/scripts/embed.lua VERBATIM)
+  DEPENDS ${XK_LUA_SOURCES} ${CMAKE_SOURCE_DIR}/scripts/embed.lua ${CMAKE_SOURCE_DIR}/scripts/slim.lua VERBATIM)
 add_custom_target(xk_modules_c DEPENDS ${XK_MODULES_C} ${XK_MODULES_DOMAIN_C})
 
 # What only the host tool may do is not even linked into a domain program. domain-core has Lua, rings, store, console

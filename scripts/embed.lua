@@ -1,7 +1,7 @@
 #!/usr/bin/env lua5.4
 -- Makes a C file out of Lua modules: embed.lua OUT [--compiled] [--without FOLDER]... ROOT=PREFIX...
 -- Each .lua file below ROOT becomes one struct xk__module: a/b.lua is "PREFIX.a.b", a/init.lua is "PREFIX.a".
--- --compiled: as bytecode with its line numbers, which loads in a tenth of the time. --without: not these folders.
+-- --compiled: as bytecode with its line numbers, which loads in a fraction of the time. --without: not these folders.
 local out = assert(arg[1], "usage: embed.lua OUT [--compiled] [--without FOLDER]... ROOT=PREFIX...")
 local modules, compiled, without, roots = {}, false, {}, {}
 
@@ -17,8 +17,10 @@ do
   end
 end
 
+local slim = compiled and dofile((arg[0]:match("^(.*)/[^/]*$") or ".") .. "/slim.lua")
+
 local function content(source, name)
-  return compiled and string.dump(assert(load(source, "@" .. name, "t"))) or source
+  return compiled and slim(string.dump(assert(load(source, "@" .. name, "t")))) or source
 end
 
 for _, word in ipairs(roots) do

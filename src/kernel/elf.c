@@ -42,7 +42,7 @@ static const char *copy_page(uint64_t file, const Elf64_Phdr *p, uint64_t va)
 
     from = page > first ? page : first;
     to = page + PAGE < last ? page + PAGE : last;
-    pa = page_take();
+    pa = to == from + PAGE ? page_take_raw() : page_take();
     if (page_reserve(1) < 0 || !pa || table_map(va, pa, flags_of(p->p_flags)) < 0)
         return "too little memory for the program's data";
     if (from < to)

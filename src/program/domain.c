@@ -101,11 +101,11 @@ static int run(lua_State *L)
     struct xk_platform *p = lua_touserdata(L, 1);
 
     lua_getglobal(L, "require");
-    lua_pushliteral(L, "xenkit.core.world");
-    lua_call(L, 1, 0);
-    lua_getglobal(L, "require");
     lua_pushliteral(L, "xenkit.domain");
     lua_call(L, 1, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "xenkit.core.world"); /* makes the type of worlds */
+    lua_call(L, 1, 0);
     lua_getfield(L, -1, "main");
     xk_lua_push_world(L, p);
     lua_createtable(L, 0, handed_count);

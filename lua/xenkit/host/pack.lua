@@ -2,7 +2,6 @@
 -- @module xenkit.host.pack
 local archive = require "xenkit.archive"
 local files = require "xenkit.host.files"
-local json = require "xenkit.json"
 
 local M = {}
 
@@ -27,13 +26,23 @@ function adders.tcp(need, desc)
   return true
 end
 
+-- A value as Lua text: what a domain reads first should need no parser but the one that is there.
+local function literal(v)
+  if type(v) ~= "table" then return ("%q"):format(v) end
+  local keys, parts = {}, {}
+  for k in pairs(v) do keys[#keys + 1] = k end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for _, k in ipairs(keys) do parts[#parts + 1] = ("[%q]=%s"):format(k, literal(v[k])) end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
 --- Packs.
 -- @param d source = the script's text, path = its file, params, needs = a list of service.needs, name, and what else is
---   to stand in etc/domain.json
+--   to stand in etc/domain.lua
 -- @return bytes
 function M.boot(d)
   local entries = { ["main.lua"] = d.source }
-  local desc = { name = d.name, script = d.path, params = d.params, tree = {}, text = {}, tcp = json.array {},
+  local desc = { name = d.name, script = d.path, params = d.params, tree = {}, text = {}, tcp = {},
     store = d.store, dom0_port = d.dom0_port, template = d.template, watchdog = d.watchdog }
   for _, need in ipairs(d.needs) do
     local add = adders[need.kind]
@@ -43,7 +52,7 @@ function M.boot(d)
     end
   end
   for name, text in pairs(d.modules or {}) do entries[name] = text end
-  entries["etc/domain.json"] = json.encode(desc, { sorted = true })
+  entries["etc/domain.lua"] = "return " .. literal(desc)
   return archive.pack(entries)
 end
 
