@@ -196,7 +196,8 @@ int xk_evtchn_unmask(struct xk_platform *p, xk_port port);
 /* xk_evtchn_unbind (p, port) - closes (port); its number may be reused. The other side is unbound. */
 int xk_evtchn_unbind(struct xk_platform *p, xk_port port);
 
-/* xk_evtchn_peer (p, port) - 1 bound to a peer, 0 waiting for one (never bound yet, or the peer closed or died). */
+/* xk_evtchn_peer (p, port) - 1 bound to a peer, 0 waiting for one (never bound yet, or the peer closed or died);
+ * XK_ENOSYS where the system below does not tell (xen.h). */
 int xk_evtchn_peer(struct xk_platform *p, xk_port port);
 
 /* --- waiting ---------------------------------------------------------------------------------------------------- */

@@ -11,7 +11,7 @@
 #include "kernel/user.h"
 #include "kernel/x86.h"
 
-enum { STACK_SIZE = 256 << 10, SEGMENTS_MAX = 16, CMDLINE_MAX = 2048 };
+enum { STACK_SIZE = 512 << 10, SEGMENTS_MAX = 16, CMDLINE_MAX = 2048 };
 
 static uint64_t flags_of(uint32_t p_flags)
 {

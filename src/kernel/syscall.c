@@ -181,7 +181,7 @@ static int64_t sys_prlimit(uint64_t resource, uint64_t new_limit, uint64_t out)
     if (new_limit)
         return -EPERM;
     if (resource == RLIMIT_STACK)
-        limit[0] = limit[1] = 256 << 10;
+        limit[0] = limit[1] = 512 << 10;
     if (resource == RLIMIT_NOFILE)
         limit[0] = limit[1] = 3;
     return out ? user_write(out, limit, sizeof(limit)) : 0;

@@ -79,6 +79,8 @@ int xen_port_bound(struct xen *x, xk_port port)
     s->port = (evtchn_port_t)port;
     r = xencall2(x->call, __HYPERVISOR_event_channel_op, EVTCHNOP_status, (uint64_t)(uintptr_t)s);
     r = r < 0 ? xk__sys_err(errno) : s->status == EVTCHNSTAT_interdomain;
+    if (r == XK_EPERM || r == XK_EACCES) /* Linux lets only dom0 make hypercalls */
+        r = XK_ENOSYS;
     xencall_free_buffer(x->call, s);
     return r;
 }

@@ -11,6 +11,9 @@ struct xen_pages {
     struct xk_list link;
     void *addr;
     unsigned count;
+    struct xen_pages *own; /* a map of a share of our own: that share */
+    unsigned own_maps;     /* a share: how often we map it ourselves */
+    xk_gref refs[];        /* of a share */
 };
 
 static struct xen_pages *find(struct xk_list *list, void *addr, unsigned count)
@@ -24,22 +27,30 @@ static struct xen_pages *find(struct xk_list *list, void *addr, unsigned count)
     return NULL;
 }
 
-static int keep(struct xen *x, struct xk_list *list, void *addr, unsigned count)
+/* (refs) NULL: a map, which needs none. */
+static size_t size_of(const xk_gref *refs, unsigned count)
 {
-    struct xen_pages *pages = xk_new(&x->alloc, sizeof(*pages));
+    return sizeof(struct xen_pages) + (refs ? count * sizeof(*refs) : 0);
+}
+
+static int keep(struct xen *x, struct xk_list *list, void *addr, unsigned count, const xk_gref *refs)
+{
+    struct xen_pages *pages = xk_new(&x->alloc, size_of(refs, count));
 
     if (!pages)
         return XK_ENOMEM;
     pages->addr = addr;
     pages->count = count;
+    if (refs)
+        memcpy(pages->refs, refs, count * sizeof(*refs));
     xk_list_add_tail(list, &pages->link);
     return 0;
 }
 
-static void drop(struct xen *x, struct xen_pages *pages)
+static void drop(struct xen *x, struct xen_pages *pages, int is_share)
 {
     xk_list_del(&pages->link);
-    xk_free(&x->alloc, pages, sizeof(*pages));
+    xk_free(&x->alloc, pages, size_of(is_share ? pages->refs : NULL, pages->count));
 }
 
 /* Linux's bound on shared pages (module parameter gntalloc.limit) shows as ENOSPC. */
@@ -54,7 +65,7 @@ int xen_page_share(struct xk_platform *p, xk_domid peer, unsigned count, unsigne
     at = xengntshr_share_pages(x->gntshr, peer, (int)count, refs, !(flags & XK_PAGE_READONLY));
     if (!at)
         return errno == ENOMEM ? XK_ENOMEM : errno == ENOSPC ? XK_ENOSPC : xk__sys_err(errno);
-    r = keep(x, &x->shares, at, count);
+    r = keep(x, &x->shares, at, count, refs);
     if (r < 0) {
         xengntshr_unshare(x->gntshr, at, count);
         return r;
@@ -71,9 +82,33 @@ int xen_page_unshare(struct xk_platform *p, void *addr, unsigned count)
 
     if (!pages)
         return XK_EINVAL;
+    if (pages->own_maps)
+        return XK_EBUSY;
     xengntshr_unshare(x->gntshr, addr, count);
-    drop(x, pages);
+    drop(x, pages, 1);
     return 0;
+}
+
+/* Xen takes a page away from its own place when its domain maps it at another. So a share of this handle, to this
+ * domain, is not mapped but found: all its references, in their order. */
+static int map_own(struct xen *x, const xk_gref *refs, unsigned count, void **addr)
+{
+    XK_LIST_EACH_SAFE(l, &x->shares)
+    {
+        struct xen_pages *share = XK_CONTAINER(l, struct xen_pages, link), *map;
+        if (share->count != count || memcmp(share->refs, refs, count * sizeof(*refs)))
+            continue;
+        map = xk_new(&x->alloc, size_of(NULL, count));
+        if (!map)
+            return XK_ENOMEM;
+        map->addr = *addr = share->addr;
+        map->count = count;
+        map->own = share;
+        share->own_maps++;
+        xk_list_add_tail(&x->maps, &map->link);
+        return 0;
+    }
+    return XK_EINVAL;
 }
 
 static void *map(struct xen *x, xk_domid peer, const xk_gref *refs, unsigned count, unsigned flags)
@@ -104,9 +139,12 @@ int xen_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsi
                  void **addr)
 {
     struct xen *x = (struct xen *)p;
-    void *at = map(x, peer, refs, count, flags);
+    void *at;
     int r = 0;
 
+    if (peer == x->domid)
+        return map_own(x, refs, count, addr);
+    at = map(x, peer, refs, count, flags);
     if (!at) {
         for (unsigned i = 0; i < count; i++) {
             int e = why(x, peer, refs[i], flags);
@@ -117,7 +155,7 @@ int xen_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsi
         }
         return r ? r : XK_ENOSPC;
     }
-    r = keep(x, &x->maps, at, count);
+    r = keep(x, &x->maps, at, count, NULL);
     if (r < 0) {
         xengnttab_unmap(x->gnttab, at, count);
         return r;
@@ -135,9 +173,11 @@ int xen_page_unmap(struct xk_platform *p, void *addr, unsigned count)
 
     if (!pages)
         return XK_EINVAL;
-    if (xengnttab_unmap(x->gnttab, addr, count) < 0)
+    if (pages->own)
+        pages->own->own_maps--;
+    else if (xengnttab_unmap(x->gnttab, addr, count) < 0)
         return xk__sys_err(errno);
-    drop(x, pages);
+    drop(x, pages, 0);
     return 0;
 }
 
@@ -146,13 +186,14 @@ void xen_memory_fini(struct xen *x)
     XK_LIST_EACH_SAFE(l, &x->maps)
     {
         struct xen_pages *pages = XK_CONTAINER(l, struct xen_pages, link);
-        xengnttab_unmap(x->gnttab, pages->addr, pages->count);
-        drop(x, pages);
+        if (!pages->own)
+            xengnttab_unmap(x->gnttab, pages->addr, pages->count);
+        drop(x, pages, 0);
     }
     XK_LIST_EACH_SAFE(l, &x->shares)
     {
         struct xen_pages *pages = XK_CONTAINER(l, struct xen_pages, link);
         xengntshr_unshare(x->gntshr, pages->addr, pages->count);
-        drop(x, pages);
+        drop(x, pages, 1);
     }
 }
