@@ -1,4 +1,4 @@
---- Takes the names of local variables and upvalues out of a chunk of Lua 5.4 bytecode (string.dump), and leaves its line
+--- Takes the names of local variables and upvalues out of a chunk of Lua 5.4 bytecode (string.dump), leaving its line
 -- numbers: half of the strings that loading it would make, while tracebacks still name file and line.
 -- The format is that of Lua 5.4's ldump.c; a chunk of another version is refused.
 local HEADER = "\27Lua\x54\0\x19\x93\r\n\x1a\n\4\8\8" .. string.pack("<i8n", 0x5678, 370.5)

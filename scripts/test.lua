@@ -66,7 +66,7 @@ os.remove(log)
 section("layers, style")
 tap("layers", "sh tests/layers.sh " .. quote(build))
 if wanted("luacheck") then
-  local lines = lines_of("luacheck -q --no-color lua scripts tests/lua examples")
+  local lines = lines_of("luacheck -q --no-color lua scripts tests/lua tests/guest examples")
   if lines[#lines] and lines[#lines]:match(" 0 warnings / 0 errors") then passed = passed + 1
   else failed = failed + 1; fail("luacheck", lines) end
 end
@@ -102,6 +102,26 @@ section("end to end")
 for _, path in ipairs(lines_of("find tests/e2e -maxdepth 1 -name '*.lua' -o -maxdepth 1 -name '*.sh' | sort")) do
   local name = path:match("([^/]+)%.%w+$")
   if wanted(name) then tap(name, (path:match("%.sh$") and "sh " or "lua5.4 ") .. path .. " " .. quote(build)) end
+end
+
+section("the stub kernel, in QEMU")
+if wanted("guest") then tap("guest", "lua5.4 tests/guest/run.lua " .. quote(build)) end
+
+section("real Xen, in the lab")
+if wanted("lab") then
+  local lines = lines_of("BUILD=" .. quote(build) .. " scripts/lab test; echo rc=$?")
+  local n, bad, skips = (lines[#lines - 1] or ""):match("^(%d+) passed, (%d+) failed, (%d+) skipped")
+  if lines[#lines] == "rc=77" then
+    skipped = skipped + 1
+    print("skipped: the lab: " .. (lines[#lines - 1] or ""))
+  elseif not n then
+    failed = failed + 1
+    fail("lab", lines)
+  else
+    passed, failed, skipped = passed + n, failed + bad, skipped + skips
+    if tonumber(bad) > 0 then fail("lab", lines) end
+    io.stderr:write(("  %-32s %d\n"):format("lab", n))
+  end
 end
 
 section("fuzz, a second or two each")

@@ -29,6 +29,10 @@ local function add_searcher(ar)
   table.insert(package.searchers, 2, function(name)
     local path = "lib/" .. name:gsub("%.", "/") .. ".lua"
     local text = ar:get(path)
+    if not text then
+      path = path:gsub("%.lua$", "/init.lua")
+      text = ar:get(path)
+    end
     if not text then return "\n\tno '" .. path .. "' in the boot archive" end
     local fn, err = load(text, "@" .. path, "t")
     if not fn then error(err, 0) end

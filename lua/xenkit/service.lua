@@ -75,7 +75,7 @@ local function substitute(text, params, path, where)
   return r
 end
 
-local KINDS = { tcp = true, udp = true, unix = true, file = true, tree = true, text = true, rights = true }
+local KINDS = { tcp = true, udp = true, unix = true, file = true, tree = true, text = true, lib = true, rights = true }
 
 -- Values of a parameter that leave out what is needed only `when` it is set.
 local OFF = { [false] = true, [0] = true, [""] = true }

@@ -59,7 +59,7 @@ static lua_State *check_coroutine(lua_State *L)
 {
     lua_State *co = lua_tothread(L, 1);
 
-    luaL_argexpected(L, co, 1, "coroutine");
+    luaL_argexpected(L, co, 1, "thread");
     return co;
 }
 
@@ -118,19 +118,30 @@ static int wrap(lua_State *L)
     return 1;
 }
 
-/* coroutine.close: Lua's own, upvalue 1, checks; here it is only noted whose __close handlers run. */
+/* Why (co) cannot be closed, or NULL. */
+static const char *busy(lua_State *L, lua_State *co)
+{
+    lua_Debug ar;
+
+    if (L == co)
+        return "running";
+    return lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar) ? "normal" : NULL;
+}
+
 static int close_coroutine(lua_State *L)
 {
-    lua_State *before = running;
-    int n = lua_gettop(L), status;
+    lua_State *co = check_coroutine(L);
+    const char *why = busy(L, co);
 
-    if (lua_tothread(L, 1))
-        running = lua_tothread(L, 1);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    status = lua_pcall(L, n, LUA_MULTRET, 0);
-    running = before;
-    return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+    if (why)
+        return luaL_error(L, "cannot close a %s coroutine", why);
+    if (close_status(co) == LUA_OK) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushboolean(L, 0);
+    lua_xmove(co, L, 1);
+    return 2;
 }
 
 /* --- the watchdog --- */
@@ -192,8 +203,7 @@ void xk__watchdog_open(lua_State *L)
     lua_setfield(L, -2, "resume");
     lua_pushcfunction(L, wrap);
     lua_setfield(L, -2, "wrap");
-    lua_getfield(L, -1, "close");
-    lua_pushcclosure(L, close_coroutine, 1);
+    lua_pushcfunction(L, close_coroutine);
     lua_setfield(L, -2, "close");
     lua_pop(L, 1);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);

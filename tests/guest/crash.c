@@ -28,6 +28,7 @@ APART static void break_by_jump_to_0(void)
     void (*volatile f)(void) = NULL;
 
     f();
+    zero = 0; /* not a jump, but a call that would return here */
 }
 
 APART static void break_by_running_data(void)
@@ -36,6 +37,7 @@ APART static void break_by_running_data(void)
     void (*volatile f)(void) = (void (*)(void))(uintptr_t)code;
 
     f();
+    zero = 0; /* not a jump, but a call that would return here */
 }
 
 APART static int break_by_stack_overflow(int n)

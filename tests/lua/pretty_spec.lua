@@ -28,7 +28,7 @@ describe("pretty.format", function()
 
   it("shows functions and userdata with their names", function()
     assert.truthy(pretty.format(print):find("^<function: "))
-    assert.truthy(pretty.format(io.stdout):find("^<file %("))
+    assert.truthy(not io.stdout or pretty.format(io.stdout):find("^<file %(")) -- a domain has none
     assert.truthy(pretty.format(coroutine.create(print)):find("^<thread: "))
   end)
 

@@ -54,9 +54,9 @@ local function show(r, programs, say, lines)
   local rip = r.registers.rip or 0
   say("  at   0x%012x  %s", rip, place(r, programs, rip, lines) or "?")
   for _, w in ipairs(r.stack) do
-    local text, p, offset = place(r, programs, w.value, lines)
-    local starts = text and text:find("+0x0", 1, true) and not text:find("+0x0%x") -- no call returns to a first byte
-    if text and not starts and p.elf:after_call(offset) then say("  from 0x%012x  %s", w.value, text) end
+    -- The call stands before where it returns to, which after the last call of a function is already the next one.
+    local text, p, offset = place(r, programs, w.value - 1, lines)
+    if text and p.elf:after_call(offset + 1) then say("  from 0x%012x  %s", w.value, text) end
   end
 end
 

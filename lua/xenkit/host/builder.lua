@@ -76,7 +76,7 @@ end
 -- @return a grant: {list, sandbox}
 function M.grant(needs)
   local grant = { list = needs, allow = {}, rights = {} }
-  local order = { tcp = 1, unix = 2, udp = 3, file = 4, tree = 5, text = 6, rights = 7 }
+  local order = { tcp = 1, unix = 2, udp = 3, file = 4, tree = 5, text = 6, lib = 7, rights = 8 }
   table.sort(needs, function(a, b) return order[a.kind] < order[b.kind] end)
   for _, need in ipairs(needs) do
     local opener = openers[need.kind]

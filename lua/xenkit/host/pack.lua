@@ -21,6 +21,11 @@ function adders.text(need, desc, entries)
   return true
 end
 
+-- A folder of Lua modules: NAME/x.lua of it is found by require "NAME.x".
+function adders.lib(need, _, entries)
+  return files.pack_tree(need.value, "lib/" .. need.name .. "/", entries)
+end
+
 function adders.tcp(need, desc)
   desc.tcp[#desc.tcp + 1] = need.name
   return true

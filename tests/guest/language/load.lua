@@ -177,7 +177,7 @@ return function(t)
       string.dump(load("return 1")), 5)
     return version, format, data, instruction, integer, number, i, n
   end)
-  t("string.dump(print)", err "unable to dump given function")
+  t("string.dump(rawequal)", err "unable to dump given function")
   t("string.dump('x')", err "bad argument #1 to 'dump' (function expected, got string)")
   t("string.dump()", err "bad argument #1 to 'dump' (function expected, got no value)")
   t("stripping makes it shorter and nameless", true, "?:-1: attempt to index a nil value", function()

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+# The emulated machine: boots it, saves a snapshot of the booted dom0, resumes that, ends it. QEMU runs in the lab
+# directory, so that all names in its command line are relative and two labs never meet; it is known by the pid file
+# there. The shared folder is mounted only after a resume, since a mounted 9p cannot be saved.
+# shellcheck shell=bash disable=SC2154
+
+share=$XK_LAB_DIR/share
+
+# lab_pid - the pid of our QEMU; fails when it does not run. A pid that now belongs to somebody else is not ours.
+lab_pid() {
+    local pid
+    pid=$(cat "$XK_LAB_DIR/qemu.pid" 2> /dev/null) && [ -n "$pid" ] || return 1
+    [ "$(readlink "/proc/$pid/cwd")" = "$XK_LAB_DIR" ] || return 1
+    tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null | grep -q '^[^ ]*qemu-system' || return 1
+    echo "$pid"
+}
+
+cpu_model() {
+    case "$1" in
+        poor) echo qemu64,+svm,+npt,+rdrand ;;
+        rich) echo max,-smap,-rdtscp ;;
+        *) die "no CPU model '$1'; there are poor and rich" ;;
+    esac
+}
+
+# set_machine CPU STORE - the options that a snapshot depends on, in $machine; the snapshot's file, in $snapshot.
+set_machine() {
+    local model xen_line linux_line key
+    model=$(cpu_model "$1") || exit 1
+    xen_line="console=com1 com1=115200 dom0_mem=640M,max:640M bootscrub=0 conring_size=512k loglvl=all guest_loglvl=all"
+    linux_line="console=hvc0 quiet store=$2"
+    # The -global cures a fault of QEMU 7.2, which cannot load its own state otherwise.
+    machine=(
+        -name "xenkit lab" -nodefaults -no-user-config -no-reboot -display none
+        -M pc -global PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off
+        -accel "tcg,thread=multi" -cpu "$model" -smp "${XK_LAB_CPUS:-1}" -m "${XK_LAB_MEMORY:-1536}"
+        -kernel "$images/xen.elf" -append "$xen_line" -initrd "$images/vmlinux $linux_line,$images/dom0.cpio"
+        -serial "file:con.log" -chardev "pipe,id=monitor,path=monitor" -mon "chardev=monitor,mode=control"
+        -device virtio-serial-pci -chardev "pipe,id=lab,path=channel" -device "virtserialport,chardev=lab,name=lab"
+        -chardev "socket,id=shell,path=shell.sock,server=on,wait=off" -device "virtconsole,chardev=shell"
+        -fsdev "local,id=host,path=share,security_model=none" -device "virtio-9p-pci,fsdev=host,mount_tag=lab"
+        -device "virtio-net-pci,netdev=net,romfile="
+    )
+    key=$({ qemu-system-x86_64 --version; echo "${machine[*]}"; } | sha256sum | cut -c 1-16)
+    snapshot=$images/snapshot-$1-$2-$key
+}
+
+# start_qemu OPTION... - starts it in the background and notes its pid.
+start_qemu() {
+    rm -rf "$share" "$XK_LAB_DIR"/*.sock "$XK_LAB_DIR"/{channel,monitor}.{in,out}
+    mkdir -p "$share/run"
+    mkfifo "$XK_LAB_DIR"/{channel,monitor}.{in,out} || exit 1
+    (
+        cd "$XK_LAB_DIR" || exit 1
+        exec < /dev/null > qemu.log 2>&1
+        close_fds
+        exec setsid qemu-system-x86_64 "${machine[@]}" "$@"
+    ) &
+    echo $! > "$XK_LAB_DIR/qemu.pid"
+    # Until the last exec the process is not yet known as ours.
+    wait_until 10 started $!
+}
+started() { lab_pid > /dev/null || pid_gone "$1"; }
+
+# hear WHO SECONDS PATTERN - waits for a line from dom0's agent ("channel") or from QEMU's monitor ("monitor").
+hear() {
+    local line fd status=1 deadline=$(($(now_ms) + $2 * 1000))
+    exec {fd}<> "$XK_LAB_DIR/$1.out"
+    while [ $status = 1 ] && [ "$(now_ms)" -lt "$deadline" ] && lab_pid > /dev/null; do
+        # shellcheck disable=SC2053
+        read -r -t 1 -u "$fd" line && [[ $line = $3 ]] && status=0
+    done
+    exec {fd}>&-
+    return $status
+}
+
+tell() { [ ! -p "$XK_LAB_DIR/$1.in" ] || echo "$2" 1<> "$XK_LAB_DIR/$1.in"; }
+
+# A fifo keeps nothing while nobody has it open, so the monitor is spoken to after its greeting.
+open_monitor() { hear monitor 30 '*"QMP"*' && tell monitor '{"execute":"qmp_capabilities"}'; }
+
+# Nothing may be told to the agent before the machine runs: an interrupt is lost while the state is being loaded.
+resumed() {
+    open_monitor && tell monitor '{"execute":"query-status"}' && hear monitor 60 '*"@(RESUME"|running": true)*'
+}
+hello() { tell channel "hello $(date +%s)" && hear channel 30 ready; }
+
+save_snapshot() {
+    local part=$snapshot.$$
+    local events='{"capability":"events","state":true}'
+    open_monitor
+    tell monitor '{"execute":"migrate-set-capabilities","arguments":{"capabilities":['"$events"']}}'
+    tell monitor '{"execute":"migrate","arguments":{"uri":"exec:cat > '"'$part'"'"}}'
+    if hear monitor 60 '*"status": "completed"*'; then
+        mv "$part" "$snapshot"
+    else
+        rm -f "$part"
+        return 1
+    fi
+}
+
+# boot OPTION... - a cold start until dom0's agent speaks; once more if that fails.
+boot() {
+    local start try
+    for try in 1 2; do
+        start=$(now_ms)
+        say "booting Xen and dom0 ..."
+        start_qemu "$@"
+        if hear channel 90 booted; then
+            say "booted in $(seconds_since "$start")"
+            return 0
+        fi
+        say "the boot failed (try $try); last lines of $XK_LAB_DIR/con.log:"
+        tail -n 5 "$XK_LAB_DIR/con.log" "$XK_LAB_DIR/qemu.log" >&2
+        end_qemu
+    done
+    return 1
+}
+
+make_snapshot() {
+    [ ! -e "$snapshot" ] || return 0
+    boot -netdev user,id=net,restrict=on || return 1
+    save_snapshot || say "the snapshot could not be saved"
+    end_qemu
+}
+
+# up_machine CPU STORE FRESH [HOSTFWD...]
+up_machine() {
+    local cpu=$1 store=$2 fresh=$3 machine snapshot net="user,id=net,restrict=on" forward start
+    shift 3
+    for forward in "$@"; do net="$net,hostfwd=tcp:127.0.0.1:$forward"; done
+    trap 'end_qemu; exit 130' INT TERM
+    set_machine "$cpu" "$store"
+    echo "cpu=$cpu store=$store $*" > "$XK_LAB_DIR/settings"
+    if [ "$fresh" = no ] && (with_lock "$XK_LAB_CACHE/lock" 300 make_snapshot) && [ -e "$snapshot" ]; then
+        start=$(now_ms)
+        touch "$images"
+        start_qemu -netdev "$net" -incoming "exec:cat '$snapshot'"
+        if resumed && hello; then
+            say "dom0 answers after $(seconds_since "$start")"
+            return 0
+        fi
+        say "the snapshot does not resume; it is thrown away"
+        end_qemu
+        rm -f "$snapshot"
+    fi
+    if ! { boot -netdev "$net" && hello; }; then
+        end_qemu
+        die "dom0 does not come up; see con.log and qemu.log in $XK_LAB_DIR"
+    fi
+}
+
+end_qemu() {
+    local pid
+    pid=$(lab_pid) || { rm -f "$XK_LAB_DIR/qemu.pid"; return 0; }
+    kill -TERM "$pid" 2> /dev/null
+    wait_until 5 pid_gone "$pid" || { kill -KILL "$pid" 2> /dev/null; wait_until 5 pid_gone "$pid"; }
+    rm -f "$XK_LAB_DIR/qemu.pid" "$XK_LAB_DIR"/*.sock "$XK_LAB_DIR"/{channel,monitor}.{in,out}
+    rm -rf "$share/run"
+}
+pid_gone() { ! kill -0 "$1" 2> /dev/null || grep -q '^State:.Z' "/proc/$1/status" 2> /dev/null; }
