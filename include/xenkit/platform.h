@@ -241,7 +241,9 @@ int xk_domain_next(struct xk_platform *p, xk_domid after, struct xk_domain_info 
 
 /* Verbs of the control domain on another; XK_EPERM for anybody else (but shutdown of oneself), XK_ENOENT. destroy ends
  * it without asking; what it held is released and its peers see their ports unbound. shutdown marks (domid) as shut
- * down with (reason); a domain says it of itself as its last word. */
+ * down with (reason); a domain says it of itself as its last word. With XK_SUSPEND the call returns when the domain
+ * goes on: 0 after it was saved and restored, 1 when the suspend was cancelled. After a restore its ports are gone,
+ * what it mapped of others is empty, and store and console page have new ports; close what hangs on them before. */
 int xk_domain_pause(struct xk_platform *p, xk_domid domid);
 int xk_domain_unpause(struct xk_platform *p, xk_domid domid);
 int xk_domain_destroy(struct xk_platform *p, xk_domid domid);

@@ -58,21 +58,42 @@ local function make_context(world, handles, boot)
   return ctx
 end
 
+-- Suspends the domain, and comes back once it goes on, perhaps on another host. Store and console are opened anew;
+-- flows and vchans are gone, as on any Xen guest, and a service that has some learns of it by on_resume.
+local function suspend(ctx)
+  ctx.store:close()
+  if ctx.console_reset then ctx.console_reset() end
+  local ok, err = ctx.world:domctl(ctx.domid, "shutdown", "suspend")
+  ctx.domid = ctx.world:domid()
+  assert(ctx.store:reopen(ctx.world))
+  if not ok then return print("suspend: " .. tostring(err)) end
+  if ctx.on_resume then ctx.on_resume() end
+end
+
+local function end_service(ctx, why, root)
+  ctx.shutdown = why
+  if ctx.service.stop then
+    local ok, err = pcall(ctx.service.stop, ctx)
+    if not ok then print("stop: " .. tostring(err)) end
+  end
+  root:cancel()
+end
+
 -- control/shutdown, as a Xen guest: the request is acknowledged by emptying the node.
 local function watch_shutdown(ctx, root)
-  local w = ctx.store:watch("control/shutdown")
-  if not w then return end
-  for _ in w:events() do
-    local why = ctx.store:read("control/shutdown")
-    if why == "poweroff" or why == "halt" or why == "reboot" then
-      ctx.store:write("control/shutdown", "")
-      ctx.shutdown = why
-      if ctx.service.stop then
-        local ok, err = pcall(ctx.service.stop, ctx)
-        if not ok then print("stop: " .. tostring(err)) end
+  while true do
+    local w = ctx.store:watch("control/shutdown")
+    if not w then return end
+    for _ in w:events() do
+      local why = ctx.store:read("control/shutdown")
+      if why == "poweroff" or why == "halt" or why == "reboot" then
+        ctx.store:write("control/shutdown", "")
+        return end_service(ctx, why, root)
+      elseif why == "suspend" and ctx.world:platform() == "stub" then
+        ctx.store:write("control/shutdown", "")
+        suspend(ctx)
+        break
       end
-      root:cancel()
-      return
     end
   end
 end
@@ -127,6 +148,7 @@ local function run(ctx, flush)
   function ctx.stopping() return ctx.shutdown ~= nil end
   local main = task.spawn(function() return ctx.service.start(ctx) end)
   local helpers = { task.detach(watch_handles, ctx) }
+  if ctx.desc.repl then helpers[#helpers + 1] = task.detach(require("xenkit.domain_repl").beside, ctx) end
   if ctx.store then
     if ctx.world:platform() ~= "xen" then -- there the node is for the whole Linux domain
       helpers[#helpers + 1] = task.detach(watch_shutdown, ctx, main)

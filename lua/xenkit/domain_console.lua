@@ -36,6 +36,11 @@ function M.sink(ctx)
     ctx.console = con
     return con
   end
+  -- Around a suspend: what hangs on the old port goes; the next words open the console anew.
+  function ctx.console_reset()
+    if con then con:close() end
+    raw, con = nil, nil
+  end
   if not open() and ctx.world:platform() ~= "hosted" then return debug_sink() end
   local function drain()
     busy = true

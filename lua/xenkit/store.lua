@@ -240,6 +240,14 @@ function Store:wait_for(path, fn, timeout)
   end
 end
 
+--- Opens the client anew after a suspend, for all who hold it. What was under way and the watches have failed.
+function Store:reopen(world)
+  local raw, err, code = core.open(world)
+  if not raw then return nil, err, code end
+  self.raw = raw
+  return true
+end
+
 function Store:close() self.raw:close() end
 Store.__close = Store.close
 

@@ -112,6 +112,17 @@ uint64_t area_hole(uint64_t from, uint64_t size)
     return from + size <= XK__STUB_USER_END && from + size > from ? from : 0;
 }
 
+/* Promises the memory of [start, end) and makes its tables, so that touching it later cannot fail. */
+static int promise(uint64_t start, uint64_t end)
+{
+    if (page_reserve((end - start) / PAGE) < 0)
+        return -ENOMEM;
+    if (table_make(start, end) == 0)
+        return 0;
+    page_unreserve((end - start) / PAGE);
+    return -ENOMEM;
+}
+
 /* Cuts so that an area begins at (at). Merging goes the other way, so nothing is lost when it fails half-way. */
 static int cut(uint64_t at)
 {
@@ -191,7 +202,7 @@ int64_t area_mmap(uint64_t addr, uint64_t size, int prot, int flags, int fd)
     }
     a.start = addr;
     a.end = addr + size;
-    if (!addr || a.end > XK__STUB_GRANTS || (a.charged && page_reserve(size / PAGE) < 0))
+    if (!addr || a.end > XK__STUB_GRANTS || (a.charged && promise(addr, a.end) < 0))
         return -ENOMEM;
     r = insert(a);
     if (r < 0 && a.charged)
@@ -202,7 +213,7 @@ int64_t area_mmap(uint64_t addr, uint64_t size, int prot, int flags, int fd)
 static int protect_one(struct area *a, int prot)
 {
     if (prot && !a->charged && a->kind == AREA_ANON) {
-        if (page_reserve((a->end - a->start) / PAGE) < 0)
+        if (promise(a->start, a->end) < 0)
             return -ENOMEM;
         a->charged = 1;
     }
@@ -239,41 +250,40 @@ static void move_pages(uint64_t from, uint64_t to, uint64_t size)
     }
 }
 
-/* Every table on the way to [start, end), so that moving pages there cannot fail. */
-static int make_tables(uint64_t start, uint64_t end)
+/* (a) moves to (to), larger; the old place is free before the new one is taken, or they would become one area. */
+static int64_t move_area(struct area a, uint64_t to, uint64_t size)
 {
-    for (uint64_t va = start; va < end; va = (va & ~0x1fffffull) + 0x200000)
-        if (table_map(va, 0, 0) < 0)
-            return -ENOMEM;
-        else
-            table_unmap(va);
-    return 0;
+    struct area b = a;
+
+    b.start = to;
+    b.end = to + size;
+    if (b.charged && promise(b.start, b.end) < 0)
+        return -ENOMEM;
+    area_remove(a.start, a.end, AREA_ANON);
+    if (insert(b) < 0) { /* cannot be: the old one left its place in the list */
+        insert(a);
+        return -ENOMEM;
+    }
+    move_pages(a.start, to, a.end - a.start);
+    if (a.charged)
+        page_unreserve((a.end - a.start) / PAGE);
+    return (int64_t)to;
 }
 
 /* Grows one anonymous area of exactly [addr, addr + old) to (size), in place or elsewhere. */
 static int64_t grow(struct area *a, uint64_t old, uint64_t size, int flags)
 {
-    uint64_t addr = a->start, more = (size - old) / PAGE, to;
-    struct area b = *a;
+    uint64_t addr = a->start, end = addr + old, to;
 
-    if (b.charged && page_reserve(more) < 0)
-        return -ENOMEM;
-    if (area_hole(addr + old, size - old) == addr + old && addr + size <= XK__STUB_GRANTS) {
+    if (area_hole(end, size - old) == end && addr + size <= XK__STUB_GRANTS) {
+        if (a->charged && promise(end, addr + size) < 0)
+            return -ENOMEM;
         a->end = addr + size;
         join((unsigned)(a - areas));
         return (int64_t)addr;
     }
     to = flags & MREMAP_MAYMOVE ? area_hole(XK__STUB_MMAP, size) : 0;
-    b.start = to;
-    b.end = to + size;
-    if (!to || b.end > XK__STUB_GRANTS || make_tables(to, to + size) < 0 || insert(b) < 0) {
-        if (b.charged)
-            page_unreserve(more);
-        return -ENOMEM;
-    }
-    move_pages(addr, to, old);
-    area_remove(addr, addr + old, AREA_ANON);
-    return (int64_t)to;
+    return to && to + size <= XK__STUB_GRANTS ? move_area(*a, to, size) : -ENOMEM;
 }
 
 int64_t area_mremap(uint64_t addr, uint64_t old, uint64_t size, int flags)
@@ -323,7 +333,7 @@ int64_t area_brk(uint64_t to)
     if (to < brk_start || new > XK__STUB_MMAP)
         return (int64_t)brk_end;
     if (new > old) {
-        if (page_reserve((new - old) / PAGE) < 0)
+        if (promise(old, new) < 0)
             return (int64_t)brk_end;
         if (insert(a) < 0) {
             page_unreserve((new - old) / PAGE);

@@ -16,7 +16,7 @@ struct shared_info *hyper_shared;
 
 enum { WINDOW = 4096, LEAF_FIRST = 0x40000000, LEAF_LAST = 0x40010000 };
 
-static uint32_t leaf;
+static uint32_t leaf, domid = DOMID_SELF;
 static uint64_t window_next, window_end;
 
 static long hypercall(unsigned nr, uint64_t a, uint64_t b, uint64_t c)
@@ -95,15 +95,17 @@ static void find_xen(void)
     }
 }
 
-/* By cpuid since Xen 4.13. The program asks the store's node "domid" where this is not there. */
-uint32_t hyper_domid(void)
+uint32_t hyper_domid(void) { return domid; }
+
+/* By cpuid since Xen 4.13; asked once, as each cpuid goes to Xen, and again after a resume. */
+static uint32_t find_domid(void)
 {
     struct cpuid r;
 
-    if (!leaf || cpuid(leaf, 0).a < leaf + 4)
-        return 0x7ff0;
+    if (cpuid(leaf, 0).a < leaf + 4)
+        return DOMID_SELF;
     r = cpuid(leaf + 4, 0);
-    return r.a & 1 << 4 ? r.c : 0x7ff0;
+    return r.a & 1 << 4 ? r.c : DOMID_SELF;
 }
 
 /* Shared info lies on a frame of its own, once; a resumed domain puts it there again. */
@@ -128,6 +130,7 @@ void hyper_init(unsigned vector)
         window_next = round_up(page_top(), 1 << 21) / PAGE + 512; /* beyond RAM, below what Xen has under 4 GiB */
         window_end = window_next + WINDOW;
     }
+    domid = find_domid();
     wrmsr(cpuid(leaf + 2, 0).b, (uint64_t)hypercall_page);
     map_shared_info();
     set_param(HVM_PARAM_CALLBACK_IRQ, 2ull << 56 | vector); /* no local APIC, no end of interrupt */

@@ -5,7 +5,7 @@
 #include "kernel/error.h"
 #include "kernel/x86.h"
 
-enum { RANGES = 8, SLACK = 24 }; /* pages that are never promised: page tables of what is already promised */
+enum { RANGES = 8, SLACK = 8 }; /* pages that are never promised */
 
 static struct {
     uint64_t next, end;
@@ -31,7 +31,7 @@ int page_reserve(uint64_t n)
 {
     uint64_t want = reserved + n;
 
-    if (want + want / 512 + SLACK > total || want < n)
+    if (want < n || want + SLACK > total)
         return -ENOMEM;
     reserved = want;
     return 0;

@@ -105,6 +105,7 @@ static int64_t suspend(void)
     int cancelled;
 
     grant_suspend();
+    time_suspend();
     cancelled = hyper_shutdown(SHUTDOWN_suspend);
     if (!cancelled) {
         hyper_init(TRAP_UPCALL);
@@ -155,6 +156,7 @@ static int64_t stats(uint64_t out)
         .areas = area_count(),
         .last_refused = c.last_refused,
         .seeded = (uint32_t)entropy_seeded(),
+        .domid = hyper_domid(),
     };
 
     return user_write(out, &s, sizeof(s));

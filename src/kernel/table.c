@@ -20,7 +20,9 @@ static uint64_t *step(uint64_t *table, unsigned i, int make)
     if (table[i] & PTE_LARGE)
         return NULL;
     if (!(table[i] & PTE_P)) {
-        pa = make ? page_take() : 0;
+        if (!make || page_reserve(1) < 0)
+            return NULL;
+        pa = page_take();
         if (!pa)
             return NULL;
         table[i] = pa | PTE_P | PTE_W | PTE_U;
@@ -37,6 +39,14 @@ static uint64_t *entry(uint64_t va, int make)
     if (t)
         t = step(t, (va >> 21) & 511, make);
     return t ? &t[(va >> 12) & 511] : NULL;
+}
+
+int table_make(uint64_t start, uint64_t end)
+{
+    for (uint64_t va = start; va < end; va = (va & ~(uint64_t)(MIB2 - 1)) + MIB2)
+        if (!entry(va, 1))
+            return -ENOMEM;
+    return 0;
 }
 
 int table_map(uint64_t va, uint64_t pa, uint64_t flags)

@@ -18,6 +18,9 @@ uint64_t table_unmap(uint64_t va);
 uint64_t table_get(uint64_t va);
 int table_protect(uint64_t va, uint64_t flags); /* new flags for a page that is there */
 
+/* Makes the tables for [start, end), so that mapping there cannot fail. -ENOMEM; what was made stays. */
+int table_make(uint64_t start, uint64_t end);
+
 /* What may be touched between these is the program's memory (SMAP). */
 void table_user_begin(void);
 void table_user_end(void);

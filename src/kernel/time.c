@@ -6,7 +6,8 @@
 
 enum { PIT_HZ = 1193182, PIT_TICKS = 11932 }; /* 10 ms */
 
-static uint64_t per_tick, armed; /* nanoseconds a tick without Xen, times 2^32 */
+static uint64_t before_suspend, offset; /* (offset): ours is Xen's clock and this */
+static uint64_t per_tick, armed;        /* nanoseconds a tick without Xen, times 2^32 */
 
 static void set_frequency(uint64_t hz) { per_tick = (1000000000ull << 32) / (hz ? hz : 1000000000); }
 
@@ -37,7 +38,7 @@ static uint64_t scale(uint64_t ticks, uint32_t mul, int shift)
     return (uint64_t)(((unsigned __int128)ticks * mul) >> 32);
 }
 
-uint64_t time_now(void)
+static uint64_t raw_now(void)
 {
     volatile struct vcpu_time_info *t;
     uint32_t version;
@@ -58,6 +59,8 @@ uint64_t time_now(void)
     return now;
 }
 
+uint64_t time_now(void) { return raw_now() + offset; }
+
 uint64_t time_wall(void)
 {
     volatile struct shared_info *s = hyper_shared;
@@ -65,14 +68,14 @@ uint64_t time_wall(void)
     uint64_t base;
 
     if (!hyper_present())
-        return time_now();
+        return raw_now();
     do {
         version = s->wc_version;
         __asm__ volatile("" : : : "memory");
         base = ((uint64_t)s->wc_sec_hi << 32 | s->wc_sec) * 1000000000 + s->wc_nsec;
         __asm__ volatile("" : : : "memory");
     } while ((version & 1) || version != s->wc_version);
-    return base + time_now();
+    return base + raw_now();
 }
 
 void time_arm(uint64_t at)
@@ -80,8 +83,17 @@ void time_arm(uint64_t at)
     if (!hyper_present() || (armed && armed <= at))
         return;
     armed = at;
-    hyper_timer(at);
+    hyper_timer(at - offset);
 }
 
 void time_fired(void) { armed = 0; }
-void time_resumed(void) { armed = 0; }
+
+void time_suspend(void) { before_suspend = time_now(); }
+
+void time_resumed(void)
+{
+    armed = 0;
+    offset = 0;
+    if (raw_now() < before_suspend)
+        offset = before_suspend - raw_now();
+}

@@ -12,6 +12,9 @@ uint64_t time_wall(void);        /* since 1970 */
 /* The one timer: the earliest of what was asked for since it last fired. time_fired: the upcall says so. */
 void time_arm(uint64_t at);
 void time_fired(void);
-void time_resumed(void); /* nothing is armed any more */
+
+/* Around a suspend: nothing is armed any more, and Xen's clock may be another host's. Ours does not go back. */
+void time_suspend(void);
+void time_resumed(void);
 
 #endif

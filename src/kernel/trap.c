@@ -193,10 +193,9 @@ void trap_tick_rearm(void)
     if (!tick_period || !tick_handler)
         return;
     now = time_now();
-    if (now < tick_at)
-        return;
-    tick_at = now + tick_period;
-    time_arm(tick_at);
+    if (now >= tick_at)
+        tick_at = now + tick_period;
+    time_arm(tick_at); /* again: an earlier deadline may have taken the one timer */
 }
 
 /* Enters the handler as if the program had called it, below its red zone: on the stack the address to go on at, under
@@ -205,8 +204,12 @@ static void tick(struct frame *f)
 {
     uint64_t words[2] = {f->rflags, f->rip};
 
-    if (!tick_handler || time_now() < tick_at)
+    if (!tick_handler)
         return;
+    if (time_now() < tick_at) {
+        trap_tick_rearm();
+        return;
+    }
     ticks++;
     tick_at = 0;
     trap_tick_rearm();

@@ -11,11 +11,13 @@
 #include "bindings/world.h"
 
 enum { TICKS_A_SECOND = 4, PATIENCE = 6 }; /* C code may take so many times the limit */
+enum { HANDLER = 100000 };                 /* instructions that a handler of the first error may take */
 
 static lua_State *volatile running; /* the coroutine that runs now */
 static struct xk_loop *loop;        /* whose rounds are progress */
 static uint64_t last_round;
 static volatile unsigned stuck, limit; /* ticks */
+static unsigned raised;                /* errors since the loop last went round */
 
 static uint64_t rounds(void)
 {
@@ -146,13 +148,17 @@ static int close_coroutine(lua_State *L)
 
 /* --- the watchdog --- */
 
-/* Raised at each instruction until the loop goes round again, so that a loop around pcall ends as well. */
+/* The first error leaves room for its handler, which tells where it was; the second comes when that did not end it;
+ * from then on each instruction raises one until the loop goes round again, so that a loop around pcall ends as well.
+ */
 static void on_hook(lua_State *L, lua_Debug *ar)
 {
     if (!stuck || stuck < limit) {
         lua_sethook(L, NULL, 0, 0);
         return;
     }
+    raised++;
+    lua_sethook(L, on_hook, LUA_MASKCOUNT, raised == 1 ? HANDLER : 1);
     lua_getinfo(L, "Sl", ar);
     luaL_error(L, "%s:%d: runaway: ran for %d s without giving way; split the work or call task.yield()", ar->short_src,
                ar->currentline, (int)(limit / TICKS_A_SECOND));
@@ -164,13 +170,13 @@ static void on_tick(void)
 
     if (now != last_round) {
         last_round = now;
-        stuck = 0;
+        stuck = raised = 0;
         return;
     }
     stuck++;
     if (stuck >= limit * PATIENCE)
         abort(); /* in C code that does not return: the report names the place */
-    if (stuck >= limit && running)
+    if (stuck >= limit && running && raised != 1)
         lua_sethook(running, on_hook, LUA_MASKCOUNT, 1);
 }
 

@@ -25,7 +25,7 @@ function M.run(p, fail, say)
   local name = p.name or M.name_of(p.script)
   local r, e, code = image.build({ source = source, path = p.script, name = name, words = p.words or {},
     dir = absolute(p.output or name), as = p.as, memory = p.memory, extra = p.extra, form = p.form,
-    watchdog = p.watchdog }, M.embedded)
+    watchdog = p.watchdog, repl = p.repl }, M.embedded)
   if not r then return fail(e, code == "XK_EINVAL" and 2 or 1) end
   if p.json then
     r.needs = nil
@@ -46,6 +46,7 @@ M.options = {
   { "--form", arg = "FORM", choices = { "core", "full" }, help = "core or full; default: what the script requires" },
   { "--watchdog", arg = "SECONDS", type = "integer", min = 0, help = "how long Lua code may run without giving way; " ..
     "default 10, 0: for ever" },
+  { "--repl", help = "a Lua prompt on its console, beside the service" },
   { "--json", help = "print JSON" },
 }
 

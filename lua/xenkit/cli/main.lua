@@ -169,7 +169,8 @@ verbs.create = {
   summary = "start a domain from a service script",
   options = { WORLD, JSON, { "--name", arg = "NAME", help = "its name; default: the file's" },
     { "-m", "--memory", arg = "MIB", type = "integer", min = 4, help = "limit of its memory" },
-    { "-c", "--console", help = "attach its console" } },
+    { "-c", "--console", help = "attach its console" },
+    { "--repl", help = "a Lua prompt on its console, beside the service" } },
   positionals = { { "SCRIPT", help = "the service's file" }, { "PARAMS", key = "words", optional = true, many = true,
     help = "its parameters" } },
   examples = { "xenkit create hello.lua port=8080" },
@@ -182,7 +183,7 @@ verbs.create = {
     local name = p.name or p.script:match("([^/]+)%.lua$") or "domain"
     return with_world(p, function(world, dir)
       local r, e = client.call(world, dir, "create", { name = name, script = absolute(p.script), source = source,
-        params = params, memory = p.memory })
+        params = params, memory = p.memory, repl = p.repl })
       if not r then return fail(e) end
       if p.json then say("%s", json.encode(r, SORTED)) else say("domain %d, %s", r.domid, r.name) end
     end)

@@ -98,7 +98,7 @@ function M.create(p, fail, say)
   local name = p.name or build.name_of(p.script)
   local dir = dir_of(name)
   local r, e, code = image.build({ source = source, path = p.script, name = name, words = p.words or {}, dir = dir,
-    memory = p.memory }, build.embedded)
+    memory = p.memory, repl = p.repl }, build.embedded)
   if not r then return fail(e, code == "XK_EINVAL" and 2 or 1) end
   local listeners, lines = open_listeners(r.needs)
   if not listeners then return fail(lines) end

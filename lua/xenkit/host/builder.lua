@@ -123,7 +123,8 @@ end
 
 local function boot_archive(t, extra)
   return pack.boot { source = t.desc.source, path = t.path, params = t.params, needs = t.grant.list, name = extra.name,
-    store = extra.store, dom0_port = extra.dom0_port, template = t.name, watchdog = t.desc.watchdog }
+    store = extra.store, dom0_port = extra.dom0_port, template = t.name, watchdog = t.desc.watchdog,
+    repl = t.desc.repl }
 end
 
 local function hand_all(world, domid, t, boot)

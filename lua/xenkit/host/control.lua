@@ -29,7 +29,7 @@ function M.methods(T)
     if not t then
       local err, code
       t, err, code = T:declare { name = p.name, script = p.script, service = p.service, source = p.source,
-        params = p.params, memory = p.memory, restart = p.restart or "never", sandbox = p.sandbox }
+        params = p.params, memory = p.memory, restart = p.restart or "never", sandbox = p.sandbox, repl = p.repl }
       if not t then return nil, err, code end
       t.ephemeral = true
     end

@@ -101,7 +101,8 @@ function M.build(d, embedded)
   d.extra = d.extra or ""
   local boot, kernel, domain
   boot, err, code = pack.boot { source = d.source, path = d.path, params = svc.params, needs = svc.needs,
-    name = d.name, template = d.name, watchdog = d.watchdog }
+    name = d.name, template = d.name, watchdog = d.watchdog,
+    repl = d.repl }
   if boot then kernel, err, code = program("xenkit-kernel.boot") end
   if kernel then domain, err, code = program(form == "core" and "xenkit-domain-core.boot" or "xenkit-domain.boot") end
   if not domain then return nil, err, code end

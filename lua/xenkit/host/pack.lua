@@ -42,13 +42,14 @@ local function literal(v)
 end
 
 --- Packs.
--- @param d source = the script's text, path = its file, params, needs = a list of service.needs, name, and what else is
+-- @param d source = the script's text, path = its file, params, needs = a list of service.needs, name; repl and
+--   watchdog as in a world file; and what else is
 --   to stand in etc/domain.lua
 -- @return bytes
 function M.boot(d)
   local entries = { ["main.lua"] = d.source }
   local desc = { name = d.name, script = d.path, params = d.params, tree = {}, text = {}, tcp = {},
-    store = d.store, dom0_port = d.dom0_port, template = d.template, watchdog = d.watchdog }
+    store = d.store, dom0_port = d.dom0_port, template = d.template, watchdog = d.watchdog, repl = d.repl }
   for _, need in ipairs(d.needs) do
     local add = adders[need.kind]
     if add then

@@ -9,6 +9,7 @@ local WORLD_KEYS = { name = "string", domains = "table", data = "string" }
 local DOMAIN_KEYS = {
   name = "string", service = "string", script = "string", params = "table", memory = "integer", restart = "string",
   replicas = "integer", offers = "table", rights = "table", sandbox = "boolean", scale = "table",
+  repl = "boolean", watchdog = "integer",
 }
 local SCALE_KEYS = { min = "integer", max = "integer" }
 local RESTART = { always = true, ["on-failure"] = true, never = true }

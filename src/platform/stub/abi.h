@@ -67,6 +67,7 @@ struct xk__stub_stats {
     uint32_t grants, maps, ports, areas;
     uint32_t last_refused; /* number of the last Linux system call that was refused */
     uint32_t seeded;
+    uint32_t domid, reserved; /* another one after a resume */
 };
 
 /* Where things are in the program's address space. */

@@ -54,8 +54,11 @@ int stub_domain_next(struct xk_platform *p, xk_domid after, struct xk_domain_inf
 int stub_domain_control(struct xk_platform *p, xk_domid domid, int verb, int arg)
 {
     if (verb == XK_DOMCTL_SHUTDOWN && domid == stub_domid(p)) {
+        int r;
         fflush(NULL);
-        return stub_call1(XK__STUB_SHUTDOWN, (uint64_t)arg);
+        r = stub_call1(XK__STUB_SHUTDOWN, (uint64_t)arg); /* returns after a suspend only: 1 when it was cancelled */
+        stub_resumed((struct stub *)p);
+        return r;
     }
     return XK_EPERM;
 }

@@ -10,10 +10,14 @@ static const struct xk__stub_boot *boot_info(void)
     return (const struct xk__stub_boot *)(uintptr_t)getauxval(XK__STUB_AT_BOOT);
 }
 
-xk_domid stub_domid(struct xk_platform *p)
+xk_domid stub_domid(struct xk_platform *p) { return ((struct stub *)p)->domid; }
+
+void stub_resumed(struct stub *s)
 {
-    (void)p;
-    return (xk_domid)boot_info()->domid;
+    struct xk__stub_stats stats;
+
+    if (stub_call1(XK__STUB_STATS, (uint64_t)(uintptr_t)&stats) == 0)
+        s->domid = (xk_domid)stats.domid;
 }
 
 static void stub_close(struct xk_platform *p)
@@ -117,6 +121,7 @@ int xk_stub_attach(const xk_alloc *alloc, struct xk_platform **out)
         return XK_ENOMEM;
     s->base.ops = &stub_ops;
     s->alloc = alloc ? *alloc : *xk_alloc_libc();
+    s->domid = (xk_domid)boot->domid;
     xk_list_init(&s->shares);
     xk_list_init(&s->maps);
     xk_list_init(&s->ports);

@@ -10,6 +10,7 @@
 struct stub {
     struct xk_platform base; /* first */
     xk_alloc alloc;
+    xk_domid domid;
     struct xk_list shares; /* what was shared and not ended; also what was forgotten while it was mapped */
     struct xk_list maps;
     struct xk_list ports;
@@ -43,6 +44,7 @@ int stub_domain_info(struct xk_platform *p, xk_domid domid, struct xk_domain_inf
 int stub_domain_next(struct xk_platform *p, xk_domid after, struct xk_domain_info *out);
 int stub_domain_control(struct xk_platform *p, xk_domid domid, int verb, int arg);
 xk_domid stub_domid(struct xk_platform *p);
+void stub_resumed(struct stub *s); /* asks the kernel anew what a resume may have changed */
 
 /* tick.c */
 int stub_tick(struct xk_platform *p, xk_time period, void (*fn)(void));
