@@ -10,11 +10,11 @@ add_executable(xenkit-kernel ${kernel_sources} src/kernel/entry.S)
 target_include_directories(xenkit-kernel PRIVATE src SYSTEM ${XK_xen_INCLUDE})
 target_compile_definitions(xenkit-kernel PRIVATE __XEN_INTERFACE_VERSION__=0x00040e00)
 target_compile_options(xenkit-kernel PRIVATE $<$<COMPILE_LANGUAGE:C>:-Os -mgeneral-regs-only -mno-red-zone
-  -fno-stack-protector -fno-builtin -ffreestanding -fno-tree-loop-distribute-patterns -fcf-protection=none
-  -mcmodel=kernel -fno-pic -fno-pie -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections>)
+  -fno-stack-protector -fno-builtin -ffreestanding -fno-tree-loop-distribute-patterns -fno-jump-tables -fcf-protection=none
+  -mcmodel=kernel -fno-pic -fno-pie -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -flto>)
 set_target_properties(xenkit-kernel PROPERTIES POSITION_INDEPENDENT_CODE OFF
                       LINK_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernel/kernel.lds)
-target_link_options(xenkit-kernel PRIVATE -nostdlib -static -no-pie -Wl,-n,--gc-sections,--build-id=none
+target_link_options(xenkit-kernel PRIVATE -flto -Os -nostdlib -static -no-pie -Wl,-n,--gc-sections,--build-id=none
                     -Wl,-z,noexecstack -Wl,-T,${CMAKE_SOURCE_DIR}/src/kernel/kernel.lds)
 # Beside it stripped, as it boots; the one with symbols is for `xenkit symbolize`.
 add_custom_command(TARGET xenkit-kernel POST_BUILD

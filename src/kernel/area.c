@@ -75,14 +75,51 @@ static int insert(struct area a)
 
     if (i < count && areas[i].start < a.end)
         return -EEXIST;
+    if (i && alike(&areas[i - 1], &a)) { /* no new entry, so no want of one */
+        areas[i - 1].end = a.end;
+        join(i - 1);
+        return 0;
+    }
     if (count == MAX)
         return -ENOMEM;
     move(i + 1, i);
     areas[i] = a;
     join(i);
-    if (i)
-        join(i - 1);
     return 0;
+}
+
+/* Makes one of all that are alike from (start) to (end), and of their neighbours. */
+static void tidy(uint64_t start, uint64_t end)
+{
+    unsigned i = find(start);
+
+    i -= i > 0;
+    while (i < count && areas[i].start <= end) {
+        unsigned before = count;
+        join(i);
+        i += count == before;
+    }
+}
+
+/* Promises the memory of [start, end) and makes its tables, so that touching it later cannot fail. */
+static int promise(uint64_t start, uint64_t end)
+{
+    if (page_reserve((end - start) / PAGE) < 0)
+        return -ENOMEM;
+    if (table_make(start, end) == 0)
+        return 0;
+    page_unreserve((end - start) / PAGE);
+    return -ENOMEM;
+}
+
+int area_add_promised(uint64_t start, uint64_t end, int prot)
+{
+    struct area a = {start, end, (uint8_t)prot, AREA_ANON, 1};
+    int r = promise(start, end);
+
+    if (r == 0 && (r = insert(a)) < 0)
+        page_unreserve((end - start) / PAGE);
+    return r;
 }
 
 int area_add(uint64_t start, uint64_t end, int prot, enum area_kind kind)
@@ -110,17 +147,6 @@ uint64_t area_hole(uint64_t from, uint64_t size)
         from = areas[i].end;
     }
     return from + size <= XK__STUB_USER_END && from + size > from ? from : 0;
-}
-
-/* Promises the memory of [start, end) and makes its tables, so that touching it later cannot fail. */
-static int promise(uint64_t start, uint64_t end)
-{
-    if (page_reserve((end - start) / PAGE) < 0)
-        return -ENOMEM;
-    if (table_make(start, end) == 0)
-        return 0;
-    page_unreserve((end - start) / PAGE);
-    return -ENOMEM;
 }
 
 /* Cuts so that an area begins at (at). Merging goes the other way, so nothing is lost when it fails half-way. */
@@ -235,9 +261,10 @@ int64_t area_mprotect(uint64_t addr, uint64_t size, int prot)
     if (!changeable(addr, end, AREA_IMAGE, 0))
         return -ENOMEM;
     if (cut(addr) < 0 || cut(end) < 0)
-        return -ENOMEM;
+        r = -ENOMEM;
     for (unsigned i = find(addr); r == 0 && i < count && areas[i].start < end; i++)
         r = protect_one(&areas[i], prot);
+    tidy(addr, end);
     return r;
 }
 
@@ -328,17 +355,12 @@ void area_brk_start(uint64_t at) { brk_start = brk_end = at; }
 int64_t area_brk(uint64_t to)
 {
     uint64_t old = round_up(brk_end, PAGE), new = round_up(to, PAGE);
-    struct area a = {old, new, PROT_READ | PROT_WRITE, AREA_ANON, 1};
 
     if (to < brk_start || new > XK__STUB_MMAP)
         return (int64_t)brk_end;
     if (new > old) {
-        if (promise(old, new) < 0)
+        if (area_add_promised(old, new, PROT_READ | PROT_WRITE) < 0)
             return (int64_t)brk_end;
-        if (insert(a) < 0) {
-            page_unreserve((new - old) / PAGE);
-            return (int64_t)brk_end;
-        }
     } else if (new < old && area_munmap(new, old - new) < 0) {
         return (int64_t)brk_end;
     }

@@ -11,9 +11,11 @@
 enum { PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4 };
 enum area_kind { AREA_ANON, AREA_IMAGE, AREA_GRANT, AREA_FOREIGN, AREA_RING };
 
-/* add: -ENOMEM when there are too many, -EEXIST when it overlaps. remove: exactly one area of that kind, or -EINVAL;
+/* add: -ENOMEM when there are too many, -EEXIST when it overlaps; its pages are the caller's. add_promised: anonymous
+ * memory of the program, demand zero, with its promise. remove: exactly one area of that kind, or -EINVAL;
  * its pages are the caller's. hole: the first (size) free bytes from (from) up, 0 when there are none. */
 int area_add(uint64_t start, uint64_t end, int prot, enum area_kind kind);
+int area_add_promised(uint64_t start, uint64_t end, int prot);
 int area_remove(uint64_t start, uint64_t end, enum area_kind kind);
 uint64_t area_hole(uint64_t from, uint64_t size);
 unsigned area_count(void);

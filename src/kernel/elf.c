@@ -124,7 +124,7 @@ static const char *make_stack(const Elf64_Ehdr *e, struct xk__stub_boot *boot, c
     uint64_t top = XK__STUB_STACK_TOP, sp = top, at_name, at_random, at_boot;
     Elf64_Ehdr h = *e;
 
-    if (page_reserve(STACK_SIZE / PAGE) < 0 || area_add(top - STACK_SIZE, top, PROT_READ | PROT_WRITE, AREA_ANON) < 0)
+    if (area_add_promised(top - STACK_SIZE, top, PROT_READ | PROT_WRITE) < 0)
         return "too little memory for the stack";
     entropy_get(random, sizeof(random));
     sp = push(sp, nothing, sizeof(nothing));

@@ -39,7 +39,7 @@ pvh_start:
         rdmsr
         orl     $0x901, %eax
         wrmsr
-        movl    $0x80010013, %eax               /* PG, WP, ET, MP, PE; no EM, no TS */
+        movl    $0x80010033, %eax               /* PG, WP, NE, ET, MP, PE; no EM, no TS */
         movl    %eax, %cr0
         lgdt    gdt_pointer
         ljmp    $0x08, $long_mode
@@ -242,15 +242,8 @@ gdt_pointer:
         .quad   gdt
 
         .bss
-        .balign 4096
-        .globl boot_pml4, boot_pd, kernel_stack_top, double_fault_stack_top
-boot_pml4: .skip 4096
-boot_pdpt: .skip 4096
-boot_pd:   .skip 4096
-        .skip   4096                            /* guard: vm.c takes it away */
-        .globl kernel_stack
-kernel_stack: .skip 8192
-kernel_stack_top:
+        .balign 16
+        .globl double_fault_stack_top
         .skip   2048
 double_fault_stack_top:
 boot_info: .skip 8

@@ -354,7 +354,7 @@ static void lose_maps(void)
 }
 
 /* Shares are as before, for the same domain numbers; nobody has them mapped. Entries 0 and 1 are the builder's. */
-void grant_resume(void)
+static void rebuild(void)
 {
     uint32_t n = frames;
 
@@ -368,7 +368,15 @@ void grant_resume(void)
             open_ref(ref, old[ref % PER_FRAME].domid, (uint64_t)old[ref % PER_FRAME].frame * PAGE,
                      old[ref % PER_FRAME].flags & GTF_readonly);
     }
-    for (unsigned i = 0; i < n; i++)
+}
+
+void grant_resume(int cancelled)
+{
+    if (!cancelled)
+        rebuild();
+    for (unsigned i = 0; i < FRAMES_MAX; i++) {
         if (saved[i])
             page_give(saved[i]);
+        saved[i] = 0;
+    }
 }

@@ -15,9 +15,10 @@ int grant_unshare(uint64_t addr, uint32_t count);
 int grant_map(uint16_t peer, const uint32_t *refs, uint32_t count, int readonly, int32_t *status, uint64_t *addr);
 int grant_unmap(uint64_t addr, uint32_t count);
 
-/* Around a suspend: Xen's table starts empty in the resumed domain. */
+/* Around a suspend: Xen's table starts empty in the resumed domain. When the suspend was (cancelled) the table is as it
+ * was, with peers' marks in it, and must not be touched. */
 void grant_suspend(void);
-void grant_resume(void);
+void grant_resume(int cancelled);
 
 unsigned grant_count(void);     /* shared */
 unsigned grant_map_count(void); /* mapped */

@@ -11,7 +11,7 @@
 #include "kernel/table.h"
 #include "kernel/x86.h"
 
-char hypercall_page[PAGE] __attribute__((aligned(4096)));
+extern char hypercall_page[]; /* kernel.lds */
 struct shared_info *hyper_shared;
 
 enum { WINDOW = 4096, LEAF_FIRST = 0x40000000, LEAF_LAST = 0x40010000 };

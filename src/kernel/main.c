@@ -52,6 +52,14 @@ static void enable_vectors(void)
     __asm__ volatile("xsetbv" : : "a"(low), "d"(0), "c"(0));
 }
 
+/* As Linux starts a program: 64-bit precision, no exception unmasked. Xen leaves another state. */
+static void reset_float(void)
+{
+    uint32_t mxcsr = 0x1f80;
+
+    __asm__ volatile("fninit; ldmxcsr %0" : : "m"(mxcsr));
+}
+
 static void stop(const char *why)
 {
     crash_print("xk-crash begin: cannot start: %s\nxk-crash end\n", why);
@@ -61,21 +69,23 @@ static void stop(const char *why)
 void kernel_main(uint64_t start_info, uint64_t entry_tsc)
 {
     struct xk__stub_boot boot = {.version = XK__STUB_VERSION, .entry_tsc = entry_tsc};
-    struct start_info_found found;
+    struct start_info_found found = {0};
     const char *wrong = start_info_read(start_info, &found);
     uint64_t entry, stack;
 
     trap_init();
+    if (page_top())
+        table_init(page_top());
+    hyper_init(TRAP_UPCALL);
     if (wrong)
         stop(wrong);
-    table_init(page_top());
-    hyper_init(TRAP_UPCALL);
     time_init(option(found.cmdline, "tsc_hz="));
     console_init();
     evtchn_init();
     grant_init();
     entropy_init();
     enable_vectors();
+    reset_float();
     boot.flags = hyper_present() ? XK__STUB_ON_XEN : 0;
     boot.domid = hyper_domid();
     wrong = elf_load(found.module, found.module_size, &boot, found.cmdline, &entry, &stack);

@@ -112,7 +112,7 @@ static int64_t suspend(void)
         time_resumed();
         evtchn_init();
     }
-    grant_resume();
+    grant_resume(cancelled);
     return cancelled;
 }
 

@@ -52,19 +52,21 @@ const char *start_info_read(uint64_t at, struct start_info_found *out)
 
     if (s->magic != MAGIC || s->version < 1)
         return "no start info of version 1";
-    if (s->modules < 1 || !m->size)
-        return "no program: give one as the module (ramdisk= in an xl config)";
     out->cmdline = c;
-    out->module = m->start;
-    out->module_size = m->size;
     while (*c)
         c++;
-    holes[2] = (struct range){m->start, m->start + m->size};
+    if (s->modules) {
+        out->module = m->start;
+        out->module_size = m->size;
+        holes[2] = (struct range){m->start, m->start + m->size};
+    }
     holes[3] = (struct range){at, at + sizeof(*s)};
     holes[4] = (struct range){s->modlist, s->modlist + sizeof(*m) * s->modules};
     holes[5] = (struct range){s->cmdline, s->cmdline ? (uint64_t)c + 1 : 0};
     for (uint32_t i = 0; i < s->memmap_entries; i++)
         if (map[i].type == RAM)
             give_between(map[i].start, map[i].start + map[i].size, holes, HOLES);
-    return page_top() ? NULL : "no memory";
+    if (!page_top())
+        return "no memory";
+    return out->module_size ? NULL : "no program: give one as the module (ramdisk= in an xl config)";
 }

@@ -18,6 +18,7 @@
 #include "kernel/x86.h"
 
 enum { ARCH_SET_FS = 0x1002, ARCH_GET_FS = 0x1003, MSR_FS_BASE = 0xc0000100, AT_EMPTY_PATH = 0x1000 };
+enum { FAR = 4000000000 };
 enum { SECOND = 1000000000, CHUNK = 256, IOV_MAX_HERE = 16, GRND_NONBLOCK = 1, TIMER_ABSTIME = 1 };
 enum { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, CLOCK_PROCESS = 2, CLOCK_THREAD = 3, CLOCK_LAST = 11 };
 enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1, FUTEX_WAIT_BITSET = 9, FUTEX_OP_MASK = 0x7f };
@@ -133,10 +134,10 @@ static int64_t sys_sleep(uint64_t id, uint64_t flags, uint64_t in)
         return -EFAULT;
     if (t.sec < 0 || t.nsec < 0 || t.nsec >= SECOND || clock(id, &now) < 0)
         return -EINVAL;
-    at = (uint64_t)t.sec * SECOND + (uint64_t)t.nsec;
+    at = t.sec < FAR ? (uint64_t)t.sec * SECOND + (uint64_t)t.nsec : (uint64_t)FAR * SECOND;
     if (flags & TIMER_ABSTIME)
         at = at > now ? at - now : 0;
-    at += time_now();
+    at += time_now(); /* some 130 years: no overflow */
     while (time_now() < at)
         evtchn_sleep(at);
     trap_tick_rearm();

@@ -6,11 +6,11 @@
 #include "kernel/x86.h"
 
 extern uint64_t boot_pml4[512], boot_pd[512];
+extern uint64_t low_table[512]; /* the first 2 MiB, page by page */
 extern char text_end[], kernel_end[], kernel_stack[], hypercall_page[];
 
 enum { CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21, GIB = 1 << 30, MIB2 = 1 << 21 };
 
-static uint64_t low_table[512] __attribute__((aligned(4096))); /* the first 2 MiB, page by page */
 static int has_smap;
 
 static uint64_t *step(uint64_t *table, unsigned i, int make)

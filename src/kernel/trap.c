@@ -16,6 +16,7 @@
 
 enum { GATE = 0x8e, GATE_IST = 1, PAGE_FAULT = 14, DOUBLE_FAULT = 8, STACK_WORDS = 64, RED_ZONE = 128 };
 enum { MSR_STAR = 0xc0000081, MSR_LSTAR, MSR_FMASK = 0xc0000084 };
+enum { TICK_MIN = 10000000 }; /* ns */
 enum { PF_WRITE = 2, PF_USER = 4, PF_EXEC = 16 };
 
 struct gate {
@@ -181,7 +182,7 @@ static void page_fault(struct frame *f)
 void trap_tick(uint64_t handler, uint64_t period)
 {
     tick_handler = handler;
-    tick_period = period;
+    tick_period = period && period < TICK_MIN ? TICK_MIN : period;
     tick_at = 0;
     trap_tick_rearm();
 }

@@ -16,6 +16,7 @@
 
 enum { NOTIFY_WRITE = 1, NOTIFY_READ = 2, LIVE_GONE = 0, LIVE_YES = 1, LIVE_NOT_YET = 2 };
 enum { ORDER_SMALL = 10, ORDER_LARGE = 11, ORDER_PAGE = 12, ORDER_MAX = 20, OFFSET_SMALL = 1024, OFFSET_LARGE = 2048 };
+enum { LOOK = 1 }; /* seconds between two looks for a peer that may have died in silence */
 enum { GRANTS_MAX = 2 << (ORDER_MAX - ORDER_PAGE) };
 
 struct shared { /* struct vchan_interface */
@@ -38,7 +39,9 @@ struct xk_vchan {
     xk_alloc alloc;
     struct xk_platform *platform;
     xk_domid peer;
-    int server, persist, broken, was_open;
+    int server, persist, broken, was_open, gone;
+    int silent;               /* the system below raises no event when a peer's domain dies */
+    size_t want_in, want_out; /* what waiting is for: bytes to read, room to write; reading 0: the client's coming */
     struct shared *shared;
     xk_gref ref;
     xk_port port;
@@ -48,6 +51,7 @@ struct xk_vchan {
     struct xk_port_watch watch;
     struct xk_spinner spinner;
     struct xk_defer defer;
+    struct xk_timer timer;
     struct xk_waiter *readers, *writers;
     unsigned spin_skip, spin_skipped;
     struct xk_vchan_stats stats;
@@ -105,6 +109,8 @@ static struct xk_vchan *vchan_new(const xk_alloc *alloc, struct xk_platform *p, 
     v->peer = peer == XK_DOMID_SELF ? xk_platform_domid(p) : peer;
     v->server = server;
     v->port = -1;
+    v->want_in = v->want_out = 1;
+    v->silent = !strcmp(xk_platform_name(p), "xen") || !strcmp(xk_platform_name(p), "stub");
     return v;
 }
 
@@ -284,6 +290,7 @@ void xk_vchan_close(struct xk_vchan *v)
     xk_spinner_stop(&v->spinner);
     if (v->loop) {
         xk_defer_stop(v->loop, &v->defer);
+        xk_timer_stop(v->loop, &v->timer);
         xk_port_watch_stop(v->loop, &v->watch);
     }
     if (v->shared && v->port >= 0) {
@@ -315,6 +322,7 @@ enum xk_vchan_state xk_vchan_state(struct xk_vchan *v)
         return XK_VCHAN_BROKEN;
     if (live == LIVE_YES) {
         v->was_open = 1;
+        v->gone = 0;
         return XK_VCHAN_OPEN;
     }
     if (v->server && (v->persist || (live == LIVE_NOT_YET && !v->was_open)))
@@ -323,10 +331,14 @@ enum xk_vchan_state xk_vchan_state(struct xk_vchan *v)
 }
 
 /* The shared byte says alive; a peer that was killed could not take it back, but its end of the port is gone. Asked
- * only when there is nothing to do, as it costs a system call. */
+ * only when there is nothing to do, as it costs a system call. The byte is looked at again, as the peer may have closed
+ * in good order between the two. */
 static int peer_vanished(struct xk_vchan *v)
 {
-    return peer_live(v) == LIVE_YES && xk_evtchn_peer(v->platform, v->port) == 0;
+    int bound = peer_live(v) == LIVE_YES ? xk_evtchn_peer(v->platform, v->port) : 1;
+
+    /* XK_EINVAL: a domain that was saved and restored has lost the port itself */
+    return (bound == 0 || bound == XK_EINVAL) && peer_live(v) == LIVE_YES;
 }
 
 static int broke(struct xk_vchan *v)
@@ -378,7 +390,7 @@ static int read_end(struct xk_vchan *v)
     if (xk_vchan_state(v) != XK_VCHAN_CLOSED)
         return XK_EAGAIN;
     n = xk_vchan_ready(v); /* the last bytes may have come with the end */
-    return n < 0 ? n : n == 0 ? 0 : XK_EAGAIN;
+    return n < 0 ? n : n > 0 ? XK_EAGAIN : v->gone ? XK_EGONE : 0;
 }
 
 int xk_vchan_read(struct xk_vchan *v, void *buf, size_t n)
@@ -394,6 +406,7 @@ int xk_vchan_read(struct xk_vchan *v, void *buf, size_t n)
         return broke(v);
     if (n == 0)
         return 0;
+    v->want_in = 1;
     r = read_end(v);
     return r == XK_EAGAIN && xk_pipe_ready(&v->in) > 0 ? xk_vchan_read(v, buf, n) : r;
 }
@@ -409,10 +422,14 @@ int xk_vchan_recv(struct xk_vchan *v, void *buf, size_t n)
     if ((size_t)ready < n && xk_vchan_state(v) == XK_VCHAN_CLOSED) {
         ready = xk_vchan_ready(v); /* the last bytes may have come with the end */
         if (ready >= 0 && (size_t)ready < n)
-            return ready > 0 ? XK_EPIPE : 0; /* cut within a packet, or between two */
+            return v->gone ? XK_EGONE : ready > 0 ? XK_EPIPE : 0; /* cut within a packet, or between two */
     }
-    if (ready < 0 || (size_t)ready < n)
-        return ready < 0 ? ready : XK_EAGAIN;
+    if (ready < 0)
+        return ready;
+    if ((size_t)ready < n) {
+        v->want_in = n;
+        return XK_EAGAIN;
+    }
     return xk_vchan_read(v, buf, n);
 }
 
@@ -420,7 +437,7 @@ static int write_end(struct xk_vchan *v)
 {
     if (v->broken)
         return XK_EPEER;
-    return xk_vchan_state(v) == XK_VCHAN_CLOSED ? XK_EPIPE : 0;
+    return xk_vchan_state(v) != XK_VCHAN_CLOSED ? 0 : v->gone ? XK_EGONE : XK_EPIPE;
 }
 
 int xk_vchan_write(struct xk_vchan *v, const void *buf, size_t n)
@@ -433,6 +450,8 @@ int xk_vchan_write(struct xk_vchan *v, const void *buf, size_t n)
     if (r > 0) {
         v->stats.bytes_out += (uint64_t)r;
         tell(v, NOTIFY_WRITE);
+    } else if (r == XK_EAGAIN) {
+        v->want_out = 1;
     }
     return r == XK_EPEER ? broke(v) : r;
 }
@@ -449,17 +468,46 @@ int xk_vchan_send(struct xk_vchan *v, const void *buf, size_t n)
         tell(v, NOTIFY_WRITE);
         return (int)n;
     }
+    if (r == XK_EAGAIN)
+        v->want_out = n;
     return r == XK_EPEER ? broke(v) : r == XK_E2BIG ? XK_EMSGSIZE : r;
+}
+
+int xk_vchan_drain(struct xk_vchan *v)
+{
+    int space = xk_vchan_space(v), r;
+
+    if (space < 0 || (uint32_t)space == v->out.size)
+        return space < 0 ? space : 0;
+    v->want_out = v->out.size;
+    r = write_end(v);
+    return r < 0 ? r : XK_EAGAIN;
+}
+
+int xk_vchan_accept(struct xk_vchan *v)
+{
+    if (v->broken)
+        return XK_EPEER;
+    if (xk_vchan_state(v) == XK_VCHAN_WAITING) {
+        v->want_in = 0;
+        return XK_EAGAIN;
+    }
+    v->want_in = 1;
+    return 0;
 }
 
 /* --- waiting without a loop --------------------------------------------------------------------------------------- */
 
-/* 1 when a read or write would not answer XK_EAGAIN. */
+static int enough(int n, size_t want) { return n < 0 || (n > 0 && (size_t)n >= want); }
+
+/* 1 when the call that last answered XK_EAGAIN would not do so now. */
 static int possible(struct xk_vchan *v, unsigned events)
 {
-    if (events & XK_READABLE && xk_pipe_ready(&v->in) != 0)
+    if (events & XK_READABLE && v->want_in == 0 && xk_vchan_state(v) != XK_VCHAN_WAITING)
         return 1;
-    if (events & XK_WRITABLE && xk_pipe_space(&v->out) != 0)
+    if (events & XK_READABLE && v->want_in > 0 && enough(xk_pipe_ready(&v->in), v->want_in))
+        return 1;
+    if (events & XK_WRITABLE && enough(xk_pipe_space(&v->out), v->want_out))
         return 1;
     return xk_vchan_state(v) == XK_VCHAN_CLOSED;
 }
@@ -499,12 +547,23 @@ static int spin(struct xk_vchan *v, unsigned events, xk_time deadline)
     return 0;
 }
 
+int xk_vchan_bound(struct xk_vchan *v) { return xk_evtchn_peer(v->platform, v->port); }
+
 static void vanish(struct xk_vchan *v)
 {
     if (!peer_vanished(v))
         return;
     /* The peer cannot write any more; the byte is ours to correct, so that every later look says the same. */
+    v->gone = 1;
     xk_shared_store8(v->server ? &v->shared->cli_live : &v->shared->srv_live, LIVE_GONE);
+}
+
+/* Until when to sleep: a peer that may die in silence is looked for now and then. */
+static xk_time look_at(struct xk_vchan *v, xk_time deadline)
+{
+    xk_time look = xk_now(v->platform) + LOOK * XK_SECOND;
+
+    return v->silent && look < deadline ? look : deadline;
 }
 
 int xk_vchan_wait(struct xk_vchan *v, unsigned events, xk_time deadline)
@@ -521,7 +580,7 @@ int xk_vchan_wait(struct xk_vchan *v, unsigned events, xk_time deadline)
         if (deadline != XK_FOREVER && xk_now(v->platform) >= deadline)
             return XK_ETIMEDOUT;
         v->stats.sleeps++;
-        n = xk_wait(v->platform, deadline, ready, 16);
+        n = xk_wait(v->platform, look_at(v, deadline), ready, 16);
         if (n < 0)
             return n;
         for (int i = 0; i < n; i++) {
@@ -579,6 +638,16 @@ static int wake_if_possible(struct xk_vchan *v)
     return woke;
 }
 
+void xk_vchan_set_gone(struct xk_vchan *v)
+{
+    if (xk_vchan_state(v) != XK_VCHAN_OPEN)
+        return;
+    v->gone = 1;
+    xk_shared_store8(v->server ? &v->shared->cli_live : &v->shared->srv_live, LIVE_GONE);
+    if (v->loop)
+        wake_if_possible(v);
+}
+
 static void on_defer(struct xk_defer *d)
 {
     struct xk_vchan *v = XK_CONTAINER(d, struct xk_vchan, defer);
@@ -619,6 +688,17 @@ static void on_event(struct xk_port_watch *w)
     wake_if_possible(v);
 }
 
+static void on_timer(struct xk_timer *t)
+{
+    struct xk_vchan *v = XK_CONTAINER(t, struct xk_vchan, timer);
+
+    if (!v->readers && !v->writers)
+        return; /* it starts again with the next one that waits */
+    vanish(v);
+    wake_if_possible(v);
+    (void)!xk_timer_start(v->loop, t, xk_now(v->platform) + LOOK * XK_SECOND);
+}
+
 int xk_vchan_attach(struct xk_vchan *v, struct xk_loop *loop)
 {
     int r;
@@ -628,6 +708,7 @@ int xk_vchan_attach(struct xk_vchan *v, struct xk_loop *loop)
     v->watch.fn = on_event;
     v->spinner.fn = on_spin;
     v->defer.fn = on_defer;
+    v->timer.fn = on_timer;
     r = xk_port_watch_start(loop, &v->watch, v->port);
     if (r == 0)
         v->loop = loop;
@@ -646,8 +727,11 @@ static void stream_arm(struct xk_stream *s, unsigned events, struct xk_waiter *w
     struct xk_vchan *v = (struct xk_vchan *)s;
 
     xk_waiter_arm(events & XK_READABLE ? &v->readers : &v->writers, w);
-    if (v->loop)
-        xk_spinner_start(v->loop, &v->spinner);
+    if (!v->loop)
+        return;
+    xk_spinner_start(v->loop, &v->spinner);
+    if (v->silent && !v->timer.slot)
+        (void)!xk_timer_start(v->loop, &v->timer, xk_now(v->platform) + LOOK * XK_SECOND);
 }
 
 /* A vchan has no half close; the stream's end is told by closing. */

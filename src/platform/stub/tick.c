@@ -3,8 +3,20 @@
  * calls touches no AVX registers' upper halves). SPDX-License-Identifier: MIT */
 #include "platform/stub/private.h"
 
-void (*xk__stub_tick_fn)(void) __attribute__((visibility("hidden")));
 void xk__stub_tick_entry(void) __attribute__((visibility("hidden")));
+void xk__stub_tick_run(void) __attribute__((visibility("hidden"), used));
+
+static void (*handler)(void);
+static volatile int inside; /* a tick that comes while the handler runs is none */
+
+void xk__stub_tick_run(void)
+{
+    if (inside || !handler)
+        return;
+    inside = 1;
+    handler();
+    inside = 0;
+}
 
 __asm__(".text\n"
         ".hidden xk__stub_tick_entry\n"
@@ -26,7 +38,7 @@ __asm__(".text\n"
         "    and $-16, %rsp\n"
         "    fxsave64 (%rsp)\n"
         "    cld\n"
-        "    call *xk__stub_tick_fn(%rip)\n"
+        "    call xk__stub_tick_run\n"
         "    fxrstor64 (%rsp)\n"
         "    lea -72(%rbp), %rsp\n"
         "    pop %r11\n"
@@ -46,6 +58,6 @@ __asm__(".text\n"
 int stub_tick(struct xk_platform *p, xk_time period, void (*fn)(void))
 {
     (void)p;
-    xk__stub_tick_fn = fn;
+    handler = fn;
     return stub_call2(XK__STUB_TICK, period ? (uint64_t)(uintptr_t)xk__stub_tick_entry : 0, (uint64_t)period);
 }
