@@ -66,6 +66,7 @@ local function suspend(ctx)
   local ok, err = ctx.world:domctl(ctx.domid, "shutdown", "suspend")
   ctx.domid = ctx.world:domid()
   assert(ctx.store:reopen(ctx.world))
+  require("xenkit.domain_stub").take_seed(ctx)
   if not ok then return print("suspend: " .. tostring(err)) end
   if ctx.on_resume then ctx.on_resume() end
 end

@@ -22,7 +22,7 @@ local function take_cmdline(ctx)
 end
 
 -- The toolstack may leave entropy in a node that only this domain can read.
-local function take_seed(ctx)
+function M.take_seed(ctx)
   local hex = ctx.store:read("xenkit/seed")
   local bytes = hex and hex:gsub("%x%x", function(two) return string.char(tonumber(two, 16)) end)
   if bytes and #bytes >= 16 then require("xenkit.core.stub").seed(bytes:sub(1, 64)) end
@@ -62,7 +62,7 @@ end
 function M.enter(ctx)
   take_cmdline(ctx)
   if not ctx.store then return end
-  take_seed(ctx)
+  M.take_seed(ctx)
   listen_for_gateway(ctx)
 end
 

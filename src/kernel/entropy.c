@@ -90,6 +90,12 @@ void entropy_init(void)
     entropy_add(words, sizeof(words), good);
 }
 
+void entropy_resumed(void)
+{
+    seeded = 0;
+    entropy_init();
+}
+
 void entropy_get(void *out, size_t n)
 {
     uint32_t b[BLOCK_WORDS], counter = 1;

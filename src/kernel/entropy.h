@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 void entropy_init(void);
+void entropy_resumed(void); /* a saved domain may be restored twice: what it knew is no secret from its twin */
 void entropy_add(const void *bytes, size_t n, int trusted); /* trusted, n >= 16: seeded from now on */
 int entropy_seeded(void);
 

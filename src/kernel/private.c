@@ -112,6 +112,8 @@ static int64_t suspend(void)
         time_resumed();
         evtchn_init();
     }
+    entropy_resumed();
+    trap_tick_resumed();
     grant_resume(cancelled);
     return cancelled;
 }

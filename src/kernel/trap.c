@@ -199,6 +199,12 @@ void trap_tick_rearm(void)
     time_arm(tick_at); /* again: an earlier deadline may have taken the one timer */
 }
 
+void trap_tick_resumed(void)
+{
+    tick_at = 0;
+    trap_tick_rearm();
+}
+
 /* Enters the handler as if the program had called it, below its red zone: on the stack the address to go on at, under
  * it the flags. The handler saves what it uses, and ends with popfq; ret $128. */
 static void tick(struct frame *f)

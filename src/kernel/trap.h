@@ -18,6 +18,7 @@ void trap_init(void);
 /* The asynchronous upcall into the program: every (period) ns of running, 10 ms at least, (handler) is entered; 0: off. */
 void trap_tick(uint64_t handler, uint64_t period);
 void trap_tick_rearm(void); /* after idling */
+void trap_tick_resumed(void);
 uint64_t trap_ticks(void);
 
 /* Reports (why) with registers and stack, and ends the domain as crashed. Does not return. */

@@ -40,16 +40,21 @@ local function symbols(bytes, list)
   return found
 end
 
---- Opens a file. @return the table of its functions, or nil, message, code
-function M.open(path)
-  local bytes, err, code = files.read(path)
-  if not bytes then return nil, err, code end
+--- Reads the bytes of a file called `path`. @return its functions, or nil, message, "XK_EPROTO"
+function M.parse(bytes, path)
   if bytes:sub(1, 6) ~= "\127ELF\2\1" then return nil, path .. ": no 64-bit ELF file", "XK_EPROTO" end
   local ok, list = pcall(sections, bytes)
   local good, found
   if ok then good, found = pcall(symbols, bytes, list) end
   if not good then return nil, path .. ": its section headers are damaged", "XK_EPROTO" end
   return setmetatable({ path = path, bytes = bytes, sections = list, symbols = found }, Elf)
+end
+
+--- Opens a file. @return its functions, or nil, message, code
+function M.open(path)
+  local bytes, err, code = files.read(path)
+  if not bytes then return nil, err, code end
+  return M.parse(bytes, path)
 end
 
 --- The function at `address`: its name and how far into it, or nil.
