@@ -30,7 +30,7 @@ endforeach()
 
 function(xk_program target)
   cmake_parse_arguments(A "STATIC;FULL;HOST" "MODULES" "SOURCES" ${ARGN})
-  add_executable(${target} src/program/registry.c src/program/watchdog.c ${A_MODULES} ${A_SOURCES} $<TARGET_OBJECTS:xk_bindings>)
+  add_executable(${target} src/program/registry.c src/program/watchdog.c src/program/memory.c ${A_MODULES} ${A_SOURCES} $<TARGET_OBJECTS:xk_bindings>)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR} SYSTEM ${XK_lua_INCLUDE})
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   if(A_FULL)

@@ -134,6 +134,13 @@ local function load_service(ctx)
   return service
 end
 
+-- Lua's own error for want of memory names no place; the allocator has noted it.
+local function explain(err)
+  local place = err == "not enough memory" and package.preload["xenkit.core.memory"]
+  place = place and place()()
+  return place and "not enough memory at " .. place or tostring(err)
+end
+
 local WATCHDOG = 10 -- seconds that Lua code may run without giving way, where the description does not say
 
 local function run(ctx, flush)
@@ -160,7 +167,7 @@ local function run(ctx, flush)
   for _, h in ipairs(helpers) do h:cancel() end
   local code = 0
   if not ok and err ~= task.cancelled then
-    print(ctx.name .. ": " .. tostring(err))
+    print(ctx.name .. ": " .. explain(err))
     code = 1
   elseif ok and math.type(err) == "integer" then
     code = err
@@ -177,7 +184,7 @@ function M.main(world, handles, boot)
     local write, flush = console.sink(ctx)
     console.redirect_print(write)
     ctx.log = log.make(ctx, write)
-    function task.on_error(err) print("task: " .. tostring(err)) end
+    function task.on_error(err) print("task: " .. explain(err)) end
     local ok, code = xpcall(run, debug.traceback, ctx, flush or function() end)
     if not ok then
       print(ctx.name .. ": " .. tostring(code))

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "program/memory.h"
 #include "program/program.h"
 #include "program/watchdog.h"
 
@@ -113,8 +114,10 @@ static int open_state(lua_State *L)
     unsigned flags = (unsigned)lua_tointeger(L, 1);
 
     open_libs(L, flags);
-    if (!(flags & XK__PROGRAM_HOST))
+    if (!(flags & XK__PROGRAM_HOST)) {
         xk__watchdog_open(L);
+        xk__memory_open(L);
+    }
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     luaL_setfuncs(L, core, 0);
     lua_pushcfunction(L, open_embedded);
@@ -135,7 +138,7 @@ static int open_state(lua_State *L)
 
 lua_State *xk__program_new(unsigned flags)
 {
-    lua_State *L = luaL_newstate();
+    lua_State *L = flags & XK__PROGRAM_HOST ? luaL_newstate() : xk__memory_new_state();
 
     if (!L)
         return NULL;

@@ -19,6 +19,8 @@ static uint64_t last_round;
 static volatile unsigned stuck, limit; /* ticks */
 static unsigned raised;                /* errors since the loop last went round */
 
+lua_State *xk__watchdog_running(void) { return running; }
+
 static uint64_t rounds(void)
 {
     struct xk_loop_stats s;

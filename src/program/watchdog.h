@@ -13,4 +13,7 @@
  * xenkit.core.watchdog to package.preload: a function (world, seconds), 0: off. */
 void xk__watchdog_open(lua_State *L);
 
+/* The coroutine that runs, or NULL before xk__watchdog_open. */
+lua_State *xk__watchdog_running(void);
+
 #endif

@@ -117,12 +117,33 @@ equal("the same in a hosted domain", language, sh(build .. "/xenkit run tests/gu
 service("language", { memory = 16 }, language)
 service("specs", { memory = 16, seconds = 200 })
 
-local small = tmp .. "/small.lua"
-do
-  local f = assert(io.open(small, "w"))
-  f:write('return { start = function() print("up in", collectgarbage("count") < 1000) end }\n')
+local function script(name, text)
+  local path = tmp .. "/" .. name .. ".lua"
+  local f = assert(io.open(path, "w"))
+  f:write(text)
   f:close()
+  return path
 end
+
+out = qemu(image(script("hog", [[
+return { start = function(ctx)
+  local held = {}
+  local ok, err = pcall(function()
+    while true do held[#held + 1] = ("x"):rep(10000) .. #held end
+  end)
+  print(ok, err, #held > 20)
+  held = nil
+  collectgarbage()
+  print("well again", #("y"):rep(1000000))
+  held = {}
+  while true do held[#held + 1] = ("z"):rep(10000) .. #held end
+end }
+]])), { memory = 8 })
+ok(out:find("false\tnot enough memory\ttrue", 1, true) and out:find("well again\t1000000", 1, true),
+  "a service that uses up memory gets an error, and goes on once it has freed some", out)
+ok(out:find("not enough memory at %S*hog.lua:11"), "one that does not care ends with a report that names the line", out)
+
+local small = script("small", 'return { start = function() print("up in", collectgarbage("count") < 1000) end }\n')
 for _, case in ipairs { { "core", 4 }, { "full", 16 } } do
   out = qemu(image(small, "--form " .. case[1]), { memory = case[2] })
   ok(out:find("up in\ttrue", 1, true), ("domain-%s boots in %d MiB"):format(case[1], case[2]), out)

@@ -98,8 +98,9 @@ on_crash = "destroy"
 on_reboot = "destroy"
 CONFIG
     $lab put "$tmp/tiny" && $lab create "$tmp/tiny.cfg"; ok $? "create"
-    $lab guest-log tiny > "$tmp/out"
-    is "$(wc -l < "$tmp/out")" 200 && is "$(tail -n 1 "$tmp/out")" "line 200"; ok $? "the log of a short life has all"
+    $lab console tiny -t 20 > "$tmp/out"
+    is "$(wc -l < "$tmp/out")" 200 && is "$(tail -n 1 "$tmp/out")" "line 200"; ok $? "console has all of a short life"
+    is "$($lab guest-log tiny | sha256sum)" "$(sha256sum < "$tmp/out")"; ok $? "guest-log, after the guest's end"
     has "$($lab dmesg | tail -n 3)" ") tiny begins"; ok $? "port 0xe9 is seen by dmesg"
 else skip "create" "gcc makes no 32-bit program"; fi
 echo 'name = "x"' > "$tmp/x.cfg"; echo 'kernel = "/nowhere"' >> "$tmp/x.cfg"

@@ -45,7 +45,7 @@ set_machine() {
     snapshot=$images/snapshot-$1-$2-$key
 }
 
-# start_qemu OPTION... - starts it in the background and notes its pid.
+# start_qemu OPTION... - starts it in the background, notes its pid, returns when its monitor listens.
 start_qemu() {
     rm -rf "$share" "$XK_LAB_DIR"/*.sock "$XK_LAB_DIR"/{channel,monitor}.{in,out}
     mkdir -p "$share/run"
@@ -57,10 +57,15 @@ start_qemu() {
         exec setsid qemu-system-x86_64 "${machine[@]}" "$@"
     ) &
     echo $! > "$XK_LAB_DIR/qemu.pid"
-    # Until the last exec the process is not yet known as ours.
     wait_until 10 started $!
+    # A fifo keeps nothing while nobody has it open, so the monitor is spoken to after its greeting.
+    if ! hear monitor 30 '*"QMP"*'; then
+        end_qemu
+        die "QEMU does not start: $(tail -n 3 "$XK_LAB_DIR/qemu.log")"
+    fi
+    tell monitor '{"execute":"qmp_capabilities"}'
 }
-started() { lab_pid > /dev/null || pid_gone "$1"; }
+started() { lab_pid > /dev/null || pid_gone "$1"; } # until its last exec the process is not yet known as ours
 
 # hear WHO SECONDS PATTERN - waits for a line from dom0's agent ("channel") or from QEMU's monitor ("monitor").
 hear() {
@@ -76,19 +81,13 @@ hear() {
 
 tell() { [ ! -p "$XK_LAB_DIR/$1.in" ] || echo "$2" 1<> "$XK_LAB_DIR/$1.in"; }
 
-# A fifo keeps nothing while nobody has it open, so the monitor is spoken to after its greeting.
-open_monitor() { hear monitor 30 '*"QMP"*' && tell monitor '{"execute":"qmp_capabilities"}'; }
-
 # Nothing may be told to the agent before the machine runs: an interrupt is lost while the state is being loaded.
-resumed() {
-    open_monitor && tell monitor '{"execute":"query-status"}' && hear monitor 60 '*"@(RESUME"|running": true)*'
-}
+resumed() { tell monitor '{"execute":"query-status"}' && hear monitor 60 '*"@(RESUME"|running": true)*'; }
 hello() { tell channel "hello $(date +%s)" && hear channel 30 ready; }
 
 save_snapshot() {
     local part=$snapshot.$$
     local events='{"capability":"events","state":true}'
-    open_monitor
     tell monitor '{"execute":"migrate-set-capabilities","arguments":{"capabilities":['"$events"']}}'
     tell monitor '{"execute":"migrate","arguments":{"uri":"exec:cat > '"'$part'"'"}}'
     if hear monitor 60 '*"status": "completed"*'; then
@@ -124,11 +123,13 @@ make_snapshot() {
     end_qemu
 }
 
-# up_machine CPU STORE FRESH [HOSTFWD...]
+# up_machine CPU STORE FRESH [FORWARD...] - a FORWARD as QEMU's hostfwd has it.
 up_machine() {
     local cpu=$1 store=$2 fresh=$3 machine snapshot net="user,id=net,restrict=on" forward start
     shift 3
-    for forward in "$@"; do net="$net,hostfwd=tcp:127.0.0.1:$forward"; done
+    # Guests reach nothing outside, so that tests depend on nothing. QEMU drops answers by UDP in that mode.
+    case "$*" in *udp:*) net="user,id=net" ;; esac
+    for forward in "$@"; do net="$net,hostfwd=$forward"; done
     trap 'end_qemu; exit 130' INT TERM
     set_machine "$cpu" "$store"
     echo "cpu=$cpu store=$store $*" > "$XK_LAB_DIR/settings"
