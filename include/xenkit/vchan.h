@@ -47,6 +47,20 @@ void xk_vchan_close(struct xk_vchan *v);
 /* xk_vchan_set_persist (v, on) - a server's end takes a new client after one has left. Off at first. */
 void xk_vchan_set_persist(struct xk_vchan *v, int on);
 
+/* xk_vchan_accept (v) - of a server: 0 once the client has come, XK_EAGAIN before: waiting for reading is for that
+ * then. xk_vchan_drain (v) - 0 once the peer has read all that was written; XK_EAGAIN: waiting for writing is for that
+ * then; XK_EPIPE, XK_EGONE. Ask before closing: libxenvchan's programs often drop what they find in a ring whose peer
+ * left. */
+int xk_vchan_accept(struct xk_vchan *v);
+int xk_vchan_drain(struct xk_vchan *v);
+
+/* xk_vchan_set_gone (v) - the caller knows, from the store say, that the peer's domain is gone. On Xen no event tells
+ * of a domain's death; who waits looks each second whether the port still has a peer, where xk_evtchn_peer can say. */
+void xk_vchan_set_gone(struct xk_vchan *v);
+
+/* xk_vchan_bound (v) - xk_evtchn_peer of its port: 1, 0, XK_ENOSYS. */
+int xk_vchan_bound(struct xk_vchan *v);
+
 enum xk_vchan_state { XK_VCHAN_WAITING, XK_VCHAN_OPEN, XK_VCHAN_CLOSED, XK_VCHAN_BROKEN };
 
 /* xk_vchan_state (v) - WAITING: a server whose client has not come; CLOSED: the peer has left or is gone. */
@@ -65,10 +79,10 @@ int xk_vchan_ready(struct xk_vchan *v);
 int xk_vchan_space(struct xk_vchan *v);
 
 /* xk_vchan_wait (v, events, deadline) - blocks until reading (XK_READABLE) or writing (XK_WRITABLE) makes sense, or the
- * peer left. 0, XK_ETIMEDOUT, XK_EPEER. Spins a little first where that pays. For a program that has no loop: it takes
- * and drops events of other ports of the handle.
- * xk_vchan_read_all, xk_vchan_write_all (v, buf, n, deadline) - loops over both: (n), or fewer when the peer left
- * (read: at its end), XK_ETIMEDOUT, XK_EPIPE, XK_EPEER. */
+ * peer left. What makes sense is what last answered XK_EAGAIN: after recv of 100 bytes, 100 bytes. 0, XK_ETIMEDOUT,
+ * XK_EPEER. Spins a little first where that pays. For a program that has no loop: it takes and drops events of other
+ * ports of the handle. xk_vchan_read_all, xk_vchan_write_all (v, buf, n, deadline) - loops over both: (n), or fewer
+ * when the peer left (read: at its end), XK_ETIMEDOUT, XK_EPIPE, XK_EGONE, XK_EPEER. */
 int xk_vchan_wait(struct xk_vchan *v, unsigned events, xk_time deadline);
 int xk_vchan_read_all(struct xk_vchan *v, void *buf, size_t n, xk_time deadline);
 int xk_vchan_write_all(struct xk_vchan *v, const void *buf, size_t n, xk_time deadline);

@@ -11,7 +11,7 @@
 #include "kernel/user.h"
 #include "kernel/x86.h"
 
-enum { STACK_SIZE = 512 << 10, SEGMENTS_MAX = 16, CMDLINE_MAX = 2048 };
+enum { STACK_SIZE = 512 << 10, SEGMENTS_MAX = 16, CMDLINE_MAX = 2048, IMAGE_MAX = 1 << 30 };
 
 static uint64_t flags_of(uint32_t p_flags)
 {
@@ -29,6 +29,8 @@ static const char *check(const Elf64_Ehdr *e, uint64_t size)
         return "the module is no 64-bit ELF file";
     if (e->e_type != ET_DYN || e->e_machine != EM_X86_64)
         return "the module is no static-PIE program for x86-64";
+    if (e->e_entry >= IMAGE_MAX)
+        return "the module's entry is out of place";
     if (e->e_phentsize != sizeof(Elf64_Phdr) || e->e_phnum > SEGMENTS_MAX || e->e_phoff > size ||
         size - e->e_phoff < e->e_phnum * sizeof(Elf64_Phdr))
         return "the module's program headers are out of place";
@@ -56,8 +58,8 @@ static const char *load_segment(uint64_t file, uint64_t size, const Elf64_Phdr *
     uint64_t end = XK__STUB_PROGRAM + round_up(p->p_vaddr + p->p_memsz, PAGE);
     const char *wrong = NULL;
 
-    if (p->p_offset > size || p->p_filesz > size - p->p_offset || p->p_filesz > p->p_memsz ||
-        p->p_vaddr + p->p_memsz > 1ull << 30 || p->p_vaddr % PAGE != p->p_offset % PAGE)
+    if (p->p_offset > size || p->p_filesz > size - p->p_offset || p->p_filesz > p->p_memsz || p->p_vaddr > IMAGE_MAX ||
+        p->p_memsz > IMAGE_MAX - p->p_vaddr || p->p_vaddr % PAGE != p->p_offset % PAGE)
         return "a segment of the module is out of place";
     if ((p->p_flags & PF_W) && (p->p_flags & PF_X))
         return "a segment of the module is writable and executable";

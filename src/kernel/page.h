@@ -1,7 +1,8 @@
 /* kernel/page.h - physical pages: who owns which is the caller's business, how many are left is ours.
  *
  * Memory is promised before it is used: page_reserve says now whether (n) pages will be there later, so that running
- * out of memory is an error of mmap or brk and never a fault. Page tables are promised and made with what they serve. SPDX-License-Identifier: MIT */
+ * out of memory is an error of mmap or brk and never a fault. Page tables are promised and made with what they serve.
+ * SPDX-License-Identifier: MIT */
 #ifndef XK_KERNEL_PAGE_H
 #define XK_KERNEL_PAGE_H
 

@@ -15,7 +15,8 @@ struct frame {
 
 void trap_init(void);
 
-/* The asynchronous upcall into the program: every (period) ns of running, 10 ms at least, (handler) is entered; 0: off. */
+/* The asynchronous upcall into the program: every (period) ns of running, 10 ms at least, (handler) is entered; 0: off.
+ */
 void trap_tick(uint64_t handler, uint64_t period);
 void trap_tick_rearm(void); /* after idling */
 void trap_tick_resumed(void);

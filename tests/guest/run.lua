@@ -96,6 +96,13 @@ ok(out:find("NULL after more than 1 MiB", 1, true) and out:find("well 1", 1, tru
 out = qemu(crash, { words = "wx", memory = 8 })
 ok(out:find("well 1", 1, true), "no page is writable and executable", out)
 
+-- A hostile program: every call with hostile arguments, the memory calls against a model, and nothing kept in the end.
+local attack = stripped "attack"
+for _, seed in ipairs { 1, os.time() } do
+  out = qemu(attack, { words = "seed=" .. seed, memory = 16 })
+  ok(out:find("calls, well", 1, true), "an attack from ring 3, seed " .. seed, out)
+end
+
 -- --- domain programs -----------------------------------------------------------------------------------------------
 
 local function image(script, options)
