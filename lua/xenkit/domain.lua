@@ -154,6 +154,7 @@ local function run(ctx, flush)
   end
   if ctx.world:platform() == "stub" then require("xenkit.domain_stub").enter(ctx) end
   function ctx.stopping() return ctx.shutdown ~= nil end
+  collectgarbage("restart") -- until here all that was made stays
   local main = task.spawn(function() return ctx.service.start(ctx) end)
   local helpers = { task.detach(watch_handles, ctx) }
   if ctx.desc.repl then helpers[#helpers + 1] = task.detach(require("xenkit.domain_repl").beside, ctx) end

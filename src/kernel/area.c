@@ -8,7 +8,7 @@
 #include "kernel/table.h"
 #include "kernel/x86.h"
 
-enum { MAX = 256 };
+enum { MAX = 512 };
 enum { MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_PRIVATE = 2, MREMAP_MAYMOVE = 1, MADV_DONTNEED = 4 };
 
 struct area {
@@ -166,7 +166,7 @@ static int cut(uint64_t at)
 
 static void drop_pages(uint64_t start, uint64_t end)
 {
-    for (uint64_t va = start; va < end; va += PAGE) {
+    for (uint64_t va = table_next(start); va < end; va = table_next(va + PAGE)) {
         uint64_t e = table_unmap(va);
         if (e)
             page_give(e & PTE_ADDRESS);
@@ -197,8 +197,10 @@ int64_t area_munmap(uint64_t addr, uint64_t size)
 
     if (size == 0 || !in_user(addr, size) || !changeable(addr, end, AREA_ANON, 1))
         return -EINVAL;
-    if (cut(addr) < 0 || cut(end) < 0)
+    if (cut(addr) < 0 || cut(end) < 0) {
+        tidy(addr, end);
         return -ENOMEM;
+    }
     for (first = last = find(addr); last < count && areas[last].start < end; last++) {
         drop_pages(areas[last].start, areas[last].end);
         if (areas[last].charged)
@@ -216,8 +218,8 @@ int64_t area_mmap(uint64_t addr, uint64_t size, int prot, int flags, int fd)
     size = round_up(size, PAGE);
     if (size == 0 || !(flags & MAP_PRIVATE))
         return -EINVAL;
-    if (!(flags & MAP_ANONYMOUS) || fd != -1)
-        return -ENODEV;
+    if (!(flags & MAP_ANONYMOUS)) /* of any descriptor (fd) */
+        return fd > 2 ? -EBADF : -ENODEV;
     if ((prot & PROT_WRITE) && (prot & PROT_EXEC))
         return -EACCES;
     if (flags & MAP_FIXED) {
@@ -244,7 +246,7 @@ static int protect_one(struct area *a, int prot)
         a->charged = 1;
     }
     a->prot = (uint8_t)prot;
-    for (uint64_t va = a->start; va < a->end; va += PAGE)
+    for (uint64_t va = table_next(a->start); va < a->end; va = table_next(va + PAGE))
         table_protect(va, prot ? pte_flags(prot) : PTE_NX);
     return 0;
 }
@@ -270,10 +272,10 @@ int64_t area_mprotect(uint64_t addr, uint64_t size, int prot)
 
 static void move_pages(uint64_t from, uint64_t to, uint64_t size)
 {
-    for (uint64_t i = 0; i < size; i += PAGE) {
-        uint64_t e = table_unmap(from + i);
-        if (e) /* the tables of (to) exist: mremap made them before */
-            table_map(to + i, e & PTE_ADDRESS, e & ~PTE_ADDRESS);
+    for (uint64_t va = table_next(from); va < from + size; va = table_next(va + PAGE)) {
+        uint64_t e = table_unmap(va);
+        if (e) /* the tables of (to) exist: move_area made them before */
+            table_map(to + (va - from), e & PTE_ADDRESS, e & ~PTE_ADDRESS);
     }
 }
 
@@ -281,19 +283,19 @@ static void move_pages(uint64_t from, uint64_t to, uint64_t size)
 static int64_t move_area(struct area a, uint64_t to, uint64_t size)
 {
     struct area b = a;
+    uint64_t more = (size - (a.end - a.start)) / PAGE;
 
     b.start = to;
     b.end = to + size;
-    if (b.charged && promise(b.start, b.end) < 0)
+    if (b.charged && page_reserve(more) < 0)
         return -ENOMEM;
-    area_remove(a.start, a.end, AREA_ANON);
-    if (insert(b) < 0) { /* cannot be: the old one left its place in the list */
-        insert(a);
+    if (b.charged && table_make(b.start, b.end) < 0) {
+        page_unreserve(more);
         return -ENOMEM;
     }
+    area_remove(a.start, a.end, AREA_ANON);
+    insert(b); /* the old one left its place in the list */
     move_pages(a.start, to, a.end - a.start);
-    if (a.charged)
-        page_unreserve((a.end - a.start) / PAGE);
     return (int64_t)to;
 }
 
@@ -329,9 +331,9 @@ int64_t area_mremap(uint64_t addr, uint64_t old, uint64_t size, int flags)
         r = size < old ? area_munmap(addr + size, old - size) : 0;
         return r < 0 ? r : (int64_t)addr;
     }
-    if (cut(addr) < 0 || cut(addr + old) < 0)
-        return -ENOMEM;
-    return grow(&areas[find(addr)], old, size, flags);
+    r = cut(addr) < 0 || cut(addr + old) < 0 ? -ENOMEM : grow(&areas[find(addr)], old, size, flags);
+    tidy(addr, addr + old);
+    return r;
 }
 
 int64_t area_madvise(uint64_t addr, uint64_t size, int advice)

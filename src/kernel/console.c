@@ -17,6 +17,7 @@ enum { DEBUG_PORT = 0xe9, LINE = 256, PATIENCE = 200000000 };
 
 static struct xencons_interface *ring;
 static int taken;
+static int stalled; /* nobody read for as long as we wait: drop at once until somebody does */
 static uint64_t dropped;
 
 uint64_t console_dropped(void) { return dropped; }
@@ -55,15 +56,27 @@ static void ring_write(const char *text, size_t n)
         }
         __atomic_store_n(&ring->out_prod, prod, __ATOMIC_RELEASE); /* with xenconsoled's load of it */
         notify();
-        while (!room(prod) && time_now() < give_up)
+        while (!stalled && !room(prod) && time_now() < give_up)
             hyper_yield();
-        if (!room(prod)) {
+        stalled = !room(prod);
+        if (stalled) {
             dropped += n;
             break;
         }
     }
     __atomic_store_n(&ring->out_prod, prod, __ATOMIC_RELEASE);
     notify();
+}
+
+void console_drain(void)
+{
+    uint64_t give_up = time_now() + PATIENCE;
+
+    if (!ring || stalled)
+        return;
+    notify();
+    while (*(volatile XENCONS_RING_IDX *)&ring->out_cons != ring->out_prod && time_now() < give_up)
+        hyper_yield();
 }
 
 void console_write(const char *text, size_t n)

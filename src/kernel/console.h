@@ -11,6 +11,9 @@ void console_init(void);
 int console_taken(void);
 void console_take(void);
 
+/* Waits a little until what was written is read: the last words of a domain that ends. */
+void console_drain(void);
+
 /* What the program writes to descriptors 1 and 2. */
 void console_write(const char *text, size_t n);
 

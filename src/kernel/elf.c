@@ -71,7 +71,7 @@ static const char *load_segment(uint64_t file, uint64_t size, const Elf64_Phdr *
         if (p->p_flags & PF_W)
             wrong = copy_page(file, p, va);
         else if (table_map(va, (file + p->p_offset - p->p_vaddr % PAGE) + (va - start), flags_of(p->p_flags)) < 0)
-            wrong = "too little memory for the program's page tables";
+            wrong = "too little memory for page tables";
     if (end > *top)
         *top = end;
     return wrong;
@@ -90,7 +90,7 @@ static const char *map_archive(uint64_t file, uint64_t size, struct xk__stub_boo
         if (t.magic[i] != XK__STUB_MAGIC[i])
             return NULL;
     if (t.archive_size > size - sizeof(t))
-        return "the archive's trailer is wrong: the file was cut or changed";
+        return "the archive behind the module was cut or changed";
     first = file + size - sizeof(t) - t.archive_size;
     boot->archive = va + first % PAGE;
     boot->archive_size = t.archive_size;
@@ -99,7 +99,7 @@ static const char *map_archive(uint64_t file, uint64_t size, struct xk__stub_boo
         return "no room for the archive";
     for (uint64_t pa = first; pa < file + size; pa += PAGE, va += PAGE)
         if (table_map(va, pa, PTE_U | PTE_NX) < 0)
-            return "too little memory for the archive's page tables";
+            return "too little memory for page tables";
     return NULL;
 }
 

@@ -126,6 +126,22 @@ static int share_one(uint64_t va, uint16_t peer, int readonly, uint32_t *ref)
     return 0;
 }
 
+/* Ends all of them or none: a peer may begin to map one while we are at it. */
+static int close_all(uint64_t addr, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (close_ref(share_ref[share_index(addr) + i] & ~READONLY) == 0)
+            continue;
+        while (i-- > 0) {
+            uint16_t v = share_ref[share_index(addr) + i];
+            uint32_t ref = v & ~READONLY;
+            open_ref(ref, entries[ref].domid, (uint64_t)entries[ref].frame * PAGE, v & READONLY);
+        }
+        return -EBUSY;
+    }
+    return 0;
+}
+
 int grant_share(uint16_t peer, uint32_t count, int readonly, uint32_t *refs, uint64_t *addr)
 {
     uint64_t size = (uint64_t)count * PAGE, va = area_hole(XK__STUB_GRANTS, size);
@@ -144,28 +160,12 @@ int grant_share(uint16_t peer, uint32_t count, int readonly, uint32_t *refs, uin
         *addr = va;
         return 0;
     }
-    for (uint32_t i = 0; i < done; i++) { /* nobody knows the references yet, so nobody has them mapped but a guesser */
-        if (close_ref(refs[i]) == 0)
-            end_page(va + (uint64_t)i * PAGE);
-    }
+    if (done && close_all(va, done) < 0) /* somebody guessed a reference and maps it: the pages stay what they are */
+        return r;
+    for (uint32_t i = 0; i < done; i++)
+        end_page(va + (uint64_t)i * PAGE);
     area_remove(va, va + size, AREA_GRANT);
     return r;
-}
-
-/* Ends all of them or none: a peer may begin to map one while we are at it. */
-static int close_all(uint64_t addr, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (close_ref(share_ref[share_index(addr) + i] & ~READONLY) == 0)
-            continue;
-        while (i-- > 0) {
-            uint16_t v = share_ref[share_index(addr) + i];
-            uint32_t ref = v & ~READONLY;
-            open_ref(ref, entries[ref].domid, (uint64_t)entries[ref].frame * PAGE, v & READONLY);
-        }
-        return -EBUSY;
-    }
-    return 0;
 }
 
 int grant_unshare(uint64_t addr, uint32_t count)
@@ -319,8 +319,10 @@ int grant_unmap(uint64_t addr, uint32_t count)
         return -EINVAL;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t e = table_unmap(addr + (uint64_t)i * PAGE);
-        if (handles[slot + i] == LOST && e)
+        if (handles[slot + i] == LOST && e) {
             page_give(e & PTE_ADDRESS);
+            page_unreserve(1);
+        }
         unmap_one(slot + i);
     }
     mark_slots(slot, count, 0);
@@ -332,11 +334,15 @@ int grant_unmap(uint64_t addr, uint32_t count)
 
 static uint64_t saved[FRAMES_MAX];
 
-void grant_suspend(void)
+int grant_suspend(void)
 {
-    for (unsigned i = 0; i < frames; i++)
-        if ((saved[i] = page_take_raw()))
-            copy((void *)saved[i], (char *)entries + i * PAGE, PAGE);
+    if (page_reserve(frames) < 0)
+        return -ENOMEM;
+    for (unsigned i = 0; i < frames; i++) {
+        saved[i] = page_take_raw();
+        copy((void *)saved[i], (char *)entries + i * PAGE, PAGE);
+    }
+    return 0;
 }
 
 /* What peers shared is gone. The program still holds it and must not fault: empty pages take its place. */
@@ -348,8 +354,10 @@ static void lose_maps(void)
             continue;
         handles[slot] = LOST;
         table_unmap(va);
-        if ((pa = page_take()))
-            table_map(va, pa, PTE_U | PTE_W | PTE_NX);
+        if (page_reserve(1) < 0)
+            continue; /* it faults when it is touched */
+        pa = page_take();
+        table_map(va, pa, PTE_U | PTE_W | PTE_NX);
     }
 }
 
@@ -375,8 +383,10 @@ void grant_resume(int cancelled)
     if (!cancelled)
         rebuild();
     for (unsigned i = 0; i < FRAMES_MAX; i++) {
-        if (saved[i])
-            page_give(saved[i]);
+        if (!saved[i])
+            continue;
+        page_give(saved[i]);
+        page_unreserve(1);
         saved[i] = 0;
     }
 }

@@ -17,7 +17,7 @@ int grant_unmap(uint64_t addr, uint32_t count);
 
 /* Around a suspend: Xen's table starts empty in the resumed domain. When the suspend was (cancelled) the table is as it
  * was, with peers' marks in it, and must not be touched. */
-void grant_suspend(void);
+int grant_suspend(void); /* -ENOMEM: no room to keep it in */
 void grant_resume(int cancelled);
 
 unsigned grant_count(void);     /* shared */

@@ -75,7 +75,7 @@ void kernel_main(uint64_t start_info, uint64_t entry_tsc)
 
     trap_init();
     if (page_top())
-        table_init(page_top());
+        table_init(found.ram, found.ram_count);
     hyper_init(TRAP_UPCALL);
     if (wrong)
         stop(wrong);

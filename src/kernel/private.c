@@ -88,9 +88,11 @@ static int64_t ring(uint64_t which, uint64_t out)
     page = (struct xk__stub_ring_page){addr[which], (int32_t)port, 0};
     if (user_present(out, sizeof(page), 1) < 0)
         return -EFAULT;
-    if (!table_get(addr[which]) && (area_add(addr[which], addr[which] + PAGE, PROT_READ | PROT_WRITE, AREA_RING) < 0 ||
-                                    table_map(addr[which], frame * PAGE, PTE_U | PTE_W | PTE_NX) < 0))
-        return -ENOMEM;
+    if (!table_get(addr[which])) {
+        if (table_map(addr[which], frame * PAGE, PTE_U | PTE_W | PTE_NX) < 0)
+            return -ENOMEM;
+        area_add(addr[which], addr[which] + PAGE, PROT_READ | PROT_WRITE, AREA_RING);
+    }
     evtchn_own((uint32_t)port);
     if (which == XK__STUB_CONSOLE)
         console_take();
@@ -104,7 +106,8 @@ static int64_t suspend(void)
 {
     int cancelled;
 
-    grant_suspend();
+    if (grant_suspend() < 0)
+        return -ENOMEM;
     time_suspend();
     cancelled = hyper_shutdown(SHUTDOWN_suspend);
     if (!cancelled) {

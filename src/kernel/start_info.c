@@ -4,7 +4,8 @@
 #include "kernel/page.h"
 #include "kernel/x86.h"
 
-enum { MAGIC = 0x336ec578, RAM = 1, HOLES = 6 };
+enum { MAGIC = 0x336ec578, RAM = 1, HOLES = 6, RANGES = 8 };
+#define RAM_MAX (32ull << 30) /* the program's addresses begin at 64 GiB */
 
 struct start_info {
     uint32_t magic, version, flags, modules;
@@ -63,9 +64,14 @@ const char *start_info_read(uint64_t at, struct start_info_found *out)
     holes[3] = (struct range){at, at + sizeof(*s)};
     holes[4] = (struct range){s->modlist, s->modlist + sizeof(*m) * s->modules};
     holes[5] = (struct range){s->cmdline, s->cmdline ? (uint64_t)c + 1 : 0};
-    for (uint32_t i = 0; i < s->memmap_entries; i++)
-        if (map[i].type == RAM)
-            give_between(map[i].start, map[i].start + map[i].size, holes, HOLES);
+    for (uint32_t i = 0; i < s->memmap_entries && out->ram_count < RANGES; i++) {
+        uint64_t start = map[i].start, end = start + map[i].size;
+        if (map[i].type != RAM || start >= RAM_MAX || end < start)
+            continue;
+        end = end < RAM_MAX ? end : RAM_MAX;
+        out->ram[out->ram_count++] = (struct table_range){start, end};
+        give_between(start, end, holes, HOLES);
+    }
     if (!page_top())
         return "no memory";
     return out->module_size ? NULL : "no program: give one as the module (ramdisk= in an xl config)";

@@ -5,7 +5,11 @@
 
 #include <stdint.h>
 
+#include "kernel/table.h"
+
 struct start_info_found {
+    struct table_range ram[8];
+    int ram_count;
     uint64_t module, module_size;
     const char *cmdline;
 };

@@ -22,6 +22,7 @@ enum { FAR = 4000000000 };
 enum { SECOND = 1000000000, CHUNK = 256, IOV_MAX_HERE = 16, GRND_NONBLOCK = 1, TIMER_ABSTIME = 1 };
 enum { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, CLOCK_PROCESS = 2, CLOCK_THREAD = 3, CLOCK_LAST = 11 };
 enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1, FUTEX_WAIT_BITSET = 9, FUTEX_OP_MASK = 0x7f };
+enum { SIGACTION_SIZE = 32, STACK_T_SIZE = 24, SS_DISABLE = 2 };
 enum { RLIMIT_STACK = 3, RLIMIT_DATA = 2, RLIMIT_NOFILE = 7, RLIMIT_AS = 9, RLIMITS = 16 };
 
 struct timespec {
@@ -106,7 +107,7 @@ static int64_t put_time(uint64_t out, uint64_t ns, uint64_t unit)
 {
     struct timespec t = {(int64_t)(ns / SECOND), (int64_t)(ns % SECOND / unit)};
 
-    return out ? user_write(out, &t, sizeof(t)) : 0;
+    return user_write(out, &t, sizeof(t));
 }
 
 static int64_t sys_clock_gettime(uint64_t id, uint64_t out)
@@ -243,7 +244,15 @@ static int64_t sys_affinity(uint64_t size, uint64_t out)
 {
     uint64_t one = 1;
 
-    return size < 8 || user_write(out, &one, 8) < 0 ? -EINVAL : 8;
+    return size < 8 ? -EINVAL : user_write(out, &one, 8) < 0 ? -EFAULT : 8;
+}
+
+/* What a call gives as the former state: nothing, with (flag) in its second word. */
+static int64_t sys_old(uint64_t out, size_t size, uint64_t flag)
+{
+    uint64_t zeros[4] = {0, flag, 0, 0};
+
+    return out ? user_write(out, zeros, size) : 0;
 }
 
 static int64_t refuse(uint64_t nr)
@@ -311,9 +320,9 @@ static int64_t linux_call(uint64_t nr, const uint64_t a[6])
     case __NR_clock_gettime:
         return sys_clock_gettime(a[0], a[1]);
     case __NR_clock_getres:
-        return a[0] > CLOCK_LAST ? -EINVAL : put_time(a[1], 1, 1);
+        return a[0] > CLOCK_LAST ? -EINVAL : a[1] ? put_time(a[1], 1, 1) : 0;
     case __NR_gettimeofday:
-        return put_time(a[0], time_wall(), 1000);
+        return a[0] ? put_time(a[0], time_wall(), 1000) : 0;
     case __NR_time:
         return sys_time(a[0]);
     case __NR_nanosleep:
@@ -326,16 +335,21 @@ static int64_t linux_call(uint64_t nr, const uint64_t a[6])
     case __NR_getpid:
     case __NR_gettid:
         return 1;
+    case __NR_kill: /* of signal 0 */
+    case __NR_tgkill:
     case __NR_getppid:
     case __NR_getuid:
     case __NR_geteuid:
     case __NR_getgid:
     case __NR_getegid:
     case __NR_sched_yield:
-    case __NR_rt_sigaction:
-    case __NR_rt_sigprocmask:
-    case __NR_sigaltstack:
         return 0;
+    case __NR_rt_sigaction: /* there are no signals: all was as at the start, and stays so */
+        return sys_old(a[2], SIGACTION_SIZE, 0);
+    case __NR_rt_sigprocmask:
+        return sys_old(a[2], 8, 0);
+    case __NR_sigaltstack:
+        return sys_old(a[1], STACK_T_SIZE, SS_DISABLE);
     case __NR_prlimit64:
         return sys_prlimit(a[1], a[2], a[3]);
     case __NR_getrlimit:
@@ -363,7 +377,7 @@ void syscall_dispatch(struct frame *f)
     const uint64_t a[6] = {f->rdi, f->rsi, f->rdx, f->r10, f->r8, f->r9};
 
     counts.calls++;
-    if (f->rax == __NR_tgkill || f->rax == __NR_kill) /* abort(), or a failed check of libc's */
+    if ((f->rax == __NR_tgkill && a[2]) || (f->rax == __NR_kill && a[1])) /* abort(), or a failed check of libc's */
         trap_crash(f, "the program aborted");
     f->rax = (uint64_t)(f->rax >= XK__STUB_SHARE ? private_call(f->rax, a) : linux_call(f->rax, a));
 }

@@ -3,6 +3,7 @@
 
 #include "kernel/error.h"
 #include "kernel/page.h"
+#include "platform/stub/abi.h"
 #include "kernel/x86.h"
 
 extern uint64_t boot_pml4[512], boot_pd[512];
@@ -23,8 +24,10 @@ static uint64_t *step(uint64_t *table, unsigned i, int make)
         if (!make || page_reserve(1) < 0)
             return NULL;
         pa = page_take();
-        if (!pa)
+        if (!pa) {
+            page_unreserve(1);
             return NULL;
+        }
         table[i] = pa | PTE_P | PTE_W | PTE_U;
     }
     return (uint64_t *)(table[i] & PTE_ADDRESS);
@@ -78,6 +81,13 @@ uint64_t table_get(uint64_t va)
     return e && (*e & PTE_P) ? *e : 0;
 }
 
+uint64_t table_next(uint64_t va)
+{
+    while (va < XK__STUB_USER_END && !entry(va, 0))
+        va = (va & ~(uint64_t)(MIB2 - 1)) + MIB2;
+    return va;
+}
+
 int table_protect(uint64_t va, uint64_t flags)
 {
     uint64_t *e = entry(va, 0);
@@ -106,27 +116,37 @@ static void map_low(void)
     boot_pd[0] = (uint64_t)low_table | PTE_P | PTE_W;
 }
 
-static void map_ram(uint64_t ram_end)
+/* The page directory for the GiB at (pa); the first is there since boot. */
+static uint64_t *directory(uint64_t pa)
 {
-    uint64_t *pdpt = (uint64_t *)(boot_pml4[0] & PTE_ADDRESS), *pd = boot_pd;
+    uint64_t *pdpt = (uint64_t *)(boot_pml4[0] & PTE_ADDRESS), *pd;
 
-    for (uint64_t pa = MIB2; pa < ram_end || pa < GIB; pa += MIB2) {
-        if (pa % GIB == 0) {
-            pd = (uint64_t *)page_take();
-            if (!pd)
-                return;
-            pdpt[pa / GIB] = (uint64_t)pd | PTE_P | PTE_W;
-        }
-        pd[pa / MIB2 % 512] = pa < ram_end ? pa | PTE_P | PTE_W | PTE_LARGE | PTE_NX : 0;
+    if (pdpt[pa / GIB] & PTE_P)
+        return (uint64_t *)(pdpt[pa / GIB] & PTE_ADDRESS);
+    pd = page_reserve(1) == 0 ? (uint64_t *)page_take() : NULL;
+    if (pd)
+        pdpt[pa / GIB] = (uint64_t)pd | PTE_P | PTE_W | PTE_U;
+    return pd;
+}
+
+static void map_ram(uint64_t start, uint64_t end)
+{
+    for (uint64_t pa = start & ~(uint64_t)(MIB2 - 1); pa < end; pa += MIB2) {
+        uint64_t *pd = directory(pa);
+        if (pa && pd)
+            pd[pa / MIB2 % 512] = pa | PTE_P | PTE_W | PTE_LARGE | PTE_NX;
     }
 }
 
-void table_init(uint64_t ram_end)
+void table_init(const struct table_range *ram, int n)
 {
     struct cpuid max = cpuid(0, 0), features = {0, 0, 0, 0};
 
+    for (int i = 1; i < 512; i++)
+        boot_pd[i] = 0; /* what is used now lies in the first 2 MiB, or comes back below */
     map_low();
-    map_ram(ram_end);
+    for (int i = 0; i < n; i++)
+        map_ram(ram[i].start, ram[i].end);
     write_cr3((uint64_t)boot_pml4);
     if (max.a >= 7)
         features = cpuid(7, 0);

@@ -9,13 +9,19 @@ enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_LARGE = 128 };
 #define PTE_NX (1ull << 63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
 
-/* Replaces the boot map by a strict one of [0, ram_end), and turns on what protects the kernel from the program. */
-void table_init(uint64_t ram_end);
+struct table_range {
+    uint64_t start, end;
+};
+
+/* Replaces the boot map by a strict one of these (n) ranges of RAM, and turns on what protects the kernel from the
+ * program. */
+void table_init(const struct table_range *ram, int n);
 
 /* One page of 4 KiB. -ENOMEM when a table cannot be had. unmap and get give the entry, 0 when there is none. */
 int table_map(uint64_t va, uint64_t pa, uint64_t flags);
 uint64_t table_unmap(uint64_t va);
 uint64_t table_get(uint64_t va);
+uint64_t table_next(uint64_t va);               /* the first address from (va) up that has a table */
 int table_protect(uint64_t va, uint64_t flags); /* new flags for a page that is there */
 
 /* Makes the tables for [start, end), so that mapping there cannot fail. -ENOMEM; what was made stays. */

@@ -96,6 +96,7 @@ void trap_init(void)
 
 void trap_end(unsigned reason, int code)
 {
+    console_drain();
     if (hyper_present())
         hyper_shutdown(reason);
     outb(0xf4, (uint8_t)code); /* QEMU's isa-debug-exit: status 2 * code + 1 */
@@ -108,7 +109,7 @@ static const char *trap_name(uint64_t vector)
 {
     static const char *const names[] = {"division by zero",
                                         "debug",
-                                        "non-maskable interrupt",
+                                        "NMI",
                                         "breakpoint",
                                         "overflow",
                                         "bound",
@@ -116,16 +117,16 @@ static const char *trap_name(uint64_t vector)
                                         "no coprocessor",
                                         "double fault",
                                         "9",
-                                        "invalid task state",
-                                        "segment not present",
+                                        "bad TSS",
+                                        "no segment",
                                         "stack fault",
                                         "general protection fault",
                                         "page fault",
                                         "15",
-                                        "floating point error",
+                                        "x87 error",
                                         "misaligned access",
                                         "machine check",
-                                        "SIMD floating point error"};
+                                        "SIMD error"};
 
     return vector < sizeof(names) / sizeof(names[0]) ? names[vector] : "trap";
 }
@@ -181,7 +182,7 @@ static void page_fault(struct frame *f)
 
 void trap_tick(uint64_t handler, uint64_t period)
 {
-    tick_handler = handler;
+    tick_handler = handler < XK__STUB_USER_END ? handler : 0;
     tick_period = period && period < TICK_MIN ? TICK_MIN : period;
     tick_at = 0;
     trap_tick_rearm();
@@ -211,7 +212,7 @@ static void tick(struct frame *f)
 {
     uint64_t words[2] = {f->rflags, f->rip};
 
-    if (!tick_handler)
+    if (!tick_handler || !tick_period)
         return;
     if (time_now() < tick_at) {
         trap_tick_rearm();
@@ -230,6 +231,7 @@ void trap_dispatch(struct frame *f);
 
 void trap_dispatch(struct frame *f)
 {
+    table_user_end(); /* the program may have set AC, which a gate does not clear */
     if (f->vector == TRAP_UPCALL) {
         evtchn_upcall();
         if (f->cs & 3)

@@ -142,7 +142,7 @@ lua_State *xk__program_new(unsigned flags)
 
     if (!L)
         return NULL;
-    lua_gc(L, LUA_GCSTOP); /* all that is made now stays; the caller starts it */
+    lua_gc(L, LUA_GCSTOP); /* all that is made now stays; in a domain until its service starts (xenkit.domain) */
     lua_pushcfunction(L, open_state);
     lua_pushinteger(L, (lua_Integer)flags);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
@@ -150,7 +150,8 @@ lua_State *xk__program_new(unsigned flags)
         lua_close(L);
         return NULL;
     }
-    lua_gc(L, LUA_GCRESTART);
+    if (flags & XK__PROGRAM_HOST)
+        lua_gc(L, LUA_GCRESTART);
     return L;
 }
 
