@@ -33,6 +33,10 @@ timeout 10 ./readstore "$tmp/rt/nothing" / 2> err; [ $? = 1 ]; ok $? "a world th
 timeout 20 "$src/$build/xenkit" down; ok $? "the world goes down"
 [ -z "$(ls "$tmp/rt")" ]; ok $? "and leaves nothing behind"
 
+printf 'return { start = function() print "hi" end }\n' > s.lua
+PATH=$tmp/usr/bin:$PATH xenkit build s.lua -o image > built 2>&1 && [ -s image/s.img ] && [ -s image/xenkit-kernel ]
+ok $? "the installed command builds a stub domain"
+
 mkdir cm && cat > cm/CMakeLists.txt <<'C'
 cmake_minimum_required(VERSION 3.20)
 project(t C)
