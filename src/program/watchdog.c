@@ -18,6 +18,7 @@ static struct xk_loop *loop;        /* whose rounds are progress */
 static uint64_t last_round;
 static volatile unsigned stuck, limit; /* ticks */
 static unsigned raised;                /* errors since the loop last went round */
+static char place[128];                /* of the first of them */
 
 lua_State *xk__watchdog_running(void) { return running; }
 
@@ -161,9 +162,12 @@ static void on_hook(lua_State *L, lua_Debug *ar)
     }
     raised++;
     lua_sethook(L, on_hook, LUA_MASKCOUNT, raised == 1 ? HANDLER : 1);
-    lua_getinfo(L, "Sl", ar);
-    luaL_error(L, "%s:%d: runaway: ran for %d s without giving way; split the work or call task.yield()", ar->short_src,
-               ar->currentline, (int)(limit / TICKS_A_SECOND));
+    if (raised == 1) {
+        lua_getinfo(L, "Sl", ar);
+        snprintf(place, sizeof(place), "%s:%d", ar->short_src, ar->currentline);
+    }
+    luaL_error(L, "%s: runaway: ran for %d s without giving way; split the work or call task.yield()", place,
+               (int)(limit / TICKS_A_SECOND));
 }
 
 static void on_tick(void)
