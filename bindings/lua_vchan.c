@@ -82,10 +82,54 @@ static int do_stats(lua_State *L)
     return 1;
 }
 
+/* send (stream, data) - all of it or nothing. */
+static int do_send(lua_State *L)
+{
+    struct xk_vchan *v = check_vchan(L, 1);
+    size_t n;
+    const char *data = luaL_checklstring(L, 2, &n);
+
+    return xk_lua_result(L, n == 0 ? 0 : xk_vchan_send(v, data, n));
+}
+
+/* recv (stream, n) - exactly so many bytes; nil, "end of stream" at the end. */
+static int do_recv(lua_State *L)
+{
+    struct xk_vchan *v = check_vchan(L, 1);
+    size_t n = (size_t)xk_lua_integer(L, 2, 1, 1 << 20);
+    luaL_Buffer b;
+    char *at = luaL_buffinitsize(L, &b, n);
+    int r = xk_vchan_recv(v, at, n);
+
+    if (r < 0)
+        return xk_lua_fail(L, r);
+    if (r == 0) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "end of stream");
+        return 2;
+    }
+    luaL_pushresultsize(&b, (size_t)r);
+    return 1;
+}
+
+/* accept, drain (stream) - true, or nil, text, "XK_EAGAIN": arm "r", "w". bound, set_gone (stream) - as in vchan.h. */
+static int do_accept(lua_State *L) { return xk_lua_ok(L, xk_vchan_accept(check_vchan(L, 1))); }
+static int do_drain(lua_State *L) { return xk_lua_ok(L, xk_vchan_drain(check_vchan(L, 1))); }
+
+static int do_bound(lua_State *L) { return xk_lua_result(L, xk_vchan_bound(check_vchan(L, 1))); }
+
+static int do_set_gone(lua_State *L)
+{
+    xk_vchan_set_gone(check_vchan(L, 1));
+    return 0;
+}
+
 int luaopen_xenkit_core_vchan(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"listen", do_listen}, {"connect", do_connect}, {"state", do_state}, {"stats", do_stats}, {NULL, NULL}};
+        {"listen", do_listen}, {"connect", do_connect},   {"state", do_state},   {"stats", do_stats},
+        {"send", do_send},     {"recv", do_recv},         {"accept", do_accept}, {"drain", do_drain},
+        {"bound", do_bound},   {"set_gone", do_set_gone}, {NULL, NULL}};
 
     luaL_newlib(L, functions);
     return 1;

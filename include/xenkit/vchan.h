@@ -10,6 +10,9 @@
  * peer's domain is gone or it never came; XK_EPEER it broke the protocol: close. Nothing here blocks but
  * xk_vchan_wait and the calls named for it, and those never past their deadline.
  *
+ * On Xen no event tells of a domain's death, so who waits looks each second whether the port still has a peer. A
+ * process on Linux may often not ask that: then the caller learns it elsewhere, or waits with deadlines.
+ *
  * One thread an end. SPDX-License-Identifier: MIT */
 #ifndef XENKIT_VCHAN_H
 #define XENKIT_VCHAN_H
@@ -54,12 +57,10 @@ void xk_vchan_set_persist(struct xk_vchan *v, int on);
 int xk_vchan_accept(struct xk_vchan *v);
 int xk_vchan_drain(struct xk_vchan *v);
 
-/* xk_vchan_set_gone (v) - the caller knows, from the store say, that the peer's domain is gone. On Xen no event tells
- * of a domain's death; who waits looks each second whether the port still has a peer, where xk_evtchn_peer can say. */
-void xk_vchan_set_gone(struct xk_vchan *v);
-
-/* xk_vchan_bound (v) - xk_evtchn_peer of its port: 1, 0, XK_ENOSYS. */
+/* xk_vchan_bound (v) - xk_evtchn_peer of its port: 1, 0, XK_ENOSYS.
+ * xk_vchan_set_gone (v) - the caller knows from elsewhere, the store say, that the peer's domain is gone. */
 int xk_vchan_bound(struct xk_vchan *v);
+void xk_vchan_set_gone(struct xk_vchan *v);
 
 enum xk_vchan_state { XK_VCHAN_WAITING, XK_VCHAN_OPEN, XK_VCHAN_CLOSED, XK_VCHAN_BROKEN };
 

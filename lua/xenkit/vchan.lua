@@ -12,7 +12,8 @@
 --
 -- A vchan has no half-close, and libxenvchan cannot tell a peer that was killed from one that closed: both are the end
 -- of the stream, to which only its content can say that it came too early. A domain that died is "XK_EGONE", a second
--- or two later. Many programs drop what they find in the ring once the peer has left, so `drain` before closing.
+-- or two later; but in a Linux guest nobody tells of another guest's death: there, wait with deadlines. Many
+-- programs drop what they find in the ring once the peer has left, so `drain` before closing.
 -- @module xenkit.vchan
 local core = require "xenkit.core.vchan"
 local stream = require "xenkit.stream"
@@ -29,7 +30,7 @@ local Listener = {}
 Listener.__index = Listener
 Listener.__name = "xenkit.vchan.listener"
 
-local RING, CONNECT, LOOK = 16384, 10, 1
+local RING, CONNECT = 16384, 10
 
 local function deadline_of(timeout) return timeout and task.world():now() + timeout end
 
@@ -49,19 +50,34 @@ local function retry(raw, what, timeout, fn, arg)
   end
 end
 
--- Nothing tells of the death of a peer's domain on Xen. The core looks each second whether the port is still bound; a
--- Linux guest may not ask that, so there the store is asked, which any domain may.
+-- Nothing tells of the death of a peer's domain on Xen. The core looks each second whether the port is still bound. A
+-- process in dom0 may not ask that from within its sandbox, but the store tells dom0 of deaths.
+local guarded = setmetatable({}, { __mode = "k" })
+
+local function look(store, list)
+  local gone = {}
+  for raw, peer in pairs(list) do
+    if raw:closed() or core.state(raw) ~= "open" then list[raw] = nil else gone[peer] = true end
+  end
+  for peer in pairs(gone) do gone[peer] = store:is_introduced(peer) == false end
+  for raw, peer in pairs(list) do
+    if gone[peer] and not raw:closed() then core.set_gone(raw) end
+  end
+end
+
 local function guard(ctx, raw, peer)
-  if peer == 0 or select(3, core.bound(raw)) ~= "XK_ENOSYS" then return end
-  local held = setmetatable({ raw }, { __mode = "v" })
+  if ctx.domid ~= 0 or select(3, core.bound(raw)) ~= "XK_ENOSYS" then return end
+  local list = guarded[ctx.store]
+  if list then
+    list[raw] = peer
+    return
+  end
+  list = setmetatable({ [raw] = peer }, { __mode = "k" })
+  guarded[ctx.store] = list
   task.detach(function()
-    while true do
-      task.sleep(LOOK)
-      local there = ctx.store:is_introduced(peer)
-      local r = held[1]
-      if not r or r:closed() then return end
-      if there == false then return core.set_gone(r) end
-    end
+    local w <close> = ctx.store:watch "@releaseDomain"
+    while w and w:next() do look(ctx.store, list) end
+    guarded[ctx.store] = nil
   end)
 end
 
@@ -78,10 +94,13 @@ local function publish(self)
   if not raw then return nil, ref, port end
   local perms = { "n" .. self.ctx.domid, "r" .. self.peer }
   local ok, err, code = self.ctx.store:transaction(function(t)
-    return t:many {
-      { "write", self.path .. "/ring-ref", ref }, { "set_perms", self.path .. "/ring-ref", perms },
-      { "write", self.path .. "/event-channel", port }, { "set_perms", self.path .. "/event-channel", perms },
-    }
+    for name, value in pairs { ["ring-ref"] = ref, ["event-channel"] = port } do
+      local node = self.path .. "/" .. name
+      local r, e, c = t:write(node, value) -- one by one: Linux's xenbus device mixes up requests that overlap
+      if r then r, e, c = t:set_perms(node, perms) end
+      if not r then return nil, e, c end
+    end
+    return true
   end)
   if not ok then
     raw:close()

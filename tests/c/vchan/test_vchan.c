@@ -130,6 +130,44 @@ TEST(packets_are_whole)
     world_close(&w);
 }
 
+/* Waiting is for what the last call lacked, so that a loop of recv and wait sleeps. */
+TEST(waiting_is_for_what_was_lacking)
+{
+    struct world w;
+    struct xk_vchan *s, *c;
+    char buf[2048];
+
+    world_open_fake(&w);
+    EQ(xk_vchan_listen(NULL, w.dom[1], 2, 1024, 2048, &s), 0);
+    EQ(xk_vchan_accept(s), XK_EAGAIN);
+    EQ(xk_vchan_wait(s, XK_READABLE, xk_now(w.dom[1]) + XK_SECOND), XK_ETIMEDOUT);
+    EQ(xk_vchan_connect(NULL, w.dom[2], 1, xk_vchan_ring_ref(s), xk_vchan_event_channel(s), &c), 0);
+    EQ(xk_vchan_wait(s, XK_READABLE, xk_now(w.dom[1]) + XK_SECOND), 0);
+    EQ(xk_vchan_accept(s), 0);
+    EQ(xk_vchan_recv(s, buf, 100), XK_EAGAIN);
+    EQ(xk_vchan_send(c, buf, 99), 99);
+    EQ(xk_vchan_wait(s, XK_READABLE, xk_now(w.dom[1]) + XK_SECOND), XK_ETIMEDOUT);
+    EQ(xk_vchan_send(c, buf, 1), 1);
+    EQ(xk_vchan_wait(s, XK_READABLE, xk_now(w.dom[1]) + XK_SECOND), 0);
+    EQ(xk_vchan_drain(c), XK_EAGAIN);
+    EQ(xk_vchan_wait(c, XK_WRITABLE, xk_now(w.dom[2]) + XK_SECOND), XK_ETIMEDOUT);
+    EQ(xk_vchan_recv(s, buf, 100), 100);
+    EQ(xk_vchan_wait(c, XK_WRITABLE, xk_now(w.dom[2]) + XK_SECOND), 0);
+    EQ(xk_vchan_drain(c), 0);
+    EQ(xk_vchan_send(c, buf, 1000), 1000);
+    EQ(xk_vchan_send(c, buf, 25), XK_EAGAIN);
+    EQ(xk_vchan_wait(c, XK_WRITABLE, xk_now(w.dom[2]) + XK_SECOND), XK_ETIMEDOUT);
+    EQ(xk_vchan_recv(s, buf, 1), 1);
+    EQ(xk_vchan_wait(c, XK_WRITABLE, xk_now(w.dom[2]) + XK_SECOND), 0);
+    xk_vchan_set_gone(c);
+    EQ(xk_vchan_send(c, buf, 25), XK_EGONE);
+    EQ(xk_vchan_recv(c, buf, 25), XK_EGONE);
+    EQ(xk_vchan_drain(c), XK_EGONE);
+    xk_vchan_close(c);
+    xk_vchan_close(s);
+    world_close(&w);
+}
+
 TEST(the_end_comes_after_the_last_byte)
 {
     struct world w;
@@ -160,9 +198,10 @@ TEST(a_peer_that_dies_without_a_word)
     EQ(xk_vchan_write(c, "abc", 3), 3);
     xk_platform_close(w.dom[2]); /* as kill -9 does: nothing is said in the page */
     w.dom[2] = NULL;
-    EQ(xk_vchan_read_all(s, buf, 10, xk_now(w.dom[1]) + 5 * XK_SECOND), 3);
-    EQ(xk_vchan_read(s, buf, 10), 0);
-    EQ(xk_vchan_write(s, buf, 10), XK_EPIPE);
+    EQ(xk_vchan_read_all(s, buf, 3, xk_now(w.dom[1]) + 5 * XK_SECOND), 3);
+    EQ(xk_vchan_read_all(s, buf, 10, xk_now(w.dom[1]) + 5 * XK_SECOND), XK_EGONE);
+    EQ(xk_vchan_read(s, buf, 10), XK_EGONE);
+    EQ(xk_vchan_write(s, buf, 10), XK_EGONE);
     xk_vchan_close(s);
     free(c); /* its platform is gone, so it cannot be closed: as with kill -9 */
     world_close(&w);
