@@ -21,13 +21,13 @@ line() { # OURS UPSTREAM ROLE KIND LEFT RIGHT JOBS
 }
 pair() { # OURS UPSTREAM
     for role in server client; do
-        line $1 $2 $role peer 1024 2048 stream:1:2000,stream:1000:60000,packet:500:20,end-ours
-        line $1 $2 $role peer 2048 65536 stream:4096:100000,packet:2048:20,end-peer
-        line $1 $2 $role peer 65536 65536 stream:65536:2000000,packet:1:20,packet:30000:10,end-ours
-        line $1 $2 $role peer 4096 4096 die
-        line $1 $2 $role proxy 1024 2048 stream:1:2000,stream:1000:50000,stream:65536:100000,end-ours
-        line $1 $2 $role proxy 16384 16384 stream:4096:100000,end-peer
-        line $1 $2 $role proxy 2048 1024 die
+        line "$1" "$2" $role peer 1024 2048 stream:1:2000,stream:1000:60000,packet:500:20,end-ours
+        line "$1" "$2" $role peer 2048 65536 stream:4096:100000,packet:2048:20,end-peer
+        line "$1" "$2" $role peer 65536 65536 stream:65536:2000000,packet:1:20,packet:30000:10,end-ours
+        line "$1" "$2" $role peer 4096 4096 die
+        line "$1" "$2" $role proxy 1024 2048 stream:1:2000,stream:1000:50000,stream:65536:100000,end-ours
+        line "$1" "$2" $role proxy 16384 16384 stream:4096:100000,end-peer
+        line "$1" "$2" $role proxy 2048 1024 die
     done
 }
 {
@@ -56,12 +56,11 @@ $lab guest vchan-g2 --keep --memory 200 --file "$build/xenkit" --file "$build/xe
 wait
 $lab run -t "$SECONDS_FOR_ALL" "sh /h/vchan_dom0.sh $((SECONDS_FOR_ALL - 10))" > "$tmp/said" 2>&1
 grep -v '^[a-z0-9-]* \(v[0-9]*\|all\|early\) ' "$tmp/said" | sed 's/^/# /'
-[ -z "${VCHAN_KEEP:-}" ] || cp "$tmp/said" "$tmp/plan" "$VCHAN_KEEP"
 
 said() { sed -n "s/^$1 $2 //p" "$tmp/said"; } # PLACE ID - what that end said of it
 while read -r id ours upstream role kind left right jobs; do
     place=$ours
-    [ "$ours" != dom0 ] || place=ours-dom0
+    [ "$ours" != dom0 ] || place="ours-dom0"
     a=$(said "$place" "$id") b=$(said "$upstream" "$id")
     case $jobs in die) want=killed ;; silent) want= ;; *) want=good ;; esac
     case $a in good*) [ "$b" = "$want" ] ;; *) false ;; esac

@@ -4,7 +4,7 @@
 # who, kills g1 once all wait for it in vain, and prints everybody's results: "PLACE ID good ...". Looks only now and
 # then, since there is but one processor.
 seconds=$1 out=/tmp/vchan
-export LD_LIBRARY_PATH=/h/lib PATH=/h:$PATH
+export LD_LIBRARY_PATH=/h/lib PATH="/h:$PATH"
 rm -rf "$out"; mkdir -p "$out"
 deadline=$(($(date +%s) + seconds))
 late() { [ "$(date +%s)" -ge $deadline ]; }
