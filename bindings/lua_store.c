@@ -65,6 +65,8 @@ static int client_open(lua_State *L)
         s->stream = NULL;
         xk_lua_shut(&s->o);
         r = xk_store_open(NULL, w->loop, stream, &c->store);
+        if (r == 0 && !strcmp(xk_platform_name(w->platform), "xen"))
+            xk_store_one_by_one(c->store); /* it may be the device */
     }
     if (r < 0) {
         c->store = NULL;

@@ -25,6 +25,10 @@ XK_MUSTCHECK int xk_store_open(const xk_alloc *alloc, struct xk_loop *loop, stru
                                struct xk_store **out);
 XK_MUSTCHECK int xk_store_open_domain(const xk_alloc *alloc, struct xk_loop *loop, struct xk_store **out);
 
+/* xk_store_one_by_one (s) - a request is sent when the one before it has been answered. Linux's device /dev/xen/xenbus
+ * needs that: it keeps a request in the buffer into which the next one is written. */
+void xk_store_one_by_one(struct xk_store *s);
+
 /* xk_store_close (s) - all calls in flight end with XK_ECANCELED, watches without a word. NULL is fine. */
 void xk_store_close(struct xk_store *s);
 

@@ -94,13 +94,10 @@ local function publish(self)
   if not raw then return nil, ref, port end
   local perms = { "n" .. self.ctx.domid, "r" .. self.peer }
   local ok, err, code = self.ctx.store:transaction(function(t)
-    for name, value in pairs { ["ring-ref"] = ref, ["event-channel"] = port } do
-      local node = self.path .. "/" .. name
-      local r, e, c = t:write(node, value) -- one by one: Linux's xenbus device mixes up requests that overlap
-      if r then r, e, c = t:set_perms(node, perms) end
-      if not r then return nil, e, c end
-    end
-    return true
+    return t:many {
+      { "write", self.path .. "/ring-ref", ref }, { "set_perms", self.path .. "/ring-ref", perms },
+      { "write", self.path .. "/event-channel", port }, { "set_perms", self.path .. "/event-channel", perms },
+    }
   end)
   if not ok then
     raw:close()

@@ -22,6 +22,9 @@ struct xk_store {
     size_t have;
     uint32_t next_id, next_watch;
     int broken;
+    int one_by_one; /* see xk_store_one_by_one */
+    int awaited;    /* then: a packet is out, and its answer is not there yet */
+    size_t unsent;  /* then: how much of that packet has still to be written */
     struct xk_store_call *calls[BUCKETS];
     struct xk_store_watch *watches;
 };
@@ -57,10 +60,26 @@ static void break_off(struct xk_store *s, int err)
         }
 }
 
+/* How much may be written now: everything, or the rest of one packet. */
+static size_t may_write(struct xk_store *s)
+{
+    struct xk_store_header h;
+
+    if (!s->one_by_one || xk_buf_len(&s->out) == 0)
+        return xk_buf_len(&s->out);
+    if (!s->awaited && s->unsent == 0 && xk_store_header_get(&h, xk_buf_head(&s->out)) == 0) {
+        s->awaited = 1;
+        s->unsent = XK_STORE_HEADER_SIZE + h.len;
+    }
+    return s->unsent;
+}
+
 static void flush(struct xk_store *s)
 {
-    while (xk_buf_len(&s->out)) {
-        int r = xk_stream_write(s->stream, xk_buf_head(&s->out), xk_buf_len(&s->out));
+    size_t n;
+
+    while ((n = may_write(s)) > 0) {
+        int r = xk_stream_write(s->stream, xk_buf_head(&s->out), n);
         if (r == XK_EAGAIN) {
             xk_stream_arm(s->stream, XK_WRITABLE, &s->writer);
             return;
@@ -70,6 +89,7 @@ static void flush(struct xk_store *s)
             return;
         }
         xk_buf_take(&s->out, (size_t)r);
+        s->unsent -= s->one_by_one ? (size_t)r : 0;
     }
 }
 
@@ -98,6 +118,7 @@ static void answer(struct xk_store *s, const struct xk_store_header *h, const ui
         event(s, p, h->len);
         return;
     }
+    s->awaited = 0;
     while (c && c->req_id != h->req_id)
         c = c->next;
     if (!c)
@@ -143,9 +164,11 @@ static void on_readable(struct xk_waiter *w)
                 r = XK_EPEER;
         }
     } while (r > 0);
-    if (r == XK_EAGAIN)
+    if (r == XK_EAGAIN) {
         xk_stream_arm(s->stream, XK_READABLE, &s->reader);
-    else
+        if (s->one_by_one && !s->awaited)
+            flush(s);
+    } else
         break_off(s, r == 0 ? XK_EGONE : r);
 }
 
@@ -167,6 +190,8 @@ int xk_store_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_stream 
     *out = s;
     return 0;
 }
+
+void xk_store_one_by_one(struct xk_store *s) { s->one_by_one = 1; }
 
 static volatile uint32_t *word(void *page, size_t at) { return (volatile uint32_t *)(void *)((uint8_t *)page + at); }
 

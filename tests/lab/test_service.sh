@@ -18,10 +18,13 @@ for ground in dom0 stub; do
     cmp -s "$tmp/hosted" "$tmp/$ground"; ok $? "$ground: the same output"
 done
 $lab guest service-guest -t 120 --memory 256 --file "$build/xenkit" --file "$build/xenkit-domain" --file "$tmp/hello.lua" \
-    --file tests/lab/lib/service_check.sh -- \
-    'sh "$(command -v service_check.sh)" guest xenkit "$(command -v hello.lua)" 7811' > "$tmp/guest" 2> "$tmp/err"
+    --file tests/lab/lib/service_check.sh --file tests/lab/lib/store_overlap.lua -- \
+    'sh "$(command -v service_check.sh)" guest xenkit "$(command -v hello.lua)" 7811
+     timeout 30 xenkit run --on xen "$(command -v store_overlap.lua)" 2>&1 | grep "^store:"' > "$tmp/both" 2> "$tmp/err"
+grep -v '^store:' "$tmp/both" > "$tmp/guest"
 diff "$tmp/hosted" "$tmp/guest" | sed 's/^/# /'
 cmp -s "$tmp/hosted" "$tmp/guest"; ok $? "a Linux guest: the same output"
+is "$(grep '^store:' "$tmp/both")" "store: 100 of 100 good"; ok $? "a Linux guest: requests to the store may overlap"
 
 # The verbs of a hosted world, on Xen.
 out=$($lab run -t 60 'export LD_LIBRARY_PATH=/h/lib PATH=/h:$PATH; cd /tmp

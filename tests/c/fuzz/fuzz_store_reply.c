@@ -77,6 +77,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (xk_store_open(NULL, loop, &b.stream, &s) < 0)
         return 0;
+    if (size & 1)
+        xk_store_one_by_one(s);
     (void)!xk_store_call_start(s, &calls[0], XK_STORE_READ, 0, &piece, 1);
     (void)!xk_store_call_start(s, &calls[1], XK_STORE_DIRECTORY, 0, &piece, 1);
     (void)!xk_store_call_start(s, &calls[2], XK_STORE_READ, 5, &piece, 1);
