@@ -186,10 +186,11 @@ static int order_valid(int order) { return order >= ORDER_SMALL && order <= ORDE
 /* What the server published must make sense: sizes known, in-page rings apart, the grant list clear of them. */
 static int check_orders(int lo, int ro)
 {
-    unsigned end = (unsigned)offsetof(struct shared, grants) + 4 * (pages_of(lo) + pages_of(ro)), limit = XK_PAGE_SIZE;
+    unsigned end, limit = XK_PAGE_SIZE;
 
     if (!order_valid(lo) || !order_valid(ro) || (lo == ro && lo < ORDER_PAGE))
         return XK_EPEER;
+    end = (unsigned)offsetof(struct shared, grants) + 4 * (pages_of(lo) + pages_of(ro));
     if (lo == ORDER_LARGE || ro == ORDER_LARGE)
         limit = OFFSET_LARGE;
     if (lo == ORDER_SMALL || ro == ORDER_SMALL)
