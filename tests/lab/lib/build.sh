@@ -54,8 +54,9 @@ copy_modules() {
         file=$(find "$modules" -name "$name.ko" -o -name "${name//_/-}.ko" | head -n 1)
         [ -n "$file" ] || continue # built in
         strip --strip-debug -o "$tree/lib/modules/$release/${file##*/}" "$file"
-        names="$names $(objcopy -O binary --only-section=.modinfo "$file" /dev/stdout | tr '\0' '\n' |
-            sed -n 's/^depends=//p' | tr ',' ' ')"
+        objcopy -O binary --only-section=.modinfo "$file" "$work/modinfo" && [ -s "$work/modinfo" ] ||
+            die "objcopy finds no .modinfo in $file"
+        names="$names $(tr '\0' '\n' < "$work/modinfo" | sed -n 's/^depends=//p' | tr ',' ' ')"
         names=${names# }; names=${names% }
     done
     "$unpacked/bin/busybox" depmod -b "$tree" "$release" || die "depmod fails"
@@ -133,7 +134,7 @@ build_images() {
     extract_kernel "$unpacked/boot/vmlinuz-$release" "$work/vmlinux" || die "cannot unpack the kernel"
     build_domu
     build_dom0
-    rm -rf "$work/dom0" "$work/domu"
+    rm -rf "$work/dom0" "$work/domu" "$work/modinfo"
     mv "$work" "$images"
     # Images of older inputs go, but for the newest: another lab may just be starting from it.
     # shellcheck disable=SC2012
