@@ -24,6 +24,9 @@ printf 'print "side effect"\nreturn { start = function() end }\n' > "$tmp/does.l
 says "does.lua:1:" $x run "$tmp/does.lua"; ok $? "a service that does something at load"
 says "unknown key 'prot' (did you mean 'port'?)" $x run examples/hello.lua prot=1; ok $? "an unknown parameter"
 says "'port': " $x run examples/hello.lua port=99999; ok $? "a parameter out of range"
+if [ "$(cat /sys/hypervisor/type 2> /dev/null)" != xen ]; then
+  says "this Linux is not on Xen" $x list --on xen; ok $? "--on xen without Xen"
+fi
 printf 'return {\n  name = "w",\n  domians = {},\n}\n' > "$tmp/key.lua"
 says "key.lua:3: unknown key 'domians' in the world (did you mean 'domains'?)" $x up "$tmp/key.lua"; ok $? "a world file with an unknown key"
 printf 'return {\n  domains = {\n    { name = "a", service = "log", memroy = 5 },\n  },\n}\n' > "$tmp/dkey.lua"

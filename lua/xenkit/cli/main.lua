@@ -37,12 +37,25 @@ local function with_world(p, fn)
   return client.run(function(world) return fn(world, dir) end) or 0
 end
 
+-- Opening /dev/xen/evtchn is for where /sys is not mounted.
+local function on_xen()
+  for _, path in ipairs { "/sys/hypervisor/type", "/dev/xen/evtchn" } do
+    local f <close> = io.open(path)
+    if f and (path:sub(1, 4) == "/dev" or f:read(3) == "xen") then return true end
+  end
+  return false
+end
+
 -- A verb that can be done on Xen as well: there by the function of its name in xenkit.cli.xen.
 local function on_any(name, verb)
   local hosted = verb.run
   table.insert(verb.options, ON)
   function verb.run(p, cli)
     local on = p.on or os.getenv("XENKIT_PLATFORM")
+    if on == "xen" and not on_xen() then
+      return fail("--on xen: this Linux is not on Xen; without it the domain is hosted, `xenkit build` makes what " ..
+        "boots elsewhere, scripts/lab has Xen in QEMU", 2)
+    end
     if on == "xen" then return require("xenkit.cli.xen")[name](p, fail, say, verb.print) end
     return hosted(p, cli)
   end
