@@ -144,7 +144,7 @@ static int list_dir(lua_State *L)
 
 static int sandbox(lua_State *L)
 {
-    static const char *const names[] = {"accept", "datagram", "file", "xen", NULL};
+    static const char *const names[] = {"accept", "datagram", "file", "xen", "hypercall", NULL};
     unsigned allow = 0;
 
     for (int i = 1; i <= lua_gettop(L); i++)

@@ -218,6 +218,12 @@ static int world_store_handle(lua_State *L)
     return xk_lua_result(L, xk_store_handle(xk_lua_check_world(L, 1)->platform));
 }
 
+/* store_port () - the port of domain 0 that waits for a store. */
+static int world_store_port(lua_State *L)
+{
+    return xk_lua_result(L, xk_store_port(xk_lua_check_world(L, 1)->platform));
+}
+
 static int world_stats(lua_State *L)
 {
     struct xk_loop_stats s;
@@ -482,6 +488,7 @@ static const luaL_Reg world_methods[] = {
     {"entropy", world_entropy},
     {"take_handle", world_take_handle},
     {"store_handle", world_store_handle},
+    {"store_port", world_store_port},
     {"stats", world_stats},
     {"domain", world_domain},
     {"domain_next", world_domain_next},

@@ -38,7 +38,8 @@ int xk_host_list(const char *path, int (*fn)(void *arg, const char *name, int is
  * is not allowed fails with EPERM (openat and friends with ENOENT). (allow) adds to what every domain may: nothing that
  * opens, connects, executes or signals. */
 enum { XK_SANDBOX_ACCEPT = 1, XK_SANDBOX_DATAGRAM = 2, XK_SANDBOX_FILE = 4 };
-enum { XK_SANDBOX_XEN = 8 }; /* grants and event channels of Linux's devices of /dev/xen; no hypercalls */
+enum { XK_SANDBOX_XEN = 8 };        /* grants and event channels of Linux's devices of /dev/xen; no hypercalls */
+enum { XK_SANDBOX_HYPERCALL = 16 }; /* and hypercalls: in dom0 that is all power over the machine */
 int xk_host_sandbox(unsigned allow);
 
 /* xk_host_seal_in (filter, n) - installs such a filter in the calling thread: from here there is no way back. */

@@ -91,7 +91,7 @@ struct xk_domain_info {
 
 /* The table a platform fills. It grows at its end only; (version) is the number of the last known call's revision.
  * Callers use the functions below, which check arguments first. */
-enum { XK_PLATFORM_VERSION = 2 };
+enum { XK_PLATFORM_VERSION = 3 };
 struct xk_platform_ops {
     uint32_t version;
     const char *name; /* "hosted", "xen", "stub", "fake" */
@@ -134,6 +134,8 @@ struct xk_platform_ops {
     /* version 2 */
     int (*store_handle)(struct xk_platform *p);                           /* NULL: XK_ENOSYS */
     int (*tick)(struct xk_platform *p, xk_time period, void (*fn)(void)); /* NULL: XK_ENOSYS */
+    /* version 3 */
+    int (*store_port)(struct xk_platform *p); /* NULL: XK_ENOSYS */
 };
 
 /* xk_platform_domid (p) - the number of this domain. xk_platform_name (p) - "hosted", "fake", ... */
@@ -224,6 +226,11 @@ int xk_console_page(struct xk_platform *p, struct xk_ring_page *out);
 /* xk_store_handle (p) - where this domain has no store page because the system below drives it: a descriptor over which
  * the store's wire protocol is spoken. It is the caller's from now on, and there is one. XK_ENOSYS, XK_ENODEV. */
 int xk_store_handle(struct xk_platform *p);
+
+/* xk_store_port (p) - for who is to serve the store: the port of domain 0 that waits to be bound by it. Domain 0's
+ * store page is its reference XK_GREF_STORE, also where this is domain 0 itself. XK_ENODEV: this domain is not to be
+ * the store; XK_ENOSYS where a store is told in another way (hosted). */
+int xk_store_port(struct xk_platform *p);
 
 /* xk_handle_take (p, name, size) - takes the next descriptor that the control domain handed to this one, with the name
  * it was handed under (NUL-terminated, cut at (size)). The caller owns it. XK_EAGAIN when none waits (bind

@@ -147,7 +147,7 @@ local function run(ctx, flush)
   local watchdog = package.preload["xenkit.core.watchdog"]
   if watchdog then watchdog()(ctx.world, ctx.desc.watchdog or WATCHDOG) end
   ctx.service = load_service(ctx)
-  if ctx.desc.store ~= false then
+  if ctx.desc.store ~= false and ctx.service.store ~= false then
     local s, err = store.open(ctx.world)
     if not s then print("no store: " .. tostring(err)) end
     ctx.store = s

@@ -29,7 +29,7 @@ local function empty_world()
 end
 
 local KNOWN = { name = "string", summary = "string", params = "table", needs = "table", start = "function",
-  stop = "function", examples = "table", offers = "table" }
+  stop = "function", examples = "table", offers = "table", store = "boolean" }
 
 local function check(service, path)
   if type(service) ~= "table" then

@@ -21,6 +21,7 @@
 #include <xen/sys/evtchn.h>
 #include <xen/sys/gntalloc.h>
 #include <xen/sys/gntdev.h>
+#include <xen/sys/privcmd.h>
 
 #include <xenkit/host.h>
 
@@ -121,6 +122,16 @@ static int fill_xen(scmp_filter_ctx ctx)
     return r;
 }
 
+/* What libxencall asks: the call, and memory for its arguments that Linux keeps in place. */
+static int fill_hypercall(scmp_filter_ctx ctx)
+{
+    static const int calls[] = {SCMP_SYS(mlock), SCMP_SYS(munlock)};
+    int r = ALLOW(ctx, calls);
+
+    return r ? r
+             : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, IOCTL_PRIVCMD_HYPERCALL));
+}
+
 static int fill(scmp_filter_ctx ctx, unsigned flags)
 {
     int r = ALLOW(ctx, base);
@@ -141,6 +152,8 @@ static int fill(scmp_filter_ctx ctx, unsigned flags)
         r = ALLOW(ctx, file_calls);
     if (r == 0 && flags & XK_SANDBOX_XEN)
         r = fill_xen(ctx);
+    if (r == 0 && flags & XK_SANDBOX_HYPERCALL)
+        r = fill_hypercall(ctx);
     return r;
 }
 

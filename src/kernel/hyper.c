@@ -1,6 +1,8 @@
 /* Xen's side of the kernel, by the public headers of libxen-dev. SPDX-License-Identifier: MIT */
+#define __XEN_TOOLS__ 1
 #include "kernel/hyper.h"
 
+#include <xen/domctl.h>
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/params.h>
 #include <xen/memory.h>
@@ -8,6 +10,7 @@
 
 #include "kernel/error.h"
 #include "kernel/page.h"
+#include "platform/stub/abi.h"
 #include "kernel/table.h"
 #include "kernel/x86.h"
 
@@ -43,6 +46,20 @@ int hyper_grant(int op, void *arg, unsigned count)
 }
 
 int hyper_timer(uint64_t ns) { return (int)hypercall(__HYPERVISOR_set_timer_op, ns, 0, 0); }
+
+int hyper_domain(uint32_t from, struct xk__stub_domain *out)
+{
+    struct xen_domctl op; /* Xen reads no more of it than these three */
+    const struct xen_domctl_getdomaininfo *i = &op.u.getdomaininfo;
+    int r;
+
+    op.cmd = XEN_DOMCTL_getdomaininfo;
+    op.interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    op.domain = (domid_t)from;
+    r = (int)hypercall(__HYPERVISOR_domctl, (uint64_t)&op, 0, 0);
+    *out = (struct xk__stub_domain){i->cpu_time, i->tot_pages, i->domain, i->flags};
+    return r;
+}
 
 void hyper_yield(void) { hypercall(__HYPERVISOR_sched_op, SCHEDOP_yield, 0, 0); }
 
@@ -121,9 +138,23 @@ static void map_shared_info(void)
     hyper_add_to_physmap(XENMAPSPACE_shared_info, 0, frame);
 }
 
-void hyper_init(unsigned vector)
+void hyper_start(void)
 {
     find_xen();
+    if (leaf)
+        wrmsr(cpuid(leaf + 2, 0).b, (uint64_t)hypercall_page);
+}
+
+unsigned hyper_memory_map(struct hyper_memory *out, unsigned max)
+{
+    struct xen_memory_map m = {.nr_entries = max};
+
+    set_xen_guest_handle(m.buffer, (void *)out);
+    return leaf && hypercall(__HYPERVISOR_memory_op, XENMEM_memory_map, (uint64_t)&m, 0) == 0 ? m.nr_entries : 0;
+}
+
+void hyper_init(unsigned vector)
+{
     if (!leaf)
         return;
     if (!window_end) {
@@ -131,7 +162,6 @@ void hyper_init(unsigned vector)
         window_end = window_next + WINDOW;
     }
     domid = find_domid();
-    wrmsr(cpuid(leaf + 2, 0).b, (uint64_t)hypercall_page);
     map_shared_info();
     set_param(HVM_PARAM_CALLBACK_IRQ, 2ull << 56 | vector); /* no local APIC, no end of interrupt */
 }

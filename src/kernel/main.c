@@ -70,10 +70,12 @@ void kernel_main(uint64_t start_info, uint64_t entry_tsc)
 {
     struct xk__stub_boot boot = {.version = XK__STUB_VERSION, .entry_tsc = entry_tsc};
     struct start_info_found found = {0};
-    const char *wrong = start_info_read(start_info, &found);
+    const char *wrong;
     uint64_t entry, stack;
 
     trap_init();
+    hyper_start();
+    wrong = start_info_read(start_info, &found);
     if (page_top())
         table_init(found.ram, found.ram_count);
     hyper_init(TRAP_UPCALL);

@@ -111,6 +111,7 @@ static int64_t suspend(void)
     time_suspend();
     cancelled = hyper_shutdown(SHUTDOWN_suspend);
     if (!cancelled) {
+        hyper_start();
         hyper_init(TRAP_UPCALL);
         time_resumed();
         evtchn_init();
@@ -167,6 +168,14 @@ static int64_t stats(uint64_t out)
     return user_write(out, &s, sizeof(s));
 }
 
+static int64_t domain(uint64_t from, uint64_t out)
+{
+    struct xk__stub_domain d;
+    int r = hyper_present() ? hyper_domain((uint32_t)from, &d) : -ENOSYS;
+
+    return r < 0 ? r : user_write(out, &d, sizeof(d));
+}
+
 int64_t private_call(uint64_t nr, const uint64_t a[6])
 {
     switch (nr) {
@@ -205,6 +214,8 @@ int64_t private_call(uint64_t nr, const uint64_t a[6])
         return seed(a[0], a[1]);
     case XK__STUB_STATS:
         return stats(a[0]);
+    case XK__STUB_DOMAIN:
+        return domain(a[0], a[1]);
     default:
         return -ENOSYS;
     }

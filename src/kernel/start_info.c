@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernel/start_info.h"
 
+#include "kernel/hyper.h"
 #include "kernel/page.h"
 #include "kernel/x86.h"
 
-enum { MAGIC = 0x336ec578, RAM = 1, HOLES = 6, RANGES = 8 };
+enum { MAGIC = 0x336ec578, RAM = 1, HOLES = 6, RANGES = 8, ASKED = 16 };
 #define RAM_MAX (32ull << 30) /* the program's addresses begin at 64 GiB */
 
-struct start_info {
+struct pvh_info {
     uint32_t magic, version, flags, modules;
     uint64_t modlist, cmdline, rsdp, memmap;
     uint32_t memmap_entries, reserved;
@@ -42,10 +43,22 @@ static void give_between(uint64_t start, uint64_t end, const struct range *hole,
     page_add_range(start, end);
 }
 
+static void add_ram(struct start_info_found *out, uint32_t type, uint64_t start, uint64_t size,
+                    const struct range *holes)
+{
+    uint64_t end = start + size;
+
+    if (type != RAM || start >= RAM_MAX || end < start || out->ram_count == RANGES)
+        return;
+    end = end < RAM_MAX ? end : RAM_MAX;
+    out->ram[out->ram_count++] = (struct table_range){start, end};
+    give_between(start, end, holes, HOLES);
+}
+
 const char *start_info_read(uint64_t at, struct start_info_found *out)
 {
     static char none[] = "";
-    const struct start_info *s = (const struct start_info *)at;
+    const struct pvh_info *s = (const struct pvh_info *)at;
     const struct module *m = (const struct module *)s->modlist;
     const struct memory *map = (const struct memory *)s->memmap;
     const char *c = s->cmdline ? (const char *)s->cmdline : none;
@@ -64,13 +77,13 @@ const char *start_info_read(uint64_t at, struct start_info_found *out)
     holes[3] = (struct range){at, at + sizeof(*s)};
     holes[4] = (struct range){s->modlist, s->modlist + sizeof(*m) * s->modules};
     holes[5] = (struct range){s->cmdline, s->cmdline ? (uint64_t)c + 1 : 0};
-    for (uint32_t i = 0; i < s->memmap_entries && out->ram_count < RANGES; i++) {
-        uint64_t start = map[i].start, end = start + map[i].size;
-        if (map[i].type != RAM || start >= RAM_MAX || end < start)
-            continue;
-        end = end < RAM_MAX ? end : RAM_MAX;
-        out->ram[out->ram_count++] = (struct table_range){start, end};
-        give_between(start, end, holes, HOLES);
+    for (uint32_t i = 0; i < s->memmap_entries; i++)
+        add_ram(out, map[i].type, map[i].start, map[i].size, holes);
+    if (!s->memmap_entries) { /* as init-xenstore-domain leaves it */
+        struct hyper_memory asked[ASKED];
+        unsigned n = hyper_memory_map(asked, ASKED);
+        for (unsigned i = 0; i < n; i++)
+            add_ram(out, asked[i].type, asked[i].start, asked[i].size, holes);
     }
     if (!page_top())
         return "no memory";

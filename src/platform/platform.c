@@ -153,6 +153,11 @@ int xk_store_handle(struct xk_platform *p)
     return p->ops->version >= 2 && p->ops->store_handle ? p->ops->store_handle(p) : XK_ENOSYS;
 }
 
+int xk_store_port(struct xk_platform *p)
+{
+    return p->ops->version >= 3 && p->ops->store_port ? p->ops->store_port(p) : XK_ENOSYS;
+}
+
 int xk_tick(struct xk_platform *p, xk_time period, void (*fn)(void))
 {
     if (period < 0 || (period > 0 && !fn))

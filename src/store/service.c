@@ -388,7 +388,8 @@ static const struct xk_store_server_ops ops = {
     .wakeup = wakeup,
 };
 
-/* Some domain ended: ask after each that is connected. */
+/* Some domain ended: ask after each that is connected. One that is dying is gone for us: on Xen it cannot be freed
+ * before we let go of its page. */
 static void on_virq(struct xk_port_watch *w)
 {
     struct xk_store_service *s = XK_CONTAINER(w, struct xk_store_service, virq_watch);
@@ -401,7 +402,7 @@ static void on_virq(struct xk_port_watch *w)
         if (!t->ring || t->domid == 0)
             continue;
         r = xk_domain_info(s->platform, t->domid, &info);
-        if (r == XK_ENOENT)
+        if (r == XK_ENOENT || (r == 0 && info.state == XK_DOMAIN_DYING))
             (void)!xk_store_domain_died(s->server, t->domid);
         else if (r == 0 && info.state == XK_DOMAIN_SHUTDOWN)
             (void)!xk_store_domain_shutdown(s->server, t->domid);

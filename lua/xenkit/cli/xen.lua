@@ -209,6 +209,7 @@ function M.run(p, fail)
   if not p.no_sandbox then
     local allow = { "xen" }
     for k in pairs(grant.allow) do allow[#allow + 1] = k end
+    if grant.rights.domains then allow[#allow + 1] = "hypercall" end
     give("sandbox", assert(host.sandbox(table.unpack(allow))))
   end
   for _, need in ipairs(grant.list) do

@@ -44,6 +44,8 @@ function openers.udp(need, grant)
 end
 
 function openers.unix(need)
+  local dir = need.value:match("^(.*)/[^/]+$")
+  if dir and dir ~= "" then host.mkdir(dir) end
   local fd, err, code = host.listen_unix(need.value)
   if fd then need.bound = need.value end
   return fd, err, code

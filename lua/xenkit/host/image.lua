@@ -79,13 +79,16 @@ local function describe(d)
   local needs
   needs, e = service.needs(svc, params, d.path)
   if not needs then return nil, e, "XK_EINVAL" end
+  local had = {}
   for _, need in ipairs(needs) do
-    if need.kind == "udp" or need.kind == "unix" or need.kind == "file" then
+    if need.kind ~= "udp" and need.kind ~= "unix" and need.kind ~= "file" then
+      had[#had + 1] = need
+    elseif not need.optional then
       return nil, ("%s: needs.%s.%s cannot be had in a stub domain yet"):format(d.path, need.kind, need.name),
         "XK_ENOSYS"
     end
   end
-  return { params = params, needs = needs }
+  return { params = params, needs = had }
 end
 
 --- Makes the files.

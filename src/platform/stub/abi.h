@@ -49,6 +49,7 @@ enum xk__stub_call {
     XK__STUB_TICK,            /* handler, period in ns; 0: off. See entry.S for how the handler is entered */
     XK__STUB_SEED,            /* bytes, count <= 64: entropy from the toolstack */
     XK__STUB_STATS,           /* struct xk__stub_stats * */
+    XK__STUB_DOMAIN, /* domid, struct xk__stub_domain *: the first from (domid) up; Xen lets store domains ask */
 };
 
 enum xk__stub_ring { XK__STUB_STORE, XK__STUB_CONSOLE };
@@ -60,6 +61,11 @@ struct xk__stub_ring_page {
 };
 
 enum { XK__STUB_READONLY = 1 };
+
+struct xk__stub_domain {
+    uint64_t cpu_ns, pages;
+    uint32_t domid, flags; /* XEN_DOMINF_... of xen/domctl.h */
+};
 
 struct xk__stub_stats {
     uint64_t pages_total, pages_free, pages_reserved; /* of 4 KiB */

@@ -97,6 +97,7 @@ static const struct xk_platform_ops stub_ops = {
     .store_page = stub_store_page,
     .console_page = stub_console_page,
     .handle_take = no_handle,
+    .store_port = stub_store_port,
     .domain_info = stub_domain_info,
     .domain_next = stub_domain_next,
     .domain_control = stub_domain_control,

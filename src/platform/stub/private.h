@@ -40,6 +40,7 @@ int stub_wait(struct xk_platform *p, xk_time deadline, struct xk_ready *ready, i
 /* domain.c */
 int stub_store_page(struct xk_platform *p, struct xk_ring_page *out);
 int stub_console_page(struct xk_platform *p, struct xk_ring_page *out);
+int stub_store_port(struct xk_platform *p);
 int stub_domain_info(struct xk_platform *p, xk_domid domid, struct xk_domain_info *out);
 int stub_domain_next(struct xk_platform *p, xk_domid after, struct xk_domain_info *out);
 int stub_domain_control(struct xk_platform *p, xk_domid domid, int verb, int arg);

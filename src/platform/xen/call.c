@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #define __XEN_TOOLS__ 1
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,9 +61,22 @@ static int domid_by_store(int store)
     return head[0] == 2 ? atoi(answer + sizeof(head)) : XK_ENODEV;
 }
 
+/* Only the control domain has this word in that file. Asking it spares a store that is not there yet. */
+static int is_dom0(void)
+{
+    char text[64] = "";
+    int fd = open("/proc/xen/capabilities", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return 0;
+    (void)!read(fd, text, sizeof(text) - 1);
+    close(fd);
+    return strstr(text, "control_d") != NULL;
+}
+
 int xen_find_domid(struct xen *x)
 {
-    int r = domid_by_cpuid();
+    int r = is_dom0() ? 0 : domid_by_cpuid();
 
     return r >= 0 ? r : domid_by_store(x->store);
 }

@@ -13,6 +13,7 @@ struct xen_pages {
     unsigned count;
     struct xen_pages *own; /* a map of a share of our own: that share */
     unsigned own_maps;     /* a share: how often we map it ourselves */
+    int kernel;            /* a map of dom0's store page, which its kernel lends */
     xk_gref refs[];        /* of a share */
 };
 
@@ -111,6 +112,22 @@ static int map_own(struct xen *x, const xk_gref *refs, unsigned count, void **ad
     return XK_EINVAL;
 }
 
+/* Dom0's store page, for a store in dom0: no grant, as a domain cannot map what it granted to itself. */
+static int map_store(struct xen *x, void **addr)
+{
+    void *at = mmap(NULL, XK_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, x->xsd_kva, 0);
+    int r = at == MAP_FAILED ? xk__sys_err(errno) : keep(x, &x->maps, at, 1, NULL);
+
+    if (r < 0) {
+        if (at != MAP_FAILED)
+            munmap(at, XK_PAGE_SIZE);
+        return r;
+    }
+    XK_CONTAINER(x->maps.prev, struct xen_pages, link)->kernel = 1;
+    *addr = at;
+    return 0;
+}
+
 static void *map(struct xen *x, xk_domid peer, const xk_gref *refs, unsigned count, unsigned flags)
 {
     uint32_t copy[BATCH * 8];
@@ -142,6 +159,8 @@ int xen_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsi
     void *at;
     int r = 0;
 
+    if (peer == x->domid && x->xsd_kva >= 0 && count == 1 && refs[0] == XK_GREF_STORE)
+        return map_store(x, addr);
     if (peer == x->domid)
         return map_own(x, refs, count, addr);
     at = map(x, peer, refs, count, flags);
@@ -175,6 +194,8 @@ int xen_page_unmap(struct xk_platform *p, void *addr, unsigned count)
         return XK_EINVAL;
     if (pages->own)
         pages->own->own_maps--;
+    else if (pages->kernel)
+        munmap(addr, XK_PAGE_SIZE);
     else if (xengnttab_unmap(x->gnttab, addr, count) < 0)
         return xk__sys_err(errno);
     drop(x, pages, 0);
@@ -186,7 +207,9 @@ void xen_memory_fini(struct xen *x)
     XK_LIST_EACH_SAFE(l, &x->maps)
     {
         struct xen_pages *pages = XK_CONTAINER(l, struct xen_pages, link);
-        if (!pages->own)
+        if (pages->kernel)
+            munmap(pages->addr, XK_PAGE_SIZE);
+        else if (!pages->own)
             xengnttab_unmap(x->gnttab, pages->addr, pages->count);
         drop(x, pages, 0);
     }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -29,6 +30,8 @@ static void xen_close(struct xk_platform *p)
         xencall_close(x->call);
     if (x->store >= 0)
         close(x->store);
+    if (x->xsd_kva >= 0)
+        close(x->xsd_kva);
     xk__poll_fini(&x->poll);
     xk_free(&alloc, x, sizeof(*x));
 }
@@ -58,6 +61,13 @@ static int xen_store_handle(struct xk_platform *p)
 
     x->store = -1;
     return fd < 0 ? XK_ENODEV : fd;
+}
+
+static int xen_store_port(struct xk_platform *p)
+{
+    struct xen *x = (struct xen *)p;
+
+    return x->xsd_kva < 0 ? XK_ENODEV : x->xsd_port;
 }
 
 static int xen_handle_take(struct xk_platform *p, char *name, size_t size)
@@ -148,6 +158,7 @@ static const struct xk_platform_ops xen_ops = {
     .cpus = xen_cpus,
     .tick = xen_tick,
     .store_handle = xen_store_handle,
+    .store_port = xen_store_port,
 };
 
 /* As libxenstore: the daemon's socket where there is one, else the kernel's device. */
@@ -167,6 +178,19 @@ static int open_store(void)
     return -1;
 }
 
+/* Linux as dom0 shows its store page and port to whoever serves the store there: two files of xenfs. */
+static void open_dom0(struct xen *x)
+{
+    char text[16] = "";
+    int fd = open("/proc/xen/xsd_port", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (read(fd, text, sizeof(text) - 1) > 0 && (x->xsd_port = atoi(text)) > 0)
+        x->xsd_kva = open("/proc/xen/xsd_kva", O_RDWR | O_CLOEXEC);
+    close(fd);
+}
+
 static int open_devices(struct xen *x)
 {
     int fd, r;
@@ -180,6 +204,7 @@ static int open_devices(struct xen *x)
     x->gntshr = xengntshr_open(NULL, 0); /* sharing is not had everywhere */
     x->call = xencall_open(NULL, 0);
     x->store = open_store();
+    open_dom0(x);
     fd = xenevtchn_fd(x->evtchn);
     fcntl(fd, F_SETFL, O_NONBLOCK);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -196,7 +221,7 @@ int xk_xen_attach(const xk_alloc *alloc, struct xk_platform **out)
         return XK_ENOMEM;
     x->base.ops = &xen_ops;
     x->alloc = alloc ? *alloc : *xk_alloc_libc();
-    x->store = x->poll.epfd = -1;
+    x->store = x->xsd_kva = x->poll.epfd = -1;
     xk_list_init(&x->shares);
     xk_list_init(&x->maps);
     xk__sys_cpus();

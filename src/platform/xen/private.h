@@ -23,6 +23,8 @@ struct xen {
     xengntshr_handle *gntshr;
     xencall_handle *call; /* NULL: no privcmd here */
     int store;            /* a descriptor that speaks the store's protocol, or -1 */
+    int xsd_kva;          /* in dom0: its store page, for a store here; or -1 */
+    int xsd_port;         /* and the port that waits for it */
     struct xk_list shares, maps;
     uint64_t mine[XEN_PORTS / 64]; /* ports of this handle */
     struct {

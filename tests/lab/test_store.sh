@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+# Our store in place of xenstored, below stock xl, libxl, test-xenstore and Linux guests with kernel front ends: as a
+# daemon in dom0, and as the stub domain that the stock init-xenstore-domain makes. XK_LONG=1: test-xenstore's 10000
+# rounds.
+. tests/lab/lib/tap.sh
+export XK_LAB_CACHE="${XK_LAB_CACHE:-${XK_LAB_DIR:-$build/lab}/cache}" XK_LAB_QUIET=1
+XK_LAB_DIR=$tmp/lab
+export XK_LAB_DIR
+trap '$lab down > /dev/null 2>&1; rm -rf "$tmp"' EXIT
+rounds=100
+[ -z "${XK_LONG:-}" ] || rounds=10000
+
+as_daemon() {
+    $lab put "$build/xenkit" "$build/xenkit-domain" scripts/services/store.lua
+    $lab run 'cd /h; export LD_LIBRARY_PATH=/h/lib
+        ./xenkit run --on xen store.lua socket=/var/run/xenstored/socket > /tmp/store.log 2>&1 &'
+}
+
+as_stub() {
+    "$build/xenkit" build scripts/services/store.lua -o "$tmp/store" > /dev/null
+    $lab put "$tmp/store/store.img" "$tmp/store/xenkit-kernel"
+    $lab run -t 30 'rm -f /var/run/xenstored/socket
+        timeout 20 init-xenstore-domain --kernel /h/xenkit-kernel --ramdisk /h/store.img --memory 8 --name Xenstore &&
+        cat /var/run/xen/xenstored.pid'
+}
+
+# guest HOME TYPE ADDRESS - the whole life of one
+guest() {
+    name=st-$2
+    out=$($lab guest "$name" "--$2" --keep --memory 96 --file tests/lab/lib/store_guest.sh \
+        --config "disk=['format=raw,vdev=xvda,access=w,script=block-lab,backendtype=phy,target=/tmp/disk.img']" \
+        --config "vif=['mac=00:16:3e:00:00:2$3,bridge=xenbr0,script=vif-lab']" -- "sh /lab/store_guest.sh 10.0.2.2$3")
+    has "$out" "net works" && has "$out" "$hash"; ok $? "$1: a $2 guest's netfront and blkfront"
+    out=$($lab run -t 90 "
+        tick() { xenstore-read /local/domain/\$(xl domid $name)/data/tick; }
+        serves() { a=\$(tick); sleep 1; b=\$(tick); [ \"\$b\" -gt \"\$a\" ] && echo \"\$1: served\"; }
+        dd if=/tmp/disk.img bs=512 skip=2048 count=1 2> /dev/null | tr -d '\\000'
+        xl list $name | tail -n 1
+        serves before
+        xl save $name /tmp/saved > /dev/null 2>&1; echo saved \$?
+        xl list | grep -c $name
+        xl restore /tmp/saved > /dev/null 2>&1; echo restored \$?
+        rm -f /tmp/saved
+        sleep 0.5
+        serves after
+        xl shutdown -w $name > /dev/null 2>&1; echo shut down \$?
+        sleep 0.3; xl list | grep -c -e $name -e null")
+    has "$out" "written by a guest" && has "$out" "before: served"; ok $? "$1: $2: its writes arrive on disk and in the store"
+    has "$out" "saved 0
+0
+restored 0"; ok $? "$1: $2: xl save and restore"
+    has "$out" "after: served"; ok $? "$1: $2: served after the restore"
+    has "$out" "shut down 0
+0"; ok $? "$1: $2: xl shutdown, and nothing of it is left"
+}
+
+home() { # NAME
+    $lab down > /dev/null 2>&1
+    $lab up --store none > "$tmp/err" 2>&1 || { cat "$tmp/err"; ok 1 "$1: the lab comes up"; return; }
+    "as_$1" > "$tmp/started" 2>&1
+    $lab run '/lab/store mine'; ok $? "$1: xen-init-dom0 and xenconsoled start on it"
+    [ "$1" != stub ] || { is "$(cat "$tmp/started")" "domid:1"; ok $? "stub: init-xenstore-domain made it"; }
+    hash=$($lab run 'dd if=/dev/urandom of=/tmp/disk.img bs=64k count=32 2> /dev/null
+        dd if=/tmp/disk.img bs=64k count=16 2> /dev/null | md5sum | cut -d" " -f1')
+    guest "$1" pvh 1
+    guest "$1" pv 2
+    out=$($lab run -t 400 "test-xenstore -i $rounds > /tmp/out 2>&1; echo rc \$?; cat /tmp/out")
+    has "$out" "rc 0"; ok $? "$1: test-xenstore -i $rounds"
+    $lab guest st-gone --keep --memory 96 -- true
+    out=$($lab run 'xl destroy st-gone; echo destroyed $?; sleep 0.3; xl list | grep -c -e st-gone -e null
+        xenstore-ls -f /local/domain | grep -c st-gone; cat /tmp/store.log 2> /dev/null')
+    has "$out" "destroyed 0
+0
+0"; ok $? "$1: xl destroy, and nothing of it is left"
+}
+
+home daemon
+home stub
+[ "$tap_bad" = 0 ] || $lab run 'tail /tmp/store.log; xl list; tail -n 20 /var/log/xen/xl-*.log /var/log/xen/console/*Xenstore*'
+finish
