@@ -205,7 +205,10 @@ static int ring_connect(struct transport *t, xk_port port)
     xk_shared_store32(word(t->page, CONNECTION), 0);
     xk_shared_store32(word(t->page, ERROR_WORD), XK_STORE_RING_OK);
     t->watch.fn = on_ring_event;
-    return xk_port_watch_start(s->loop, &t->watch, t->port);
+    r = xk_port_watch_start(s->loop, &t->watch, t->port);
+    if (r == 0)
+        xk_evtchn_notify(s->platform, t->port); /* Linux as domain 0 says nothing before it has heard of its store */
+    return r;
 }
 
 /* --- sockets --- */

@@ -24,6 +24,13 @@ as_stub() {
         cat /var/run/xen/xenstored.pid'
 }
 
+# How many lines `xl list` has of a domain that is to be gone; its pages take a moment.
+gone='gone() {
+    i=0
+    while n=$(xl list | grep -c -e "$1" -e null); [ "$n" != 0 ] && [ $i -lt 25 ]; do i=$((i + 1)); sleep 0.2; done
+    echo "$n"
+}'
+
 # guest HOME TYPE ADDRESS - the whole life of one
 guest() {
     name=st-$2
@@ -31,7 +38,7 @@ guest() {
         --config "disk=['format=raw,vdev=xvda,access=w,script=block-lab,backendtype=phy,target=/tmp/disk.img']" \
         --config "vif=['mac=00:16:3e:00:00:2$3,bridge=xenbr0,script=vif-lab']" -- "sh /lab/store_guest.sh 10.0.2.2$3")
     has "$out" "net works" && has "$out" "$hash"; ok $? "$1: a $2 guest's netfront and blkfront"
-    out=$($lab run -t 90 "
+    out=$($lab run -t 90 "$gone
         tick() { xenstore-read /local/domain/\$(xl domid $name)/data/tick; }
         serves() { a=\$(tick); sleep 1; b=\$(tick); [ \"\$b\" -gt \"\$a\" ] && echo \"\$1: served\"; }
         dd if=/tmp/disk.img bs=512 skip=2048 count=1 2> /dev/null | tr -d '\\000'
@@ -44,7 +51,8 @@ guest() {
         sleep 0.5
         serves after
         xl shutdown -w $name > /dev/null 2>&1; echo shut down \$?
-        sleep 0.3; xl list | grep -c -e $name -e null")
+        gone $name")
+    out=$(printf '%s' "$out" | tr -cd '\11\12\40-\176')
     has "$out" "written by a guest" && has "$out" "before: served"; ok $? "$1: $2: its writes arrive on disk and in the store"
     has "$out" "saved 0
 0
@@ -67,7 +75,8 @@ home() { # NAME
     out=$($lab run -t 400 "test-xenstore -i $rounds > /tmp/out 2>&1; echo rc \$?; cat /tmp/out")
     has "$out" "rc 0"; ok $? "$1: test-xenstore -i $rounds"
     $lab guest st-gone --keep --memory 96 -- true
-    out=$($lab run 'xl destroy st-gone; echo destroyed $?; sleep 0.3; xl list | grep -c -e st-gone -e null
+    out=$($lab run "$gone"'
+        xl destroy st-gone; echo destroyed $?; gone st-gone
         xenstore-ls -f /local/domain | grep -c st-gone; cat /tmp/store.log 2> /dev/null')
     has "$out" "destroyed 0
 0
