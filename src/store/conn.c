@@ -34,6 +34,7 @@ struct xk_store_conn *xk_store_conn_open(struct xk_store_server *s, unsigned dom
     c->cookie = cookie;
     c->domid = (uint16_t)domid;
     c->privileged = privileged != 0;
+    c->id = ++s->next_conn;
     xk_buf_init(&c->in, &s->alloc, XK_STORE_PACKET_MAX);
     xk_buf_init(&c->out, &s->alloc, most + 2 * OUT_FIRST);
     c->dom = xk__dom_get(s, domid);
@@ -154,6 +155,37 @@ void xk__conn_packet(struct xk_store_conn *c, const struct xk_store_header *h, u
     c->server->stats.bytes_out += len;
     if (!c->woken && xk_list_empty(&c->wake))
         xk_list_add_tail(&c->server->wake, &c->wake);
+}
+
+/* Output that another server had not sent yet: the rest of one packet, (partial) bytes, then whole ones. Which replies and
+ * events it holds is counted again; events of before are not merged with. XK_EPROTO. */
+int xk__conn_restore_out(struct xk_store_conn *c, const uint8_t *p, size_t n, size_t partial, bool partial_reply)
+{
+    struct xk_store_header h;
+    size_t at = 0, len;
+
+    if (partial > n || n > XK__CONN_OUT_MAX - 2 * XK_STORE_PACKET_MAX || xk__conn_reserve(c, n, 1))
+        return partial > n ? XK_EPROTO : XK_ENOMEM;
+    while (at < n) {
+        bool first = at == 0 && partial;
+        len = partial;
+        if (!first) {
+            if (n - at < XK_STORE_HEADER_SIZE || xk_store_header_get(&h, p + at) < 0)
+                return XK_EPROTO;
+            len = XK_STORE_HEADER_SIZE + h.len;
+            if (len > n - at)
+                return XK_EPROTO;
+        }
+        if (records_reserve(c, 1))
+            return XK_ENOMEM;
+        c->records[c->record_head + c->record_count++] = (struct xk__record){
+            .at = c->sent + at, .len = (uint32_t)len, .reply = first ? partial_reply : h.type != XK_STORE_WATCH_EVENT};
+        c->replies += c->records[c->record_head + c->record_count - 1].reply;
+        c->events += !c->records[c->record_head + c->record_count - 1].reply;
+        at += len;
+    }
+    c->partial = partial > 0;
+    return n ? xk_buf_put(&c->out, p, n) : 0;
 }
 
 /* At the end of every public call, when the state is whole: the callback may call anything. */

@@ -90,8 +90,9 @@ struct xk_store_conn {
     struct xk_store_server *server;
     struct xk__dom *dom;
     void *cookie;
+    uint32_t id; /* in streams; unique in the server */
     uint16_t domid;
-    bool privileged, broken, woken, lost;
+    bool privileged, broken, woken, lost, kept, partial;
     bool busy, doomed; /* a request of it runs; it was closed meanwhile, by a callback */
     struct xk_buf in, out;
     uint64_t sent;
@@ -105,6 +106,8 @@ struct xk_store_conn {
 
 /* xk__conn_reserve (c, bytes, records) - room for that much, and for one reply after it. XK_ENOMEM, XK_EMSGSIZE. */
 int xk__conn_reserve(struct xk_store_conn *c, size_t bytes, uint32_t records);
+enum { XK__CONN_OUT_MAX = 4096 * 1024 + 4 * XK_STORE_PACKET_MAX }; /* bytes of output, of a privileged one */
+int xk__conn_restore_out(struct xk_store_conn *c, const uint8_t *p, size_t n, size_t partial, bool partial_reply);
 void xk__conn_packet(struct xk_store_conn *c, const struct xk_store_header *h, uint32_t hash, bool reply);
 uint8_t *xk__conn_payload(struct xk_store_conn *c); /* where the next packet's payload goes */
 void xk__conn_wake(struct xk_store_server *s);
@@ -196,6 +199,7 @@ struct xk__txn {
     struct xk_store_conn *conn;
     uint32_t id;
     bool failed;           /* a quota was hit inside: it can only be aborted */
+    bool stale;            /* it conflicted before it was handed over to this server: it ends with EAGAIN */
     struct xk__node *base; /* the tree at the start */
     struct xk__node *top;  /* the tree as the transaction sees it */
     struct xk__entry **v;  /* the log, in order of first touch */
@@ -211,7 +215,8 @@ struct xk__txn *xk__txn_find(const struct xk_store_conn *c, uint32_t id);
 void xk__txn_free(struct xk__txn *tx);
 int xk__txn_touch(struct xk__txn *tx, struct xk__path path, struct xk__entry **out); /* XK_ENOSPC, XK_ENOMEM */
 int xk__txn_read(struct xk__txn *tx, struct xk__path path);                          /* tx may be NULL */
-int xk__txn_commit(struct xk__txn *tx); /* XK_EAGAIN, XK_ENOSPC, XK_ENOMEM */
+int xk__txn_commit(struct xk__txn *tx);            /* XK_EAGAIN, XK_ENOSPC, XK_ENOMEM */
+bool xk__txn_conflicts(const struct xk__txn *tx); /* a commit would say XK_EAGAIN now */
 
 /* --- the server (server.c) ---------------------------------------------------------------------------------------- */
 
@@ -227,7 +232,7 @@ struct xk_store_server {
     struct xk__dom **doms[256]; /* by the two bytes of the domid */
     uint32_t ndoms;
     struct xk_list conns, wake;
-    uint32_t nconns, ntxns;
+    uint32_t nconns, ntxns, next_conn;
     bool targets; /* SET_TARGET was ever used */
     struct xk__watches watches;
     struct xk__match *matches;

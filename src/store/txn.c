@@ -247,11 +247,15 @@ static int check(const struct xk__txn *tx)
 {
     bool moved = tx->base != tx->conn->server->top;
 
+    if (tx->stale)
+        return XK_EAGAIN;
     for (uint32_t i = 0; i < tx->n; i++)
         if ((moved && !entry_holds(tx, tx->v[i])) || names_dead(tx, tx->v[i]))
             return XK_EAGAIN;
     return 0;
 }
+
+bool xk__txn_conflicts(const struct xk__txn *tx) { return check(tx) != 0; }
 
 /* --- repeating the changes on today's tree ------------------------------------------------------------------------ */
 

@@ -1,0 +1,65 @@
+/* xenkit/store_state.h - the state of a store server as bytes: handing a running store over to another process, and
+ * what a journal is made of.
+ *
+ * The format is upstream's migration stream (Xen's docs/designs/xenstore-migration.md, version 1, little endian): nodes,
+ * connections with unread requests and unsent replies, watches, transactions. Records of our own, numbered from
+ * XK_STORE_RECORD_OURS on, hold what upstream's have no room for (quotas and features of domains, depth of watches, the
+ * log of open transactions); XK_STORE_SAVE_PLAIN leaves them out, for a xenstored that does not know them. A
+ * transaction that came in upstream's records alone ends with EAGAIN.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef XENKIT_STORE_STATE_H
+#define XENKIT_STORE_STATE_H
+
+#include <xenkit/err.h>
+#include <xenkit/store_server.h>
+
+XK_API_BEGIN
+
+enum { XK_STORE_RECORD_OURS = 0x786b0000 };
+
+/* How a connection reaches its client: what only its transport knows. */
+enum xk_store_link_kind { XK_STORE_LINK_RING, XK_STORE_LINK_SOCKET };
+struct xk_store_link {
+    enum xk_store_link_kind kind;
+    unsigned domid;
+    int privileged;
+    uint32_t port;       /* ring: the event channel of the domain */
+    int fd;              /* socket */
+    const void *unread;  /* bytes that were taken from the client and that the engine has not consumed yet */
+    size_t unread_bytes; /* at most 64 KiB */
+};
+
+enum { XK_STORE_SAVE_PLAIN = 1 };
+
+struct xk_store_saver {
+    /* The next (n) bytes. XK_E...: stop, and return that. */
+    int (*write)(void *arg, const void *bytes, size_t n);
+    /* Fills (link) for a connection; XK_ENOENT: leave it and all of its out. NULL: leaves all out. */
+    int (*link)(void *arg, struct xk_store_conn *c, struct xk_store_link *link);
+    void *arg;
+    unsigned flags;
+    int listener, events; /* descriptors for the record GLOBAL_DATA, or -1 */
+};
+
+/* xk_store_server_save (s, saver) - writes the whole state, and changes nothing. XK_ENOMEM, or what (write) returned.
+ * It must not be called from a callback of the server. */
+XK_MUSTCHECK int xk_store_server_save(struct xk_store_server *s, const struct xk_store_saver *saver);
+
+struct xk_store_loader {
+    /* Makes the transport and its connection (xk_store_conn_open) anew. (link->unread) is to be offered to the engine
+     * before anything else, once loading is over. NULL: the client is gone, or has to do without. */
+    struct xk_store_conn *(*conn)(void *arg, const struct xk_store_link *link);
+    void *arg;
+    int listener, events; /* out: the descriptors of GLOBAL_DATA, -1 where there are none */
+    size_t used;          /* out: bytes up to and with the record END */
+};
+
+/* xk_store_server_load (s, bytes, n, loader, diag) - fills a server that was just created. (loader) NULL: no
+ * connections. XK_EPROTO with the record and its place in (diag), XK_ENOMEM: then (s) is to be destroyed. */
+XK_MUSTCHECK int xk_store_server_load(struct xk_store_server *s, const void *bytes, size_t n,
+                                      struct xk_store_loader *loader, struct xk_diag *diag);
+
+XK_API_END
+
+#endif
