@@ -145,6 +145,7 @@ struct xk_store_stats {
     uint64_t bytes_in, bytes_out;         /* of packets */
     uint64_t events_queued, events_merged, events_dropped;
     uint64_t commits, conflicts;
+    uint64_t journal_batches;
     uint64_t memory;     /* bytes that the server holds */
     uint32_t nodes;      /* in the tree, root and special nodes included */
     uint32_t nodes_held; /* the same, with what transactions keep alive */

@@ -1,8 +1,8 @@
 /* xenkit/store_state.h - the state of a store server as bytes: handing a running store over to another process, and
  * what a journal is made of.
  *
- * The format is upstream's migration stream (Xen's docs/designs/xenstore-migration.md, version 1, little endian): nodes,
- * connections with unread requests and unsent replies, watches, transactions. Records of our own, numbered from
+ * The format is upstream's migration stream (Xen's docs/designs/xenstore-migration.md, version 1, little endian):
+ * nodes, connections with unread requests and unsent replies, watches, transactions. Records of our own, numbered from
  * XK_STORE_RECORD_OURS on, hold what upstream's have no room for (quotas and features of domains, depth of watches, the
  * log of open transactions); XK_STORE_SAVE_PLAIN leaves them out, for a xenstored that does not know them. A
  * transaction that came in upstream's records alone ends with EAGAIN.
@@ -50,6 +50,8 @@ struct xk_store_loader {
     /* Makes the transport and its connection (xk_store_conn_open) anew. (link->unread) is to be offered to the engine
      * before anything else, once loading is over. NULL: the client is gone, or has to do without. */
     struct xk_store_conn *(*conn)(void *arg, const struct xk_store_link *link);
+    /* A journal tells that (c) was closed: close it and its transport. NULL: it stays. */
+    void (*closed)(void *arg, struct xk_store_conn *c);
     void *arg;
     int listener, events; /* out: the descriptors of GLOBAL_DATA, -1 where there are none */
     size_t used;          /* out: bytes up to and with the record END */
@@ -59,6 +61,35 @@ struct xk_store_loader {
  * connections. XK_EPROTO with the record and its place in (diag), XK_ENOMEM: then (s) is to be destroyed. */
 XK_MUSTCHECK int xk_store_server_load(struct xk_store_server *s, const void *bytes, size_t n,
                                       struct xk_store_loader *loader, struct xk_diag *diag);
+
+/* --- a journal ---------------------------------------------------------------------------------------------------- *
+ *
+ * For crash recovery: a saved state, and behind it the changes since, in batches. Whoever serves the store takes the
+ * pending bytes and writes them out before it sends what the changes were answered with. Reading back ends at the first
+ * batch that is not whole. Only ring connections are in it; a socket's client sees its end and comes again.
+ *
+ * xk_store_journal_start (s, max) - from now on changes are collected, up to (max) bytes that were not taken; beyond
+ * that requests fail with ENOMEM. xk_store_journal_stop forgets what is pending. */
+void xk_store_journal_start(struct xk_store_server *s, size_t max);
+void xk_store_journal_stop(struct xk_store_server *s);
+size_t xk_store_journal_pending(struct xk_store_server *s, const uint8_t **bytes);
+void xk_store_journal_written(struct xk_store_server *s, size_t n);
+
+/* xk_store_journal_conn (c, link) - the connection of a ring belongs into the journal, and its watches. XK_ENOMEM.
+ * xk_store_journal_ring (c, consumed, produced) - what it has of half a request, and what it has not sent yet, at the
+ * moment at which the ring's indices show so much. To be called before such bytes are consumed or produced in part. */
+XK_MUSTCHECK int xk_store_journal_conn(struct xk_store_conn *c, const struct xk_store_link *link);
+XK_MUSTCHECK int xk_store_journal_ring(struct xk_store_conn *c, uint32_t consumed, uint32_t produced);
+
+/* xk_store_server_replay (s, bytes, n, loader, used, diag) - carries out the batches in (bytes), which follow a state
+ * that was just loaded. (used) is where the first that is not whole begins. XK_EPROTO: a batch that is whole makes no
+ * sense.
+ * xk_store_conn_recover (c, epoch, consumed, produced) - after that, for each connection: what the ring's indices tell
+ * is taken from its buffers; transactions that were lost in the crash end with EAGAIN; all its watches fire, as nobody
+ * knows which events it saw. (epoch) goes up with each recovery. */
+XK_MUSTCHECK int xk_store_server_replay(struct xk_store_server *s, const void *bytes, size_t n,
+                                        struct xk_store_loader *loader, size_t *used, struct xk_diag *diag);
+void xk_store_conn_recover(struct xk_store_conn *c, uint32_t epoch, uint32_t consumed, uint32_t produced);
 
 XK_API_END
 

@@ -50,10 +50,13 @@ int xk__do_watch(struct xk__req *r)
     rc = xk__events_plan_one(s, w);
     if (rc == 0)
         rc = xk__events_reserve(s);
+    if (rc == 0)
+        rc = xk__journal_watch(w, false);
     if (rc) {
         xk__watch_del(w);
         return rc;
     }
+    xk__journal_keep(s);
     xk__reply_ok(r);
     xk__events_done(s); /* "triggered once straight away" */
     return 0;
@@ -71,12 +74,18 @@ int xk__do_unwatch(struct xk__req *r)
     w = xk__watch_find(r->c, path, token.s, token.n);
     if (!w)
         return XK_ENOENT;
+    rc = xk__journal_watch(w, true);
+    if (rc)
+        return rc;
+    xk__journal_keep(r->s);
     xk__watch_del(w);
     return xk__reply_ok(r);
 }
 
 int xk__do_reset_watches(struct xk__req *r)
 {
+    xk__journal_reset(r->c);
+    xk__journal_keep(r->s);
     xk__conn_drop_state(r->c); /* "watches and transactions of the caller" */
     r->tx = NULL;
     return xk__reply_ok(r);
@@ -166,6 +175,14 @@ static int parse_signed(struct xk__path text, int64_t *v)
     return 0;
 }
 
+/* What became of a domain goes into the journal; too little memory for that is no reason to take it back. */
+static int note_domain(struct xk_store_server *s, const struct xk__dom *d, int rc)
+{
+    (void)!xk__journal_domain(s, d);
+    xk__journal_keep(s);
+    return rc;
+}
+
 static void reset_conns(struct xk_store_server *s, unsigned domid)
 {
     XK_LIST_EACH(e, &s->conns)
@@ -222,7 +239,7 @@ int xk__do_introduce(struct xk__req *r)
     }
     d->shutdown = false;
     xk__events_done(s);
-    return xk__reply_ok(r);
+    return note_domain(r->s, d, xk__reply_ok(r));
 }
 
 int xk_store_domain_introduce(struct xk_store_server *s, unsigned domid)
@@ -242,6 +259,7 @@ int xk_store_domain_introduce(struct xk_store_server *s, unsigned domid)
     }
     d->introduced = true;
     xk__events_done(s);
+    note_domain(s, d, 0);
     xk__conn_wake(s);
     return 0;
 }
@@ -276,7 +294,7 @@ int xk__do_resume(struct xk__req *r)
     if (rc < 0)
         return rc;
     d->shutdown = false;
-    return xk__reply_ok(r);
+    return note_domain(r->s, d, xk__reply_ok(r));
 }
 
 int xk__do_set_target(struct xk__req *r)
@@ -295,7 +313,7 @@ int xk__do_set_target(struct xk__req *r)
         return XK_ENOENT;
     d->target = (int32_t)target;
     r->s->targets = true;
-    return xk__reply_ok(r);
+    return note_domain(r->s, d, xk__reply_ok(r));
 }
 
 uint32_t xk_store_domain_features(const struct xk_store_server *s, unsigned domid)
@@ -338,7 +356,7 @@ int xk__do_set_feature(struct xk__req *r)
     if (!d)
         return XK_ENOMEM;
     d->features = v;
-    return xk__reply_ok(r);
+    return note_domain(r->s, d, xk__reply_ok(r));
 }
 
 /* --- quotas ------------------------------------------------------------------------------------------------------- */
@@ -404,5 +422,9 @@ int xk__do_set_quota(struct xk__req *r)
     if (xk__req_string(r, &at, &text) || xk__decimal(text.s, text.n, 0x7fffffff, &v))
         return XK_EINVAL;
     table[q] = v;
+    if (strings == 3)
+        return note_domain(r->s, XK_CONTAINER(table, struct xk__dom, quota), xk__reply_ok(r));
+    (void)!xk__journal_server(r->s);
+    xk__journal_keep(r->s);
     return xk__reply_ok(r);
 }

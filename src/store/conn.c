@@ -71,6 +71,7 @@ void xk_store_conn_close(struct xk_store_conn *c)
         c->doomed = true; /* by a callback of its own request: xk_store_conn_input does it when that is over */
         return;
     }
+    xk__journal_closed(c);
     xk__conn_drop_state(c);
     xk_buf_fini(&c->in);
     xk_buf_fini(&c->out);
@@ -85,6 +86,7 @@ void xk_store_conn_close(struct xk_store_conn *c)
 
 void xk_store_conn_reset(struct xk_store_conn *c)
 {
+    xk__journal_reset(c);
     xk__conn_drop_state(c);
     xk_buf_take(&c->in, xk_buf_len(&c->in));
     c->sent += xk_buf_len(&c->out);
@@ -157,8 +159,8 @@ void xk__conn_packet(struct xk_store_conn *c, const struct xk_store_header *h, u
         xk_list_add_tail(&c->server->wake, &c->wake);
 }
 
-/* Output that another server had not sent yet: the rest of one packet, (partial) bytes, then whole ones. Which replies and
- * events it holds is counted again; events of before are not merged with. XK_EPROTO. */
+/* Output that another server had not sent yet: the rest of one packet, (partial) bytes, then whole ones. Which replies
+ * and events it holds is counted again; events of before are not merged with. XK_EPROTO. */
 int xk__conn_restore_out(struct xk_store_conn *c, const uint8_t *p, size_t n, size_t partial, bool partial_reply)
 {
     struct xk_store_header h;

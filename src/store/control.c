@@ -148,8 +148,12 @@ static int quota_set(struct xk__req *r, size_t at)
     r->s->quota[q] = v;
     for (int i = 0; i < 256; i++) /* the CONTROL command is about all domains; SET_QUOTA about one or new ones */
         for (int j = 0; r->s->doms[i] && j < 256; j++)
-            if (r->s->doms[i][j])
+            if (r->s->doms[i][j]) {
                 r->s->doms[i][j]->quota[q] = v;
+                (void)!xk__journal_domain(r->s, r->s->doms[i][j]);
+            }
+    (void)!xk__journal_server(r->s);
+    xk__journal_keep(r->s);
     return xk__reply_ok(r);
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/server.h"
+#include "store/record.h"
 
 struct victim {
     struct victim *next;
@@ -192,6 +192,22 @@ static int build(struct search *q, struct xk__node **top)
     return rc;
 }
 
+/* The domain's record follows when it has been buried. */
+static int journal(const struct search *q, struct xk__node *after, const struct xk__dom *d)
+{
+    struct xk__dom gone = *d;
+    int rc = 0;
+
+    for (const struct victim *v = q->first; v && rc == 0; v = v->next)
+        rc = v->remove ? xk__journal_remove(q->s, victim_path(v))
+                       : xk__journal_node(q->s, victim_path(v), xk__content_of(xk__tree_find(after, victim_path(v))));
+    gone.introduced = gone.shutdown = false;
+    gone.target = -1;
+    gone.features = q->s->features;
+    memcpy(gone.quota, q->s->quota, sizeof(gone.quota));
+    return rc ? rc : xk__journal_domain(q->s, &gone);
+}
+
 /* From here on nothing can fail. */
 static void bury(struct xk_store_server *s, struct xk__dom *d)
 {
@@ -242,13 +258,17 @@ int xk__domain_gone(struct xk_store_server *s, struct xk__dom *d)
         rc = xk__deltas_prepare(s, &s->deltas);
     if (rc == 0)
         rc = xk__events_reserve(s);
+    if (rc == 0 && s->journal.on)
+        rc = journal(&q, after, d);
     if (rc == 0) {
         s->top = after;
         xk__deltas_book(s, &s->deltas);
+        xk__journal_keep(s);
         bury(s, d); /* delivers events, whose paths are those of the victims */
         after = before;
     }
     xk__plan_clear(s);
+    xk__journal_drop(s);
     xk__node_drop(&s->tree, after);
     while ((v = q.first)) {
         q.first = v->next;
@@ -286,8 +306,14 @@ int xk_store_domain_shutdown(struct xk_store_server *s, unsigned domid)
         rc = xk__events_reserve(s);
     if (rc == 0) {
         d->shutdown = true;
+        rc = xk__journal_domain(s, d);
+        d->shutdown = rc == 0;
+    }
+    if (rc == 0) {
+        xk__journal_keep(s);
         xk__events_done(s);
     }
+    xk__journal_drop(s);
     xk__plan_clear(s);
     xk__conn_wake(s);
     return rc;

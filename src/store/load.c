@@ -1,5 +1,6 @@
-/* Reading the stream into a server. The bytes may be anything: every length is checked before it is used, a tree is only
- * built downwards, and what makes no sense ends the loading with the place of the record. SPDX-License-Identifier: MIT
+/* Reading the stream into a server. The bytes may be anything: every length is checked before it is used, a tree is
+ * only built downwards, and what makes no sense ends the loading with the place of the record. SPDX-License-Identifier:
+ * MIT
  */
 #include <stdio.h>
 #include <string.h>
@@ -91,11 +92,15 @@ static int load_domain(struct load *l)
 {
     unsigned domid = xk_wire_le16(&l->w), flags = xk_wire_le16(&l->w);
     struct xk__dom *d = l->w.err ? NULL : xk__dom_get(l->s, domid);
+    uint32_t target;
 
     if (!d)
         return l->w.err ? 0 : XK_ENOMEM;
     d->introduced = flags & XK__DOMAIN_INTRODUCED;
     d->shutdown = flags & XK__DOMAIN_SHUTDOWN;
+    target = xk_wire_le32(&l->w);
+    d->target = target < XK__NO_TARGET ? (int32_t)target : -1;
+    l->s->targets |= d->target >= 0;
     return get_quotas(l, &d->features, d->quota);
 }
 
@@ -451,6 +456,80 @@ static int load_entry(struct load *l)
     return rc;
 }
 
+/* --- the changes of a journal ------------------------------------------------------------------------------------- */
+
+static int load_remove(struct load *l)
+{
+    struct xk__path path;
+    int rc = get_string(l, xk_wire_left(&l->w), &path);
+
+    if (rc == 0 && (path.n > XK_STORE_ABS_PATH_MAX || !xk__path_valid(path.s, path.n)))
+        rc = bad(l, "a path with bytes that none may have, or too long");
+    if (rc == 0)
+        rc = remove_node(l, &l->s->top, path, true);
+    if (rc == 0)
+        rc = xk__deltas_prepare(l->s, &l->s->deltas);
+    if (rc == 0)
+        xk__deltas_book(l->s, &l->s->deltas);
+    l->s->deltas.n = 0;
+    return rc;
+}
+
+static int load_unwatch(struct load *l)
+{
+    struct xk_store_conn *c = find_conn(l, xk_wire_le32(&l->w));
+    size_t n = xk_wire_le16(&l->w), m = xk_wire_le16(&l->w);
+    struct xk__path text, token, path;
+    struct xk__watch *w;
+    int rc;
+
+    if (get_string(l, n, &text) || get_string(l, m, &token))
+        return XK_EPROTO;
+    rc = c ? absolute(l, c, text, &path) : 0;
+    w = c && rc == 0 ? xk__watch_find(c, path, token.s, token.n) : NULL;
+    if (w)
+        xk__watch_del(w);
+    return rc;
+}
+
+static int load_end_of(struct load *l, bool closed)
+{
+    struct xk_store_conn *c = find_conn(l, xk_wire_le32(&l->w));
+
+    if (!c)
+        return 0;
+    xk__conn_drop_state(c);
+    if (closed && l->loader && l->loader->closed)
+        l->loader->closed(l->loader->arg, c);
+    return 0;
+}
+
+/* Takes the place of what the connection had. */
+static int load_ring(struct load *l)
+{
+    struct xk_store_conn *c = find_conn(l, xk_wire_le32(&l->w));
+    uint32_t consumed = xk_wire_le32(&l->w), produced = xk_wire_le32(&l->w);
+    size_t in = xk_wire_le32(&l->w), out = xk_wire_le32(&l->w), partial = xk_wire_le32(&l->w);
+    bool reply = xk_wire_le32(&l->w);
+    const uint8_t *p = xk_wire_get(&l->w, in), *q = xk_wire_get(&l->w, out);
+    int rc;
+
+    if (l->w.err || !c)
+        return 0;
+    if (in > XK_STORE_PACKET_MAX)
+        return bad(l, "more of a request than one has");
+    c->consumed = consumed;
+    c->produced = produced;
+    xk_buf_take(&c->in, xk_buf_len(&c->in));
+    c->sent += xk_buf_len(&c->out);
+    xk_buf_take(&c->out, xk_buf_len(&c->out));
+    c->record_head = c->record_count = c->replies = c->events = 0;
+    rc = in ? xk_buf_put(&c->in, p, in) : 0;
+    if (rc == 0)
+        rc = xk__conn_restore_out(c, q, out, partial, reply);
+    return rc == XK_EPROTO ? bad(l, "output that is not packets") : rc;
+}
+
 /* --- the stream --------------------------------------------------------------------------------------------------- */
 
 static int first_turn(struct load *l, uint32_t type)
@@ -480,6 +559,23 @@ static int first_turn(struct load *l, uint32_t type)
     }
 }
 
+static int change(struct load *l, uint32_t type)
+{
+    switch (type) {
+    case XK__REC_REMOVE:
+        return load_remove(l);
+    case XK__REC_UNWATCH:
+        return load_unwatch(l);
+    case XK__REC_RESET:
+    case XK__REC_CLOSED:
+        return load_end_of(l, type == XK__REC_CLOSED);
+    case XK__REC_RING:
+        return load_ring(l);
+    default:
+        return first_turn(l, type);
+    }
+}
+
 static int second_turn(struct load *l, uint32_t type)
 {
     if (type == XK__REC_TX_MORE)
@@ -488,7 +584,8 @@ static int second_turn(struct load *l, uint32_t type)
 }
 
 /* One record at (bytes): how many bytes it takes. Its type goes to (type). */
-static long one(struct load *l, const uint8_t *bytes, size_t n, bool second, uint32_t *type)
+static long one(struct load *l, const uint8_t *bytes, size_t n, int (*run)(struct load *l, uint32_t type),
+                uint32_t *type)
 {
     struct xk_wire head = xk_wire_read(bytes, n);
     size_t body;
@@ -499,19 +596,20 @@ static long one(struct load *l, const uint8_t *bytes, size_t n, bool second, uin
     if (head.err || body > XK__BODY_MAX || (body + 7) / 8 * 8 > n - 8)
         return bad(l, "a record that goes beyond the end");
     l->w = xk_wire_read(bytes + 8, body);
-    rc = second ? second_turn(l, *type) : first_turn(l, *type);
+    rc = run(l, *type);
     if (rc == 0 && l->w.err)
         rc = bad(l, "a record that is too short for what it announces");
     return rc ? rc : (long)(8 + (body + 7) / 8 * 8);
 }
 
-static int turn(struct load *l, const uint8_t *bytes, size_t n, bool second, size_t *used, struct xk_diag *diag)
+static int turn(struct load *l, const uint8_t *bytes, size_t n, int (*run)(struct load *l, uint32_t type), size_t *used,
+                struct xk_diag *diag)
 {
     size_t at = 16;
     uint32_t type = 1;
 
     while (type != XK__REC_END) {
-        long step = one(l, bytes + at, n - at, second, &type);
+        long step = one(l, bytes + at, n - at, run, &type);
         if (step < 0)
             return xk_diag_set(diag, (int)step, 0, 0, "record %#x at byte %zu: %s", (unsigned)type, at,
                                l->what ? l->what : xk_err_text((int)step));
@@ -534,11 +632,58 @@ int xk_store_server_load(struct xk_store_server *s, const void *bytes, size_t n,
     if (n < sizeof(want) || memcmp(bytes, want, sizeof(want)))
         return xk_diag_set(diag, XK_EPROTO, 0, 0,
                            "this is no migration stream of version 1, little endian: its first 16 bytes are others");
-    rc = turn(&l, bytes, n, false, &used, diag);
+    rc = turn(&l, bytes, n, first_turn, &used, diag);
     if (rc == 0)
-        rc = turn(&l, bytes, n, true, &used, diag);
+        rc = turn(&l, bytes, n, second_turn, &used, diag);
     s->deltas.n = 0;
     if (rc == 0 && loader)
         loader->used = used;
     return rc;
+}
+
+/* The batch at (p): its length with all that belongs to it, 0 when it is not whole. */
+static size_t whole_batch(const uint8_t *p, size_t n)
+{
+    struct xk_wire w = xk_wire_read(p, n);
+    uint32_t type = xk_wire_le32(&w), body = xk_wire_le32(&w), crc = xk_wire_le32(&w);
+
+    xk_wire_le32(&w);
+    if (w.err || type != XK__REC_BATCH || body < 8 || body > XK__BODY_MAX || body % 8 || body - 8 > xk_wire_left(&w))
+        return 0;
+    return xk__crc32(p + 16, body - 8) == crc ? body + 8 : 0;
+}
+
+int xk_store_server_replay(struct xk_store_server *s, const void *bytes, size_t n, struct xk_store_loader *loader,
+                           size_t *used, struct xk_diag *diag)
+{
+    struct load l = {.s = s, .loader = loader};
+    const uint8_t *p = bytes;
+    size_t size;
+    uint32_t type;
+
+    for (*used = 0; (size = whole_batch(p + *used, n - *used)); *used += size)
+        for (size_t at = 16; at < size;) {
+            long step = one(&l, p + *used + at, size - at, change, &type);
+            if (step < 0)
+                return xk_diag_set(diag, (int)step, 0, 0, "record %#x at byte %zu of the journal: %s", (unsigned)type,
+                                   *used + at, l.what ? l.what : xk_err_text((int)step));
+            at += (size_t)step;
+        }
+    return 0;
+}
+
+/* --- after a crash ------------------------------------------------------------------------------------------------ */
+
+void xk_store_conn_recover(struct xk_store_conn *c, uint32_t epoch, uint32_t consumed, uint32_t produced)
+{
+    if (consumed != c->consumed) /* the rest of that request was consumed, too, and it was carried out */
+        xk_buf_take(&c->in, xk_buf_len(&c->in));
+    xk_store_conn_sent(c, produced - c->produced);
+    c->former_tx = c->next_tx = epoch << 20; /* a million transactions a connection between two crashes */
+    XK_LIST_EACH(e, &c->watches)
+    {
+        XK_CONTAINER(e, struct xk__watch, link)->lost = true;
+        c->lost = true;
+    }
+    xk_store_conn_sent(c, 0); /* fires them */
 }

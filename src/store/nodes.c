@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/server.h"
+#include "store/record.h"
 
 static struct xk__perms no_perms(void)
 {
@@ -209,6 +209,25 @@ static int plan_create(struct xk__req *r, struct xk__path path, struct xk__path 
     return rc ? rc : xk__change_begin(r);
 }
 
+/* The new nodes go into the journal, one after the other. */
+static int journal_created(struct xk__req *r, struct xk__path path, struct xk__path rest, struct xk__perms perms,
+                           const char *value, size_t n)
+{
+    struct xk__content content = {perms, NULL, 0};
+    struct xk__path part, at = {path.s, 0};
+    int rc = 0;
+
+    while (!r->tx && rc == 0 && xk__path_next(&rest, &part)) {
+        at.n = (size_t)(part.s + part.n - path.s);
+        if (!rest.s) {
+            content.value = value;
+            content.bytes = n;
+        }
+        rc = xk__journal_node(r->s, at, content);
+    }
+    return rc;
+}
+
 /* Creates (path), of which (rest) is missing below (dir). "Inherits" the permissions of the directory, but who is not
  * privileged owns what he makes. */
 static int create(struct xk__req *r, struct xk__path path, struct xk__path rest, struct xk__node *dir,
@@ -228,6 +247,8 @@ static int create(struct xk__req *r, struct xk__path path, struct xk__path rest,
     if (too_big(r, n, perms.n))
         return XK_ENOSPC;
     rc = plan_create(r, path, rest, perms, xk__node_perms(dir));
+    if (rc == 0)
+        rc = journal_created(r, path, rest, perms, value, n);
     if (rc)
         return rc;
     head = chain(r, rest, perms, value, n);
@@ -257,6 +278,8 @@ static int overwrite(struct xk__req *r, struct xk__path path, struct xk__node *n
         rc = plan_event(r, path, xk__node_perms(n), parent_perms(r, path), no_perms());
     if (rc == 0)
         rc = xk__change_begin(r);
+    if (rc == 0 && !r->tx)
+        rc = xk__journal_node(r->s, path, (struct xk__content){xk__node_perms(n), value, len});
     if (rc == 0)
         rc = xk__tree_own(&r->s->tree, r->top, path, &slot);
     if (rc == 0)
@@ -351,6 +374,8 @@ int xk__do_rm(struct xk__req *r)
     if (path.n == 1)
         return XK_EINVAL; /* the root stays */
     rc = plan_remove(r, path, n);
+    if (rc == 0 && !r->tx)
+        rc = xk__journal_remove(r->s, path);
     up = xk__path_parent(path);
     if (rc == 0)
         rc = xk__tree_own(&r->s->tree, r->top, up, &slot);
@@ -448,6 +473,8 @@ int xk__do_set_perms(struct xk__req *r)
     if (too_big(r, n->value_len, perms.n))
         return XK_ENOSPC;
     rc = plan_perms(r, path, n, perms);
+    if (rc == 0 && !r->tx)
+        rc = xk__journal_node(r->s, path, (struct xk__content){perms, xk__node_value(n), n->value_len});
     if (rc == 0)
         rc = xk__tree_own(&r->s->tree, r->top, path, &slot);
     if (rc == 0)

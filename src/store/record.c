@@ -57,8 +57,17 @@ int xk__rec_end(struct xk__rec *r)
     return r->err;
 }
 
+struct xk__content xk__content_of(const struct xk__node *n)
+{
+    struct xk__content c = {{NULL, 0}, NULL, 0};
+
+    if (n)
+        c = (struct xk__content){xk__node_perms(n), xk__node_value(n), n->value_len};
+    return c;
+}
+
 int xk__rec_node(struct xk_buf *b, uint32_t type, uint32_t conn, uint32_t tx, unsigned access, struct xk__path path,
-                 const struct xk__node *n)
+                 struct xk__content content)
 {
     static const char letter[4] = {'n', 'r', 'w', 'b'};
     struct xk__rec r;
@@ -67,16 +76,73 @@ int xk__rec_node(struct xk_buf *b, uint32_t type, uint32_t conn, uint32_t tx, un
     xk__rec_u32(&r, conn);
     xk__rec_u32(&r, tx);
     xk__rec_u16(&r, (unsigned)path.n + 1);
-    xk__rec_u16(&r, n ? n->value_len : 0);
+    xk__rec_u16(&r, (unsigned)content.bytes);
     xk__rec_u16(&r, access);
-    xk__rec_u16(&r, n ? n->nperms : 0);
-    for (unsigned i = 0; n && i < n->nperms; i++) {
-        uint8_t p[4] = {(uint8_t)letter[n->perms[i].bits & 3], n->perms[i].bits & XK__PERM_IGNORE ? 1 : 0};
-        put_le(p + 2, n->perms[i].domid, 2);
+    xk__rec_u16(&r, content.perms.n);
+    for (unsigned i = 0; i < content.perms.n; i++) {
+        const struct xk__perm *perm = &content.perms.v[i];
+        uint8_t p[4] = {(uint8_t)letter[perm->bits & 3], perm->bits & XK__PERM_IGNORE ? 1 : 0};
+        put_le(p + 2, perm->domid, 2);
         xk__rec_bytes(&r, p, sizeof(p));
     }
     xk__rec_string(&r, path.s, path.n);
-    if (n)
-        xk__rec_bytes(&r, xk__node_value(n), n->value_len);
+    xk__rec_bytes(&r, content.value, content.bytes);
+    return xk__rec_end(&r);
+}
+
+int xk__rec_watch(struct xk_buf *b, uint32_t type, const struct xk__watch *w)
+{
+    struct xk__rec r;
+
+    xk__rec_begin(&r, b, type);
+    xk__rec_u32(&r, w->conn->id);
+    if (type == XK__REC_WATCH_MORE) {
+        xk__rec_u32(&r, (uint32_t)w->depth);
+        xk__rec_u32(&r, w->lost);
+    }
+    xk__rec_u16(&r, w->path_len - w->prefix + 1u);
+    xk__rec_u16(&r, w->token_len + 1u);
+    xk__rec_string(&r, w->data + w->prefix, w->path_len - w->prefix);
+    xk__rec_string(&r, w->data + w->path_len, w->token_len);
+    return xk__rec_end(&r);
+}
+
+size_t xk__conn_partial(const struct xk_store_conn *c)
+{
+    const struct xk__record *r = &c->records[c->record_head];
+
+    return c->record_count && r->at < c->sent ? (size_t)(r->at + r->len - c->sent) : 0;
+}
+
+bool xk__conn_partial_reply(const struct xk_store_conn *c)
+{
+    return xk__conn_partial(c) && c->records[c->record_head].reply;
+}
+
+int xk__rec_conn(struct xk_buf *b, const struct xk_store_conn *c, const struct xk_store_link *link)
+{
+    size_t in = xk_buf_len(&c->in) + link->unread_bytes, out = xk_buf_len(&c->out);
+    struct xk__rec r;
+
+    xk__rec_begin(&r, b, XK__REC_CONN);
+    xk__rec_u32(&r, c->id);
+    xk__rec_u16(&r, link->kind);
+    xk__rec_u16(&r, 0);
+    if (link->kind == XK_STORE_LINK_RING) {
+        xk__rec_u16(&r, c->domid);
+        xk__rec_u16(&r, c->dom->target < 0 ? XK__NO_TARGET : (unsigned)c->dom->target);
+        xk__rec_u32(&r, link->port);
+    } else {
+        xk__rec_u32(&r, (uint32_t)link->fd);
+        xk__rec_u32(&r, 0);
+    }
+    xk__rec_u16(&r, (unsigned)in);
+    xk__rec_u16(&r, (unsigned)xk__conn_partial(c));
+    xk__rec_u32(&r, (uint32_t)out);
+    xk__rec_bytes(&r, xk_buf_head(&c->in), xk_buf_len(&c->in));
+    xk__rec_bytes(&r, link->unread, link->unread_bytes);
+    xk__rec_bytes(&r, xk_buf_head(&c->out), out);
+    if (in > 0xffff)
+        r.err = XK_E2BIG;
     return xk__rec_end(&r);
 }

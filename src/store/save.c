@@ -51,13 +51,13 @@ static void put_quotas(struct xk__rec *r, uint32_t features, const uint32_t *quo
         xk__rec_u32(r, quota[q]);
 }
 
-static int put_server(struct save *v)
+int xk__save_server(struct xk_buf *b, const struct xk_store_server *s)
 {
     struct xk__rec r;
 
-    xk__rec_begin(&r, &v->buf, XK__REC_SERVER);
-    xk__rec_u64(&r, v->s->tree.gen);
-    put_quotas(&r, v->s->features, v->s->quota);
+    xk__rec_begin(&r, b, XK__REC_SERVER);
+    xk__rec_u64(&r, s->tree.gen);
+    put_quotas(&r, s->features, s->quota);
     return xk__rec_end(&r);
 }
 
@@ -68,6 +68,7 @@ int xk__save_domain(struct xk_buf *b, const struct xk__dom *d)
     xk__rec_begin(&r, b, XK__REC_DOMAIN);
     xk__rec_u16(&r, d->domid);
     xk__rec_u16(&r, (d->introduced ? XK__DOMAIN_INTRODUCED : 0) | (d->shutdown ? XK__DOMAIN_SHUTDOWN : 0));
+    xk__rec_u32(&r, d->target < 0 ? XK__NO_TARGET : (uint32_t)d->target);
     put_quotas(&r, d->features, d->quota);
     return xk__rec_end(&r);
 }
@@ -85,66 +86,15 @@ static int put_domains(struct save *v)
 
 /* --- connections and watches -------------------------------------------------------------------------------------- */
 
-/* How many bytes of the first packet in the output are still to be sent, when it was begun. */
-static size_t partial(const struct xk_store_conn *c)
-{
-    const struct xk__record *r = &c->records[c->record_head];
-
-    return c->record_count && r->at < c->sent ? (size_t)(r->at + r->len - c->sent) : 0;
-}
-
-static int put_conn(struct save *v, const struct xk_store_conn *c, const struct xk_store_link *link)
-{
-    size_t in = xk_buf_len(&c->in) + link->unread_bytes, out = xk_buf_len(&c->out);
-    struct xk__rec r;
-
-    xk__rec_begin(&r, &v->buf, XK__REC_CONN);
-    xk__rec_u32(&r, c->id);
-    xk__rec_u16(&r, link->kind);
-    xk__rec_u16(&r, 0);
-    if (link->kind == XK_STORE_LINK_RING) {
-        xk__rec_u16(&r, c->domid);
-        xk__rec_u16(&r, c->dom->target < 0 ? XK__NO_TARGET : (unsigned)c->dom->target);
-        xk__rec_u32(&r, link->port);
-    } else {
-        xk__rec_u32(&r, (uint32_t)link->fd);
-        xk__rec_u32(&r, 0);
-    }
-    xk__rec_u16(&r, (unsigned)in);
-    xk__rec_u16(&r, (unsigned)partial(c));
-    xk__rec_u32(&r, (uint32_t)out);
-    xk__rec_bytes(&r, xk_buf_head(&c->in), xk_buf_len(&c->in));
-    xk__rec_bytes(&r, link->unread, link->unread_bytes);
-    xk__rec_bytes(&r, xk_buf_head(&c->out), out);
-    return in > 0xffff ? XK_E2BIG : xk__rec_end(&r);
-}
-
 static int put_conn_more(struct save *v, const struct xk_store_conn *c)
 {
     struct xk__rec r;
 
     xk__rec_begin(&r, &v->buf, XK__REC_CONN_MORE);
     xk__rec_u32(&r, c->id);
-    xk__rec_u32(&r, (c->privileged ? XK__CONN_PRIVILEGED : 0) |
-                        (partial(c) && c->records[c->record_head].reply ? XK__CONN_PARTIAL_REPLY : 0));
+    xk__rec_u32(&r,
+                (c->privileged ? XK__CONN_PRIVILEGED : 0) | (xk__conn_partial_reply(c) ? XK__CONN_PARTIAL_REPLY : 0));
     xk__rec_u32(&r, c->next_tx);
-    return xk__rec_end(&r);
-}
-
-static int put_watch(struct save *v, const struct xk__watch *w, bool more)
-{
-    struct xk__rec r;
-
-    xk__rec_begin(&r, &v->buf, more ? XK__REC_WATCH_MORE : XK__REC_WATCH);
-    xk__rec_u32(&r, w->conn->id);
-    if (more) {
-        xk__rec_u32(&r, (uint32_t)w->depth);
-        xk__rec_u32(&r, w->lost);
-    }
-    xk__rec_u16(&r, w->path_len - w->prefix + 1u);
-    xk__rec_u16(&r, w->token_len + 1u);
-    xk__rec_string(&r, w->data + w->prefix, w->path_len - w->prefix);
-    xk__rec_string(&r, w->data + w->path_len, w->token_len);
     return xk__rec_end(&r);
 }
 
@@ -156,9 +106,9 @@ static int put_watches(struct save *v, const struct xk_store_conn *c)
     {
         const struct xk__watch *w = XK_CONTAINER(e, struct xk__watch, link);
         if (rc == 0)
-            rc = put_watch(v, w, false);
+            rc = xk__rec_watch(&v->buf, XK__REC_WATCH, w);
         if (rc == 0 && !plain(v) && (w->depth >= 0 || w->lost))
-            rc = put_watch(v, w, true);
+            rc = xk__rec_watch(&v->buf, XK__REC_WATCH_MORE, w);
     }
     return rc;
 }
@@ -175,7 +125,7 @@ static int put_conns(struct save *v)
         c->kept = v->saver->link && v->saver->link(v->saver->arg, c, &link) == 0;
         if (!c->kept)
             continue;
-        rc = put_conn(v, c, &link);
+        rc = xk__rec_conn(&v->buf, c, &link);
         if (rc == 0 && !plain(v))
             rc = put_conn_more(v, c);
         if (rc == 0)
@@ -234,7 +184,7 @@ static int put_entries(struct save *v, const struct xk__txn *tx, uint32_t type)
                 next = e->len;
             if (e->len == shortest && (n || type != XK__REC_NODE || e->flags & XK__TX_CHANGE)) /* upstream's: deleted */
                 rc = xk__rec_node(&v->buf, type, tx->conn->id, tx->id,
-                                  type == XK__REC_NODE ? access_of(e, n) : e->flags, path, n);
+                                  type == XK__REC_NODE ? access_of(e, n) : e->flags, path, xk__content_of(n));
         }
         if (rc == 0)
             rc = flush(v, FLUSH);
@@ -276,7 +226,7 @@ static int put_txns(struct save *v)
 static int put_node(void *arg, const struct xk__node *n, struct xk__path path, uint32_t hash)
 {
     struct save *v = arg;
-    int rc = xk__rec_node(&v->buf, XK__REC_NODE, 0, 0, 0, path, n);
+    int rc = xk__rec_node(&v->buf, XK__REC_NODE, 0, 0, 0, path, xk__content_of(n));
 
     (void)hash;
     return rc ? rc : flush(v, FLUSH);
@@ -309,7 +259,7 @@ int xk_store_server_save(struct xk_store_server *s, const struct xk_store_saver 
     xk_buf_init(&v.buf, &s->outer, FLUSH + 2 * XK__RECORD_MAX + XK__CONN_OUT_MAX);
     rc = put_head(&v);
     if (rc == 0 && !plain(&v))
-        rc = put_server(&v);
+        rc = xk__save_server(&v.buf, s);
     if (rc == 0 && !plain(&v))
         rc = put_domains(&v);
     if (rc == 0)

@@ -121,6 +121,7 @@ void xk_store_server_destroy(struct xk_store_server *s)
     if (!s)
         return;
     s->ops = NULL;
+    s->journal.on = false;
     while (!xk_list_empty(&s->conns))
         xk_store_conn_close(XK_CONTAINER(s->conns.next, struct xk_store_conn, link));
     xk__node_drop(&s->tree, s->top);
@@ -129,6 +130,7 @@ void xk_store_server_destroy(struct xk_store_server *s)
     xk__doms_free(s);
     xk__deltas_free(s, &s->deltas);
     xk_free(&s->alloc, s->matches, s->match_cap * sizeof(*s->matches));
+    xk_buf_fini(&s->journal.buf);
     outer = s->outer;
     xk_free(&outer, s, sizeof(*s));
 }
@@ -278,6 +280,7 @@ void xk__change_done(struct xk__req *r)
         return;
     }
     xk__deltas_book(r->s, &r->s->deltas);
+    xk__journal_keep(r->s);
     xk__events_done(r->s);
 }
 
@@ -321,6 +324,25 @@ static const struct {
     [XK_STORE_SET_QUOTA] = {xk__do_set_quota, PRIVILEGED},
 };
 
+/* A transaction that was lost in a crash is there again, for as long as its client needs to learn that it conflicts. */
+static int find_tx(struct xk__req *r)
+{
+    struct xk_store_conn *c = r->c;
+    int rc;
+
+    r->tx = xk__txn_find(c, r->h.tx_id);
+    if (r->tx)
+        return 0;
+    if (r->h.tx_id > c->former_tx)
+        return XK_ENOENT;
+    rc = xk__txn_start(c, &r->tx);
+    if (rc)
+        return rc;
+    r->tx->id = r->h.tx_id;
+    r->tx->stale = true;
+    return 0;
+}
+
 static int run(struct xk__req *r)
 {
     unsigned flags;
@@ -332,9 +354,9 @@ static int run(struct xk__req *r)
     if (flags & PRIVILEGED && !r->c->privileged)
         return XK_EACCES;
     if (r->h.tx_id && !(flags & NO_TX)) {
-        r->tx = xk__txn_find(r->c, r->h.tx_id);
-        if (!r->tx)
-            return XK_ENOENT;
+        int rc = find_tx(r);
+        if (rc)
+            return rc;
         r->top = &r->tx->top;
     }
     return table[r->h.type].run(r);
@@ -347,6 +369,7 @@ void xk__execute(struct xk_store_conn *c, const struct xk_store_header *h, const
 
     if (r.s->nmatches || r.s->deltas.n)
         xk__plan_clear(r.s);
+    xk__journal_drop(r.s); /* what did not happen */
     if (rc < 0)
         reply_error(&r, rc);
 }

@@ -92,7 +92,7 @@ struct xk_store_conn {
     void *cookie;
     uint32_t id; /* in streams; unique in the server */
     uint16_t domid;
-    bool privileged, broken, woken, lost, kept, partial;
+    bool privileged, broken, woken, lost, kept, partial, journaled;
     bool busy, doomed; /* a request of it runs; it was closed meanwhile, by a callback */
     struct xk_buf in, out;
     uint64_t sent;
@@ -102,6 +102,8 @@ struct xk_store_conn {
     uint32_t batch_bytes, batch_events; /* reserved by the plan at hand */
     struct xk_list watches, txns;
     uint32_t next_tx;
+    uint32_t consumed, produced; /* of the ring, when its buffers went into the journal */
+    uint32_t former_tx;          /* transactions up to this were lost in a crash */
 };
 
 /* xk__conn_reserve (c, bytes, records) - room for that much, and for one reply after it. XK_ENOMEM, XK_EMSGSIZE. */
@@ -215,8 +217,31 @@ struct xk__txn *xk__txn_find(const struct xk_store_conn *c, uint32_t id);
 void xk__txn_free(struct xk__txn *tx);
 int xk__txn_touch(struct xk__txn *tx, struct xk__path path, struct xk__entry **out); /* XK_ENOSPC, XK_ENOMEM */
 int xk__txn_read(struct xk__txn *tx, struct xk__path path);                          /* tx may be NULL */
-int xk__txn_commit(struct xk__txn *tx);            /* XK_EAGAIN, XK_ENOSPC, XK_ENOMEM */
+int xk__txn_commit(struct xk__txn *tx);           /* XK_EAGAIN, XK_ENOSPC, XK_ENOMEM */
 bool xk__txn_conflicts(const struct xk__txn *tx); /* a commit would say XK_EAGAIN now */
+
+/* --- the journal (journal.c) -------------------------------------------------------------------------------------- */
+
+struct xk__journal {
+    struct xk_buf buf;
+    size_t done; /* bytes before the batch that is open */
+    bool on, open;
+};
+
+struct xk__content;
+
+/* Add to the batch of the change at hand; without a journal they do nothing. XK_ENOMEM. keep ends the batch: the change
+ * happened. drop forgets it: it did not. */
+int xk__journal_node(struct xk_store_server *s, struct xk__path path, struct xk__content content);
+int xk__journal_remove(struct xk_store_server *s, struct xk__path path);
+int xk__journal_domain(struct xk_store_server *s, const struct xk__dom *d);
+int xk__journal_server(struct xk_store_server *s);
+int xk__journal_watch(const struct xk__watch *w, bool gone);
+void xk__journal_reset(struct xk_store_conn *c);
+void xk__journal_closed(struct xk_store_conn *c);
+void xk__journal_keep(struct xk_store_server *s);
+void xk__journal_drop(struct xk_store_server *s);
+uint32_t xk__crc32(const uint8_t *p, size_t n);
 
 /* --- the server (server.c) ---------------------------------------------------------------------------------------- */
 
@@ -238,6 +263,7 @@ struct xk_store_server {
     struct xk__match *matches;
     uint32_t nmatches, match_cap;
     struct xk__deltas deltas; /* of the plan at hand */
+    struct xk__journal journal;
     struct {
         uint16_t domid;
     } dead[XK__DEAD];

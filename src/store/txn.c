@@ -9,7 +9,7 @@
  * is always a legal answer, so in doubt it is given. SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "store/server.h"
+#include "store/record.h"
 
 enum { CHUNK = 1024, INDEX_FROM = 16 };
 
@@ -406,6 +406,30 @@ static int build(struct xk__txn *tx, struct xk__node **after)
     return merge(tx, after);
 }
 
+/* What the commit makes of each path that it changes, as (after) has it. */
+static int journal(struct xk__txn *tx, struct xk__node *after)
+{
+    struct xk_store_server *s = tx->conn->server;
+    int rc = 0;
+
+    for (uint32_t i = 0; i < tx->n && rc == 0; i++)
+        if (tx->v[i]->flags & XK__TX_REMOVED)
+            rc = xk__journal_remove(s, entry_path(tx->v[i]));
+    /* A directory before what is in it: an entry whose parent comes later in the log waits for the next turn. */
+    for (size_t n = 0, next = 1; next && rc == 0; n = next) {
+        next = 0;
+        for (uint32_t i = 0; i < tx->n && rc == 0; i++) {
+            const struct xk__entry *e = tx->v[i];
+            const struct xk__node *now = e->flags & XK__TX_CHANGE ? xk__tree_find(after, entry_path(e)) : NULL;
+            if (now && e->len > n && (next == 0 || e->len < next))
+                next = e->len;
+            if (now && e->len == n)
+                rc = xk__journal_node(s, entry_path(e), xk__content_of(now));
+        }
+    }
+    return rc;
+}
+
 int xk__txn_commit(struct xk__txn *tx)
 {
     struct xk_store_server *s = tx->conn->server;
@@ -428,6 +452,8 @@ int xk__txn_commit(struct xk__txn *tx)
         rc = xk__deltas_prepare(s, &s->deltas);
     if (rc == 0)
         rc = xk__events_reserve(s);
+    if (rc == 0 && s->journal.on)
+        rc = journal(tx, after);
     if (rc) {
         xk__node_drop(&s->tree, after);
         s->stats.conflicts += rc == XK_EAGAIN;
@@ -435,6 +461,7 @@ int xk__txn_commit(struct xk__txn *tx)
     }
     s->top = after;
     xk__deltas_book(s, &s->deltas);
+    xk__journal_keep(s);
     xk__events_done(s);
     xk__node_drop(&s->tree, before);
     s->stats.commits++;

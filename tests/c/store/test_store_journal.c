@@ -1,0 +1,390 @@
+/* The journal: a state and the changes since give what was acknowledged, wherever it is cut off.
+ * SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+
+#include <xenkit/store_state.h>
+
+#include "tests/c/store/kit.h"
+
+enum { DOMAINS = 3, JOURNAL = 1 << 20 };
+
+static uint8_t snapshot[1 << 18], journal[JOURNAL];
+static size_t snapshot_bytes, journal_bytes;
+static struct kit kits[DOMAINS + 1]; /* 0 is the control domain's, a socket; the others are rings */
+
+static int keep(void *arg, const void *bytes, size_t n)
+{
+    (void)arg;
+    OK(snapshot_bytes + n <= sizeof(snapshot));
+    memcpy(snapshot + snapshot_bytes, bytes, n);
+    snapshot_bytes += n;
+    return 0;
+}
+
+static int describe(void *arg, struct xk_store_conn *c, struct xk_store_link *link)
+{
+    (void)arg;
+    *link = (struct xk_store_link){.kind = XK_STORE_LINK_RING, .domid = xk_store_conn_domid(c), .port = 5, .fd = -1};
+    return link->domid ? 0 : XK_ENOENT;
+}
+
+static struct xk_store_conn *adopt(void *arg, const struct xk_store_link *link)
+{
+    struct kit *k = &kits[link->domid];
+
+    OK(link->domid <= DOMAINS);
+    k->server = arg;
+    k->nevents = 0;
+    k->tx = 0;
+    return k->conn = xk_store_conn_open(arg, link->domid, 0, k);
+}
+
+static void closed(void *arg, struct xk_store_conn *c)
+{
+    (void)arg;
+    kits[xk_store_conn_domid(c)].conn = NULL;
+    xk_store_conn_close(c);
+}
+
+/* What has to be written is written. */
+static void flush(struct xk_store_server *s)
+{
+    const uint8_t *p;
+    size_t n = xk_store_journal_pending(s, &p);
+
+    OK(journal_bytes + n <= sizeof(journal));
+    memcpy(journal + journal_bytes, p, n);
+    journal_bytes += n;
+    xk_store_journal_written(s, n);
+}
+
+static void begin(struct xk_store_server *s)
+{
+    struct xk_store_saver saver = {.write = keep, .link = describe, .listener = -1, .events = -1};
+
+    snapshot_bytes = journal_bytes = 0;
+    EQ(xk_store_server_save(s, &saver), 0);
+    xk_store_journal_start(s, JOURNAL);
+}
+
+/* A server of the snapshot and the first (n) bytes of the journal; kits[1...] speak to it afterwards. */
+static struct xk_store_server *recover(size_t n)
+{
+    struct xk_store_server *s = xk_store_server_create(NULL, NULL, NULL, NULL);
+    struct xk_store_loader loader = {.conn = adopt, .closed = closed, .arg = s};
+    struct xk_diag diag = {0};
+    size_t used;
+
+    for (int i = 0; i <= DOMAINS; i++)
+        kits[i].conn = NULL;
+    if (xk_store_server_load(s, snapshot, snapshot_bytes, &loader, &diag) ||
+        xk_store_server_replay(s, journal, n, &loader, &used, &diag))
+        TAP_FAIL("%s", diag.text);
+    OK(used <= n);
+    kit_open(&kits[0], s, 0);
+    return s;
+}
+
+static struct xk_store_server *world(void)
+{
+    struct xk_store_server *s = xk_store_server_create(NULL, NULL, NULL, NULL);
+
+    memset(kits, 0, sizeof(kits));
+    kit_open(&kits[0], s, 0);
+    begin(s);
+    for (unsigned i = 1; i <= DOMAINS; i++) {
+        struct xk_store_link link = {.kind = XK_STORE_LINK_RING, .domid = i, .port = 5, .fd = -1};
+        char id[8], home[32], owner[8];
+        snprintf(id, sizeof(id), "%u", i);
+        snprintf(home, sizeof(home), "/local/domain/%u", i);
+        snprintf(owner, sizeof(owner), "n%u", i);
+        kit_open(&kits[i], s, i);
+        EQ(xk_store_journal_conn(kits[i].conn, &link), 0);
+        EQ(kit_do(&kits[0], XK_STORE_INTRODUCE, id, "1", "5", NULL), 0);
+        EQ(kit_write(&kits[0], home, ""), 0);
+        EQ(kit_do(&kits[0], XK_STORE_SET_PERMS, home, owner, NULL), 0);
+    }
+    return s;
+}
+
+/* All of a store as text: nodes with permissions and values in order, watches, domains. */
+static size_t describe_node(struct kit *k, const char *path, char *out, size_t room)
+{
+    char names[XK_STORE_PAYLOAD_MAX + 1], child[XK_STORE_ABS_PATH_MAX];
+    size_t used, n;
+
+    EQ(kit_do(k, XK_STORE_GET_PERMS, path, NULL), 0);
+    used = (size_t)snprintf(out, room, "%s", path);
+    for (uint32_t i = 0; i < k->len; i += (uint32_t)strlen((char *)k->reply + i) + 1)
+        used += (size_t)snprintf(out + used, room - used, " %s", (char *)k->reply + i);
+    EQ(kit_read(k, path), 0);
+    used += (size_t)snprintf(out + used, room - used, " = %s\n", (char *)k->reply);
+    EQ(kit_do(k, XK_STORE_DIRECTORY, path, NULL), 0);
+    n = k->len;
+    memcpy(names, k->reply, n);
+    for (size_t i = 0; i < n; i += strlen(names + i) + 1) {
+        snprintf(child, sizeof(child), "%s/%s", path[1] ? path : "", names + i);
+        used += describe_node(k, child, out + used, room - used);
+    }
+    return used;
+}
+
+static void describe_all(struct xk_store_server *s, char *out, size_t room)
+{
+    struct kit k;
+    size_t used;
+
+    memset(&k, 0, sizeof(k));
+    kit_open(&k, s, 0);
+    used = describe_node(&k, "/", out, room);
+    for (unsigned i = 1; i <= DOMAINS; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "%u", i);
+        EQ(kit_do(&k, XK_STORE_IS_DOMAIN_INTRODUCED, id, NULL), 0);
+        used += (size_t)snprintf(out + used, room - used, "domain %u %s\n", i, (char *)k.reply);
+    }
+    EQ(kit_do(&k, XK_STORE_CONTROL, "watches", NULL), 0);
+    snprintf(out + used, room - used, "%s", (char *)k.reply);
+    SOUND(&k);
+    xk_store_conn_close(k.conn);
+}
+
+TEST(what_was_written_is_there_again)
+{
+    struct xk_store_server *s = world(), *t;
+    static char want[65536], got[65536];
+
+    EQ(kit_write(&kits[1], "data/a/b", "1"), 0);
+    EQ(kit_mkdir(&kits[1], "dir"), 0);
+    EQ(kit_do(&kits[1], XK_STORE_SET_PERMS, "data/a", "n1", "r2", NULL), 0);
+    EQ(kit_watch(&kits[2], "/local/domain/1/data", "token"), 0);
+    EQ(kit_write(&kits[3], "x", "1"), 0);
+    EQ(kit_rm(&kits[3], "x"), 0);
+    EQ(kit_write(&kits[2], "y/z", ""), 0);
+    EQ(xk_store_domain_died(s, 3), 0);
+    flush(s);
+    describe_all(s, want, sizeof(want));
+    flush(s);
+    xk_store_server_destroy(s);
+    t = recover(journal_bytes);
+    describe_all(t, got, sizeof(got));
+    STREQ(got, want);
+    xk_store_server_destroy(t);
+}
+
+TEST(failed_requests_leave_no_trace)
+{
+    struct xk_store_server *s = world();
+    size_t before;
+
+    flush(s);
+    before = journal_bytes;
+    EQ(kit_write(&kits[1], "/not/mine", "1"), XK_EACCES);
+    EQ(kit_rm(&kits[1], "none"), 0);
+    EQ(kit_read(&kits[1], "none"), XK_ENOENT);
+    EQ(kit_begin(&kits[1]), 0);
+    EQ(kit_write(&kits[1], "a", "1"), 0);
+    EQ(kit_end(&kits[1], "F"), 0);
+    flush(s);
+    EQ(journal_bytes, before);
+    xk_store_server_destroy(s);
+}
+
+TEST(a_transaction_is_one_batch)
+{
+    struct xk_store_server *s = world(), *t;
+    size_t before;
+
+    flush(s);
+    before = journal_bytes;
+    EQ(kit_begin(&kits[1]), 0);
+    EQ(kit_write(&kits[1], "a/b/c", "1"), 0);
+    EQ(kit_write(&kits[1], "z", "2"), 0);
+    EQ(kit_rm(&kits[1], "a"), 0);
+    EQ(kit_write(&kits[1], "a/d", "3"), 0);
+    flush(s);
+    EQ(journal_bytes, before);
+    EQ(kit_end(&kits[1], "T"), 0);
+    flush(s);
+    xk_store_server_destroy(s);
+    for (size_t n = before; n <= journal_bytes; n++) { /* nothing of it, or all */
+        t = recover(n);
+        if (n < journal_bytes) {
+            EQ(kit_read(&kits[1], "z"), XK_ENOENT);
+        } else {
+            VALUE(&kits[1], "z", "2");
+            VALUE(&kits[1], "a/d", "3");
+            EQ(kit_read(&kits[1], "a/b"), XK_ENOENT);
+        }
+        SOUND(&kits[0]);
+        xk_store_server_destroy(t);
+    }
+}
+
+TEST(a_flipped_bit_ends_it)
+{
+    struct xk_store_server *s = world(), *t;
+    size_t middle;
+
+    EQ(kit_write(&kits[1], "first", "1"), 0);
+    flush(s);
+    middle = journal_bytes;
+    EQ(kit_write(&kits[1], "second", "1"), 0);
+    flush(s);
+    xk_store_server_destroy(s);
+    journal[middle + 40] ^= 4;
+    t = recover(journal_bytes);
+    VALUE(&kits[1], "first", "1");
+    EQ(kit_read(&kits[1], "second"), XK_ENOENT);
+    xk_store_server_destroy(t);
+}
+
+/* --- rings after a crash ------------------------------------------------------------------------------------------ */
+
+TEST(half_a_request_and_half_a_reply)
+{
+    struct xk_store_server *s = world(), *t;
+    uint8_t packet[256];
+    const uint8_t *p;
+    size_t n, total;
+
+    EQ(kit_write(&kits[1], "v", "value"), 0);
+    n = kit_packet(packet, XK_STORE_READ, 7, 0, "v", 2);
+    EQ(xk_store_conn_input(kits[1].conn, packet, n), (long)n);
+    total = xk_store_conn_output(kits[1].conn, &p);
+    EQ(xk_store_conn_input(kits[1].conn, packet, 10), 10);
+    EQ(xk_store_journal_ring(kits[1].conn, 1000, 2000), 0); /* 4 bytes of the reply go out after it was noted */
+    flush(s);
+    xk_store_server_destroy(s);
+    t = recover(journal_bytes);
+    xk_store_conn_recover(kits[1].conn, 1, 1000, 2004);
+    EQ(xk_store_conn_output(kits[1].conn, &p), total - 4);
+    EQ(memcmp(p + XK_STORE_HEADER_SIZE - 4, "value", 5), 0);
+    xk_store_conn_sent(kits[1].conn, total - 4);
+    kits[1].req_id = 7;
+    EQ(xk_store_conn_input(kits[1].conn, packet + 10, n - 10), (long)n - 10);
+    EQ(kit_fetch(&kits[1]), 1);
+    STREQ((char *)kits[1].reply, "value");
+    xk_store_server_destroy(t);
+    /* The ring went on after the note: nothing of it is of use. */
+    t = recover(journal_bytes);
+    xk_store_conn_recover(kits[1].conn, 1, 1020, 2000 + (uint32_t)total + 30);
+    EQ(xk_store_conn_output(kits[1].conn, &p), 0);
+    VALUE(&kits[1], "v", "value");
+    xk_store_server_destroy(t);
+}
+
+TEST(lost_transactions_conflict_and_watches_fire)
+{
+    struct xk_store_server *s = world(), *t;
+    uint32_t tx;
+
+    EQ(kit_watch(&kits[1], "data", "t"), 0);
+    EQ(kit_begin(&kits[1]), 0);
+    tx = kits[1].tx;
+    flush(s);
+    xk_store_server_destroy(s);
+    t = recover(journal_bytes);
+    xk_store_conn_recover(kits[1].conn, 1, 0, 0);
+    EVENT(&kits[1], "data", "t");
+    kits[1].tx = tx;
+    EQ(kit_write(&kits[1], "data/v", "1"), 0);
+    VALUE(&kits[1], "data/v", "1");
+    EQ(kit_end(&kits[1], "T"), XK_EAGAIN);
+    EQ(kit_read(&kits[1], "data/v"), XK_ENOENT);
+    EQ(kit_begin(&kits[1]), 0);
+    OK(kits[1].tx > tx);
+    EQ(kit_end(&kits[1], "T"), 0);
+    kits[1].tx = 5 << 20;
+    EQ(kit_read(&kits[1], "data/v"), XK_ENOENT); /* of no former life */
+    xk_store_server_destroy(t);
+}
+
+/* --- at random ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t state;
+
+static unsigned random_below(unsigned n)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (unsigned)((state >> 16) % n);
+}
+
+static void random_step(struct xk_store_server *s)
+{
+    static const char *const names[] = {"a", "a/b", "a/b/c", "d", "d/e", "f/g/h"};
+    struct kit *k = &kits[1 + random_below(DOMAINS)];
+    const char *path = names[random_below(6)];
+    char value[16], who[8], other[8];
+
+    if (!k->conn)
+        return;
+    snprintf(value, sizeof(value), "%u", random_below(1000));
+    snprintf(who, sizeof(who), "n%u", xk_store_conn_domid(k->conn));
+    snprintf(other, sizeof(other), "r%u", 1 + random_below(DOMAINS));
+    switch (random_below(12)) {
+    case 0:
+        kit_rm(k, path);
+        break;
+    case 1:
+        kit_mkdir(k, path);
+        break;
+    case 2:
+        kit_do(k, XK_STORE_SET_PERMS, path, who, other, NULL);
+        break;
+    case 3:
+        if (!k->tx)
+            kit_begin(k);
+        break;
+    case 4:
+        if (k->tx)
+            kit_end(k, random_below(3) ? "T" : "F");
+        break;
+    case 5:
+    case 6:
+        if (!k->tx)
+            kit_do(k, random_below(3) ? XK_STORE_WATCH : XK_STORE_UNWATCH, path, "t", NULL);
+        break;
+    case 7:
+        if (random_below(20) == 0) {
+            k->tx = 0;
+            kit_do(k, XK_STORE_RESET_WATCHES, "", NULL);
+        }
+        break;
+    default:
+        kit_write(k, path, value);
+    }
+    k->nevents = 0;
+    (void)s;
+}
+
+/* After each step the pending bytes are noted with a picture of the store; then each is recovered and compared. */
+TEST(any_history_any_end)
+{
+    enum { STEPS = 120 };
+    static char pictures[STEPS][16384], got[16384];
+    size_t ends[STEPS];
+
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct xk_store_server *s = world();
+        state = seed * 0x9e3779b97f4a7c15u;
+        flush(s);
+        for (int i = 0; i < STEPS; i++) {
+            random_step(s);
+            flush(s);
+            ends[i] = journal_bytes;
+            describe_all(s, pictures[i], sizeof(pictures[i]));
+        }
+        xk_store_server_destroy(s);
+        for (int i = 0; i < STEPS; i += 1 + (int)random_below(10)) {
+            size_t next = i + 1 < STEPS ? ends[i + 1] : ends[i] + 1;
+            s = recover(ends[i] + random_below((unsigned)(next > ends[i] ? next - ends[i] : 1)));
+            describe_all(s, got, sizeof(got));
+            if (strcmp(got, pictures[i]))
+                TAP_FAIL("seed %llu step %d:\n%s\nis to be\n%s", (unsigned long long)seed, i, got, pictures[i]);
+            xk_store_server_destroy(s);
+        }
+    }
+}
