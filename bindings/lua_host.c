@@ -254,18 +254,36 @@ static int hypervisor(lua_State *L)
     return 2;
 }
 
-/* create (world, name, program handle, memory MiB) - a domain in state building; its number. */
+/* create (world, name, program handle, memory MiB, lasting) - a domain in state building; its number. */
 static int create(lua_State *L)
 {
     struct xk_lua_world *w = xk_lua_check_world(L, 1);
     xk_domid domid;
-    int r = xk_hosted_create(w->platform, luaL_checkstring(L, 2), (int)luaL_checkinteger(L, 3),
-                             (unsigned)luaL_optinteger(L, 4, 0), &domid);
+    int (*make)(struct xk_platform *, const char *, int, unsigned, xk_domid *) =
+        lua_toboolean(L, 5) ? xk_hosted_create_lasting : xk_hosted_create;
+    int r = make(w->platform, luaL_checkstring(L, 2), (int)luaL_checkinteger(L, 3), (unsigned)luaL_optinteger(L, 4, 0),
+                 &domid);
 
     if (r < 0)
         return xk_lua_failf(L, r, lua_tostring(L, 2));
     lua_pushinteger(L, domid);
     return 1;
+}
+
+/* renew (world, domid, program handle, memory MiB) - another process for a lasting domain. */
+static int renew(lua_State *L)
+{
+    struct xk_lua_world *w = xk_lua_check_world(L, 1);
+
+    return xk_lua_ok(L, xk_hosted_renew(w->platform, (xk_domid)luaL_checkinteger(L, 2), (int)luaL_checkinteger(L, 3),
+                                        (unsigned)luaL_optinteger(L, 4, 0)));
+}
+
+/* borrow (pid, descriptor) - a copy of a descriptor of a process that is a child of this one. */
+static int borrow(lua_State *L)
+{
+    return xk_lua_result(
+        L, xk_host_borrow((int)luaL_checkinteger(L, 1), (int)luaL_checkinteger(L, 2)));
 }
 
 static int evtchn_for(lua_State *L)
@@ -352,6 +370,8 @@ int luaopen_xenkit_core_host(lua_State *L)
         {"exec", exec},
         {"hypervisor", hypervisor},
         {"create", create},
+        {"renew", renew},
+        {"borrow", borrow},
         {"evtchn_for", evtchn_for},
         {"hand", hand},
         {"built", built},

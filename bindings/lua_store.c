@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <xenkit/store.h>
+#include <xenkit/file.h>
 #include <xenkit/handle.h>
 #include <xenkit/store_service.h>
 
@@ -253,7 +254,9 @@ static void on_problem(void *arg, const char *line)
     xk_lua_note(s->o.world, id);
 }
 
-/* problem (id) - a line about a peer that broke the protocol; or nil, and (id) comes true with the next. */
+static void on_update(void *arg) { on_problem(arg, "live update"); }
+
+/* problem (id) - "live update" when somebody asks for one, or a line about a peer that broke the protocol; or nil, and (id) comes true with the next. */
 static int service_problem(lua_State *L)
 {
     struct service *s = xk_lua_check_object(L, 1, SERVICE, "store service");
@@ -285,6 +288,7 @@ static int service_new(lua_State *L)
         return xk_lua_failf(L, r, "store service");
     }
     xk_store_service_set_log(s->service, on_problem, s);
+    xk_store_service_set_update(s->service, on_update, s);
     return 1;
 }
 
@@ -305,6 +309,96 @@ static int service_listen(lua_State *L)
     if (r == 0)
         s->handle = handle;
     return xk_lua_ok(L, r);
+}
+
+/* --- a state that goes on --- */
+
+static int fail_diag(lua_State *L, int r, const struct xk_diag *d)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, d->text[0] ? d->text : xk_err_text(r));
+    lua_pushstring(L, xk_err_name(r));
+    return 3;
+}
+
+static int check_file(lua_State *L, int arg, struct xk_file **file)
+{
+    return xk_file_from_handle(NULL, (int)xk_lua_integer(L, arg, 0, INT32_MAX), file);
+}
+
+/* save (handle) - stops serving and writes the whole state there; the descriptor is closed. */
+static int service_save(lua_State *L)
+{
+    struct service *s = xk_lua_check_object(L, 1, SERVICE, "store service");
+    struct xk_file *file;
+    int r = check_file(L, 2, &file);
+
+    if (r < 0)
+        return xk_lua_fail(L, r);
+    r = xk_store_service_save(s->service, file);
+    xk_file_close(file);
+    return xk_lua_ok(L, r);
+}
+
+enum { SOCKETS_MAX = 16384 };
+
+/* load (handle, sockets) - continues with the state there. (sockets): descriptor of then = descriptor of now. */
+static int service_load(lua_State *L)
+{
+    struct service *s = xk_lua_check_object(L, 1, SERVICE, "store service");
+    struct xk_diag diag = {0};
+    struct xk_file *file;
+    int64_t size;
+    size_t count = 0;
+    void *bytes;
+    int *fds, r;
+
+    luaL_checktype(L, 3, LUA_TTABLE);
+    r = check_file(L, 2, &file);
+    if (r < 0)
+        return xk_lua_fail(L, r);
+    size = xk_file_size(file);
+    fds = lua_newuserdatauv(L, SOCKETS_MAX * 2 * sizeof(*fds), 0);
+    bytes = lua_newuserdatauv(L, size > 0 ? (size_t)size : 1, 0);
+    for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
+        if (count == SOCKETS_MAX)
+            continue;
+        fds[2 * count] = (int)lua_tointeger(L, -2);
+        fds[2 * count++ + 1] = (int)lua_tointeger(L, -1);
+    }
+    r = xk_file_read(file, bytes, (size_t)size, 0);
+    xk_file_close(file);
+    r = r != size ? XK_EIO : xk_store_service_load(s->service, bytes, (size_t)size, fds, count, &diag);
+    return r < 0 ? fail_diag(L, r, &diag) : xk_lua_ok(L, r);
+}
+
+/* journal (handle, handle) - keeps the state in two files. -> true: a state was in them, false: none was */
+static int service_journal(lua_State *L)
+{
+    struct service *s = xk_lua_check_object(L, 1, SERVICE, "store service");
+    struct xk_diag diag = {0};
+    struct xk_file *a = NULL, *b = NULL;
+    int r = check_file(L, 2, &a);
+
+    if (r == 0)
+        r = check_file(L, 3, &b);
+    if (r < 0) {
+        xk_file_close(a);
+        return xk_lua_fail(L, r);
+    }
+    r = xk_store_service_journal(s->service, a, b, &diag);
+    if (r < 0)
+        return fail_diag(L, r, &diag);
+    lua_pushboolean(L, r);
+    return 1;
+}
+
+static int service_connected(lua_State *L)
+{
+    struct service *s = xk_lua_check_object(L, 1, SERVICE, "store service");
+
+    lua_pushboolean(L, xk_store_service_connected(s->service, (xk_domid)xk_lua_integer(L, 2, 0, 0x7fff)));
+    return 1;
 }
 
 static int service_stats(lua_State *L)
@@ -345,6 +439,8 @@ static const luaL_Reg request_methods[] = {{"result", request_result}, {NULL, NU
 static const luaL_Reg watch_methods[] = {{"next", watch_next}, {"close", watch_close}, {NULL, NULL}};
 static const luaL_Reg service_methods[] = {{"introduce", service_introduce}, {"listen", service_listen},
                                            {"stats", service_stats},         {"problem", service_problem},
+                                           {"save", service_save},           {"load", service_load},
+                                           {"journal", service_journal},     {"connected", service_connected},
                                            {"close", service_close},         {NULL, NULL}};
 
 int luaopen_xenkit_core_store(lua_State *L)

@@ -34,6 +34,10 @@ int xk_host_is_dir(const char *path); /* 1, 0, XK_E... */
  * non-zero, which is returned. */
 int xk_host_list(const char *path, int (*fn)(void *arg, const char *name, int is_dir), void *arg);
 
+/* xk_host_borrow (pid, fd) - a copy of descriptor (fd) of process (pid), which this process may trace: a child of its
+ * own. XK_ENOSYS on a Linux before 5.6, XK_ENOENT: no such process, XK_EBADF: no such descriptor there. */
+XK_MUSTCHECK int xk_host_borrow(int pid, int fd);
+
 /* The sandbox of a domain program, as a seccomp filter (BPF) in a sealed memory file, to be handed as "sandbox". What
  * is not allowed fails with EPERM (openat and friends with ENOENT). (allow) adds to what every domain may: nothing that
  * opens, connects, executes or signals. */

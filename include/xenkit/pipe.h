@@ -24,8 +24,9 @@ XK_API_BEGIN
 struct xk_pipe {
     volatile uint32_t *prod, *cons;
     volatile uint8_t *data;
-    uint32_t size; /* a power of two */
-    uint32_t mine; /* the index this end owns, privately */
+    uint32_t size;  /* a power of two */
+    uint32_t mine;  /* the index this end owns, privately */
+    uint32_t shown; /* what a reader has published of it */
     int broken;
 };
 
@@ -58,6 +59,12 @@ int xk_pipe_peek(struct xk_pipe *r, const volatile uint8_t **ptr);
 
 /* xk_pipe_consume (r, n) - gives (n) bytes of what xk_pipe_ready told back to the writer. */
 void xk_pipe_consume(struct xk_pipe *r, size_t n);
+
+/* xk_pipe_skip (r, n) - as xk_pipe_consume, but the writer does not see it before xk_pipe_publish (r): for a reader who
+ * must be able to begin anew after a crash. xk_pipe_unpublished (r) - how many bytes that are. */
+void xk_pipe_skip(struct xk_pipe *r, size_t n);
+void xk_pipe_publish(struct xk_pipe *r);
+uint32_t xk_pipe_unpublished(const struct xk_pipe *r);
 
 /* xk_pipe_read (r, buf, n) - copies up to (n) bytes out and consumes them. Returns how many, XK_EAGAIN, XK_EPEER. */
 int xk_pipe_read(struct xk_pipe *r, void *buf, size_t n);

@@ -28,7 +28,7 @@ XK_API_BEGIN
 struct xk_store_server;
 struct xk_store_conn;
 
-enum { XK_STORE_SERVER_OPS_VERSION = 1 };
+enum { XK_STORE_SERVER_OPS_VERSION = 2 };
 
 /* What the engine needs from outside. Any pointer may be NULL: the default stands in brackets. The table grows at its
  * end, with the version. It must outlive the server. Errors are XK_E... and reach the client as error reply. */
@@ -56,6 +56,9 @@ struct xk_store_server_ops {
 
     /* A line of text from CONTROL print; not NUL-terminated [dropped]. */
     void (*log)(void *arg, const char *text, size_t n);
+
+    /* CONTROL live-update: a new process is to take over. It may begin once this call is over [XK_ENOSYS]. */
+    int (*update)(void *arg);
 };
 
 /* Quotas, by upstream's names where it has one; 0 disables the check. They bind unprivileged connections only. */
@@ -114,6 +117,11 @@ int xk_store_conn_blocked(const struct xk_store_conn *c);
  * with the next call that is not xk_store_conn_output. */
 size_t xk_store_conn_output(struct xk_store_conn *c, const uint8_t **p);
 
+/* xk_store_conn_whole (c, room) - how many bytes of the output, at most (room), end where a packet ends.
+ * xk_store_conn_halfway (c) - 1 while it has the beginning of a request. */
+size_t xk_store_conn_whole(const struct xk_store_conn *c, size_t room);
+int xk_store_conn_halfway(const struct xk_store_conn *c);
+
 /* xk_store_conn_sent (c, n) - the first (n) of these bytes were sent. */
 void xk_store_conn_sent(struct xk_store_conn *c, size_t n);
 
@@ -133,6 +141,9 @@ XK_MUSTCHECK int xk_store_domain_shutdown(struct xk_store_server *s, unsigned do
  * not announce (dom0less, hosted). Fires @introduceDomain; the callback is not called. XK_EEXIST, XK_EINVAL, XK_ENOMEM.
  */
 XK_MUSTCHECK int xk_store_domain_introduce(struct xk_store_server *s, unsigned domid);
+
+/* xk_store_domain_next (s, after) - the first introduced domain with a number above (after), or -1. */
+int xk_store_domain_next(const struct xk_store_server *s, int after);
 
 /* xk_store_domain_features (s, domid) - the feature word for the ring page of (domid). */
 uint32_t xk_store_domain_features(const struct xk_store_server *s, unsigned domid);

@@ -79,6 +79,7 @@ void xk_store_journal_written(struct xk_store_server *s, size_t n);
  * xk_store_journal_ring (c, consumed, produced) - what it has of half a request, and what it has not sent yet, at the
  * moment at which the ring's indices show so much. To be called before such bytes are consumed or produced in part. */
 XK_MUSTCHECK int xk_store_journal_conn(struct xk_store_conn *c, const struct xk_store_link *link);
+void xk_store_journal_known(struct xk_store_conn *c); /* the state before the changes has it already */
 XK_MUSTCHECK int xk_store_journal_ring(struct xk_store_conn *c, uint32_t consumed, uint32_t produced);
 
 /* xk_store_server_replay (s, bytes, n, loader, used, diag) - carries out the batches in (bytes), which follow a state

@@ -18,7 +18,7 @@ XK_API_BEGIN
 XK_MUSTCHECK int xk_xen_attach(const xk_alloc *alloc, struct xk_platform **out);
 
 /* xk_xen_hand (p, name, fd) - a descriptor for xk_handle_take, as domain 0 of a hosted world hands them. It belongs to
- * (p) until it is taken. XK_EMFILE when 64 wait. */
+ * (p) until it is taken. XK_EMFILE when 2048 wait. */
 int xk_xen_hand(struct xk_platform *p, const char *name, int fd);
 
 XK_API_END

@@ -10,7 +10,7 @@
 #include "platform/hosted/control.h"
 #include "platform/linux/sys.h"
 
-enum { HYP_VIRQS = 32, HYP_HANDLES = 64, HYP_DOMID_END = 0x7ff0 };
+enum { HYP_VIRQS = 32, HYP_HANDLES = 64, HYP_HANDLES_LASTING = 4096, HYP_DOMID_END = 0x7ff0 };
 
 enum hyp_port_state { PORT_FREE, PORT_UNBOUND, PORT_BOUND, PORT_VIRQ };
 
@@ -43,7 +43,7 @@ struct hyp_domain {
     struct hyp *hyp;
     struct xk_list link; /* of domains to free after this round, or of guests that have not said JOIN */
     xk_domid domid;
-    uint8_t state, reason, joined, gone;
+    uint8_t state, reason, joined, gone, lasting;
     uint32_t born; /* tells two domains of one number apart; 0 is domain 0 */
     unsigned held; /* descriptors that the hypervisor keeps on its account */
     char name[64];
@@ -93,6 +93,7 @@ void hyp_shut(struct hyp_domain *d, int *slot);
 struct hyp_domain *hyp_domain_new(struct hyp *h, const char *name, int control);
 int hyp_domain_enter(struct hyp *h, struct hyp_domain *d);
 int hyp_domain_create(struct hyp_domain *caller, struct xk__ctl *m, int fd);
+int hyp_domain_renew(struct hyp_domain *d, int program, int memory_mib);
 void hyp_domain_remove(struct hyp_domain *d);
 void hyp_domain_hung_up(struct hyp_domain *d);
 void hyp_domain_free(struct hyp_domain *d);
@@ -113,6 +114,7 @@ void hyp_virq_raise(struct hyp_domain *d, unsigned virq);
 int hyp_arena(struct hyp_domain *d, xk_domid peer, int granter, int kind, int *fd);
 int hyp_arena_grant(struct hyp_domain *d, xk_domid peer, xk_gref ref);
 void hyp_arena_fini(struct hyp_domain *d);
+void hyp_arena_renew(struct hyp_domain *d); /* what others granted to it can be fetched and mapped again */
 
 /* hyp_request.c: one message of one domain. Ends the domain when it misbehaves. */
 void hyp_request(struct hyp_domain *d);

@@ -298,6 +298,7 @@ int hyp_domain_create(struct hyp_domain *caller, struct xk__ctl *m, int fd)
         return XK_ENOMEM;
     }
     d->joined = 1;
+    d->lasting = m->arg[1] == 1;
     r = hyp_domain_enter(h, d);
     if (r == 0)
         r = xk__poll_add(&h->poll, sv[0], XK_READABLE, d);
@@ -315,6 +316,42 @@ int hyp_domain_create(struct hyp_domain *caller, struct xk__ctl *m, int fd)
     }
     hyp_virq_raise(hyp_find(h, 0), XK_VIRQ_TOOLSTACK);
     return d->domid;
+}
+
+/* Another process for a domain whose last one has ended. */
+int hyp_domain_renew(struct hyp_domain *d, int program, int memory_mib)
+{
+    int sv[2], r;
+
+    if (program < 0 || memory_mib < 0 || !d->lasting)
+        return XK_EINVAL;
+    if (d->pid > 0 || d->state != XK_DOMAIN_SHUTDOWN)
+        return XK_EBUSY;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+        return xk__sys_err(errno);
+    hyp_evt_fini(d);
+    hyp_arena_renew(d);
+    drop_handles(d);
+    if (d->pidfd >= 0)
+        close(d->pidfd);
+    d->pidfd = -1;
+    d->control = sv[0];
+    d->waiting_op = 0;
+    d->wiring[1] = d->wiring[3] = -1;
+    bound_answers(d->control);
+    r = xk__poll_add(&d->hyp->poll, sv[0], XK_READABLE, d);
+    if (r == 0) {
+        d->state = XK_DOMAIN_BUILDING;
+        d->reason = XK_POWEROFF;
+        d->exit_code = 0;
+        r = spawn(d, program, sv[1], (unsigned)memory_mib);
+    }
+    close(sv[1]);
+    if (r < 0) {
+        close_control(d);
+        d->state = XK_DOMAIN_SHUTDOWN;
+    }
+    return r;
 }
 
 static int pause_process(struct hyp_domain *d, int stop)

@@ -155,14 +155,33 @@ void hyp_virq_raise(struct hyp_domain *d, unsigned virq)
         send(d->ports[d->virqs[virq]].other, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* The other side of a bound port becomes unbound; it asks for a new pair when it sees its socket end. */
+static void unbind_remote(struct hyp_domain *d, struct hyp_port *e)
+{
+    struct hyp_domain *p = hyp_find(d->hyp, e->peer);
+    struct hyp_port *theirs = p ? port_of(p, e->remote) : NULL;
+
+    if (e->state != PORT_BOUND || !theirs || theirs == e || theirs->state != PORT_BOUND || theirs->peer != d->domid)
+        return;
+    theirs->state = PORT_UNBOUND;
+    theirs->remote = -1;
+}
+
 /* The first fetch of a port that the builder made, or a fresh pair for one whose peer has closed. */
 int hyp_evt_fetch(struct hyp_domain *d, xk_port port, int *fd)
 {
     struct hyp_port *e = port_of(d, port);
     int r;
 
-    if (!e || e->state == PORT_VIRQ || (e->state == PORT_BOUND && e->own < 0))
+    if (!e || e->state == PORT_VIRQ)
         return XK_EINVAL;
+    if (e->state == PORT_BOUND && e->own < 0) {
+        /* It saw the end of its socket, and so the pair is of no use to either side: its peer's process has ended, which
+         * we are about to hear. */
+        unbind_remote(d, e);
+        e->state = PORT_UNBOUND;
+        e->remote = -1;
+    }
     if (e->own < 0) {
         if (!hyp_find(d->hyp, e->peer))
             return XK_EGONE;
@@ -174,18 +193,6 @@ int hyp_evt_fetch(struct hyp_domain *d, xk_port port, int *fd)
     }
     *fd = hyp_take(d, &e->own);
     return port;
-}
-
-/* The other side of a bound port becomes unbound; it asks for a new pair when it sees its socket end. */
-static void unbind_remote(struct hyp_domain *d, struct hyp_port *e)
-{
-    struct hyp_domain *p = hyp_find(d->hyp, e->peer);
-    struct hyp_port *theirs = p ? port_of(p, e->remote) : NULL;
-
-    if (e->state != PORT_BOUND || !theirs || theirs == e || theirs->state != PORT_BOUND || theirs->peer != d->domid)
-        return;
-    theirs->state = PORT_UNBOUND;
-    theirs->remote = -1;
 }
 
 int hyp_evt_close(struct hyp_domain *d, xk_port port)

@@ -97,6 +97,14 @@ int hyp_arena_grant(struct hyp_domain *d, xk_domid peer, xk_gref ref)
     return pwrite(a->half[0].fd, &granted, sizeof(granted), (off_t)ref * 4) == sizeof(granted) ? 0 : XK_EIO;
 }
 
+/* Its next process will ask for the arena again. */
+static int is_lasting(struct hyp *h, xk_domid domid)
+{
+    const struct hyp_domain *d = hyp_find(h, domid);
+
+    return d && d->lasting;
+}
+
 int hyp_arena(struct hyp_domain *d, xk_domid peer, int granter, int kind, int *fd)
 {
     struct hyp_domain *p = granter ? hyp_peer(d->hyp, peer) : hyp_find(d->hyp, peer), *owner = granter ? d : p;
@@ -121,7 +129,7 @@ int hyp_arena(struct hyp_domain *d, xk_domid peer, int granter, int kind, int *f
         return r;
     *fd = r;
     a->half[kind].fetched |= side;
-    if (a->half[kind].fetched == 3)
+    if (a->half[kind].fetched == 3 && !is_lasting(d->hyp, a->peer))
         hyp_shut(a->half[kind].payer, &a->half[kind].fd);
     return 0;
 }
@@ -144,5 +152,32 @@ void hyp_arena_fini(struct hyp_domain *d)
         struct hyp_arena *a = p && p != d ? find(p, d->domid) : NULL;
         if (a)
             arena_free(p, a);
+    }
+}
+
+/* The marks of a mapper that is gone. */
+static void clear_maps(int fd)
+{
+    size_t bytes = (size_t)XK__ARENA_TABLE * XK_PAGE_SIZE;
+    uint32_t *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (table == MAP_FAILED)
+        return;
+    for (size_t i = 0; i < bytes / 4; i++)
+        __atomic_fetch_and(&table[i], ~(uint32_t)XK__MAPPED, __ATOMIC_RELEASE);
+    munmap(table, bytes);
+}
+
+void hyp_arena_renew(struct hyp_domain *d)
+{
+    XK_LIST_EACH_SAFE(l, &d->arenas)
+    arena_free(d, XK_CONTAINER(l, struct hyp_arena, link));
+    for (unsigned i = 0; i < HYP_DOMID_END; i++) {
+        struct hyp_domain *p = d->hyp->domains[i];
+        struct hyp_arena *a = p && p != d ? find(p, d->domid) : NULL;
+        for (int kind = 0; a && kind < 2; kind++)
+            a->half[kind].fetched &= 1;
+        if (a && a->half[0].fd >= 0)
+            clear_maps(a->half[0].fd);
     }
 }

@@ -57,7 +57,7 @@ static int hand(struct hyp_domain *target, struct xk__ctl *m, int fd)
 
     if (fd < 0)
         return XK_EBADF;
-    if (target->handle_count >= HYP_HANDLES)
+    if (target->handle_count >= (target->lasting ? HYP_HANDLES_LASTING : HYP_HANDLES))
         return XK_EAGAIN;
     e = xk_new(&target->hyp->alloc, sizeof(*e));
     if (!e)
@@ -131,6 +131,8 @@ static int build(struct hyp_domain *d, struct xk__ctl *m, int fd)
         return hyp_evt_alloc(target, (xk_domid)m->arg[1], NULL);
     case XK__CTL_HAND:
         return hand(target, m, fd);
+    case XK__CTL_RENEW:
+        return hyp_domain_renew(target, fd, m->arg[1]);
     default: /* XK__CTL_BUILT */
         return wire(target, &m->arg[1]);
     }
@@ -174,6 +176,7 @@ static int serve(struct hyp_domain *d, struct xk__ctl *m, int fd, int *out)
     case XK__CTL_CREATE:
     case XK__CTL_EVT_FOR:
     case XK__CTL_HAND:
+    case XK__CTL_RENEW:
     case XK__CTL_BUILT:
         return d->domid == 0 ? build(d, m, fd) : XK_EPERM;
     default:

@@ -19,17 +19,35 @@
 #include "bindings/world.h"
 #include "program/program.h"
 
-enum { CONTROL = 3, HANDED_MAX = 64, FILTER_MAX = 32768 };
+enum { CONTROL = 3, HANDED_MAX = 8192, FILTER_MAX = 32768 };
 
-static struct {
+static struct handed {
     char name[64];
     int fd;
-} handed[HANDED_MAX];
-static int handed_count;
+} * handed;
+static int handed_count, handed_room;
+
+/* Room for one more, or 0. */
+static int make_room(void)
+{
+    int room = handed_room ? 2 * handed_room : 16;
+    struct handed *more;
+
+    if (handed_count < handed_room)
+        return 1;
+    if (room > HANDED_MAX)
+        return 0;
+    more = xk_resize(NULL, handed, (size_t)handed_room * sizeof(*more), (size_t)room * sizeof(*more));
+    if (!more)
+        return 0;
+    handed = more;
+    handed_room = room;
+    return 1;
+}
 
 static void take_handles(struct xk_platform *p)
 {
-    while (handed_count < HANDED_MAX) {
+    while (make_room()) {
         int fd = xk_handle_take(p, handed[handed_count].name, sizeof(handed[0].name));
         if (fd < 0)
             return;

@@ -13,7 +13,7 @@ int xk_pipe_init(struct xk_pipe *p, volatile uint32_t *prod, volatile uint32_t *
     p->cons = cons;
     p->data = data;
     p->size = size;
-    p->mine = mine;
+    p->mine = p->shown = mine;
     return size == 0 || (size & (size - 1)) ? XK_EINVAL : 0;
 }
 
@@ -89,10 +89,20 @@ int xk_pipe_peek(struct xk_pipe *r, const volatile uint8_t **ptr)
     return (uint32_t)filled > r->size - at ? (int)(r->size - at) : filled;
 }
 
+void xk_pipe_skip(struct xk_pipe *r, size_t n) { r->mine += (uint32_t)n; }
+
+void xk_pipe_publish(struct xk_pipe *r)
+{
+    r->shown = r->mine;
+    xk_shared_store_release32(r->cons, r->mine);
+}
+
+uint32_t xk_pipe_unpublished(const struct xk_pipe *r) { return r->mine - r->shown; }
+
 void xk_pipe_consume(struct xk_pipe *r, size_t n)
 {
-    r->mine += (uint32_t)n;
-    xk_shared_store_release32(r->cons, r->mine);
+    xk_pipe_skip(r, n);
+    xk_pipe_publish(r);
 }
 
 int xk_pipe_read(struct xk_pipe *r, void *buf, size_t n)

@@ -316,6 +316,18 @@ int xk__do_set_target(struct xk__req *r)
     return note_domain(r->s, d, xk__reply_ok(r));
 }
 
+int xk_store_domain_next(const struct xk_store_server *s, int after)
+{
+    for (int domid = after + 1; domid < XK__DOMID_RESERVED; domid++) {
+        const struct xk__dom *d = xk__dom_find(s, (unsigned)domid);
+        if (!s->doms[domid >> 8])
+            domid |= 0xff;
+        else if (d && d->introduced)
+            return domid;
+    }
+    return -1;
+}
+
 uint32_t xk_store_domain_features(const struct xk_store_server *s, unsigned domid)
 {
     const struct xk__dom *d = xk__dom_find(s, domid);

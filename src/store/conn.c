@@ -208,6 +208,21 @@ size_t xk_store_conn_output(struct xk_store_conn *c, const uint8_t **p)
     return xk_buf_len(&c->out);
 }
 
+size_t xk_store_conn_whole(const struct xk_store_conn *c, size_t room)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < c->record_count; i++) {
+        const struct xk__record *r = &c->records[c->record_head + i];
+        if (r->at + r->len - c->sent > room)
+            break;
+        n = (size_t)(r->at + r->len - c->sent);
+    }
+    return n;
+}
+
+int xk_store_conn_halfway(const struct xk_store_conn *c) { return xk_buf_len(&c->in) != 0; }
+
 /* Watches whose event was dropped fire now that there is room. Without memory they stay marked. */
 static void fire_lost(struct xk_store_conn *c)
 {

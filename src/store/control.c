@@ -1,5 +1,5 @@
-/* CONTROL: commands for the administrator; their texts are for people. Commands of upstream that make no sense here
- * (live-update, logfile) are unknown: XK_EINVAL. SPDX-License-Identifier: MIT */
+/* CONTROL: commands for the administrator; their texts are for people. Upstream's logfile makes no sense here, and is
+ * unknown: XK_EINVAL. SPDX-License-Identifier: MIT */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -200,6 +200,22 @@ static int do_watches(struct xk__req *r, size_t at)
     return finish(r, &t);
 }
 
+/* As xenstore-control asks a daemon: first what to run (which here is for whoever started us to know), then to start. */
+static int do_live_update(struct xk__req *r, size_t at)
+{
+    struct xk__path word;
+    int rc;
+
+    if (xk__req_string(r, &at, &word))
+        return XK_EINVAL;
+    if (is(word, "-f") || is(word, "-c") || is(word, "-a"))
+        return xk__reply_ok(r);
+    if (!is(word, "-s"))
+        return XK_EINVAL;
+    rc = r->s->ops && r->s->ops->update ? r->s->ops->update(r->s->arg) : XK_ENOSYS;
+    return rc < 0 ? rc : xk__reply_ok(r);
+}
+
 static int do_help(struct xk__req *r, size_t at);
 
 static const struct {
@@ -208,6 +224,7 @@ static const struct {
 } commands[] = {
     {"check", "", do_check},
     {"help", "", do_help},
+    {"live-update", "[-f <file>|-c <arguments>|-s [-t <s>] [-F]|-a]", do_live_update},
     {"log", "[on|off|+<switch>|-<switch>]", do_log},
     {"memreport", "", do_memreport},
     {"print", "<string>", do_print},

@@ -199,6 +199,8 @@ int xk_store_journal_conn(struct xk_store_conn *c, const struct xk_store_link *l
     return err;
 }
 
+void xk_store_journal_known(struct xk_store_conn *c) { c->journaled = true; }
+
 int xk_store_journal_ring(struct xk_store_conn *c, uint32_t consumed, uint32_t produced)
 {
     size_t in = xk_buf_len(&c->in), out = xk_buf_len(&c->out);

@@ -184,11 +184,13 @@ static int load_conn_more(struct load *l)
 {
     struct xk_store_conn *c = find_conn(l, xk_wire_le32(&l->w));
     uint32_t flags = xk_wire_le32(&l->w), next_tx = xk_wire_le32(&l->w);
+    uint32_t former_tx = xk_wire_le32(&l->w);
     struct xk__record *first;
 
     if (l->w.err || !c)
         return 0;
     c->next_tx = next_tx;
+    c->former_tx = former_tx;
     c->privileged = flags & XK__CONN_PRIVILEGED;
     first = &c->records[c->record_head];
     if (c->record_count && first->reply && !(flags & XK__CONN_PARTIAL_REPLY) && c->partial) {

@@ -18,7 +18,7 @@ enum xk__record_type {
     /* Ours. */
     XK__REC_SERVER = XK_STORE_RECORD_OURS, /* generation 64, features, quotas n, n * 32 */
     XK__REC_DOMAIN,                        /* domid 16, flags 16, target, features, quotas n, n * 32 */
-    XK__REC_CONN_MORE,                     /* conn, flags, next transaction */
+    XK__REC_CONN_MORE,                     /* conn, flags, next and former transaction */
     XK__REC_WATCH_MORE,                    /* conn, depth, lost, path 16, token 16, path, token */
     XK__REC_TX_MORE,                       /* conn, id, flags, deltas n, n * (domid 16, 0 16, owned, refs) */
     XK__REC_ENTRY,                         /* as NODE, (access): the flags of the log; perms 0: there is no such node */

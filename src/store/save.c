@@ -95,6 +95,7 @@ static int put_conn_more(struct save *v, const struct xk_store_conn *c)
     xk__rec_u32(&r,
                 (c->privileged ? XK__CONN_PRIVILEGED : 0) | (xk__conn_partial_reply(c) ? XK__CONN_PARTIAL_REPLY : 0));
     xk__rec_u32(&r, c->next_tx);
+    xk__rec_u32(&r, c->former_tx);
     return xk__rec_end(&r);
 }
 

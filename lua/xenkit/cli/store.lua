@@ -82,6 +82,15 @@ return function(with_world, fail, say, WORLD, JSON)
     return true
   end)
 
+  function run.update(p)
+    return with_world(p, function(world, dir)
+      local r, err = require("xenkit.cli.client").call(world, dir, "update_store")
+      if not r then return fail("the store goes on as it was: " .. err) end
+      if p.json then say("%s", json.encode(r, { sorted = true }))
+      else say("a new process serves the store, with %d sockets; nobody was served for %.1f ms", r.sockets, r.pause_ms) end
+    end)
+  end
+
   local PATH = { "PATH", help = "absolute" }
   local specs = {
     { name = "ls", summary = "print the tree", options = { WORLD, JSON }, positionals = { { "PATH",
@@ -94,6 +103,7 @@ return function(with_world, fail, say, WORLD, JSON)
     { name = "watch", summary = "print each change below a node", options = { WORLD,
       { "-n", "--count", arg = "N", type = "integer", default = 0, help = "end after so many; 0: never" } },
       positionals = { PATH } },
+    { name = "update", summary = "hand the running store over to a new process", options = { WORLD, JSON } },
     { name = "control", summary = "a control command of the server, such as help", options = { WORLD },
       positionals = { { "WORD", key = "words", many = true } } },
   }

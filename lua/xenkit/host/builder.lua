@@ -129,7 +129,7 @@ local function boot_archive(t, extra)
     repl = t.desc.repl }
 end
 
-local function hand_all(world, domid, t, boot)
+local function hand_all(world, domid, t, boot, handles)
   local allow = {}
   for k in pairs(t.grant.allow) do allow[#allow + 1] = k end
   table.sort(allow)
@@ -147,24 +147,37 @@ local function hand_all(world, domid, t, boot)
   for _, need in ipairs(t.grant.list) do
     if ok and need.fd then ok, err, code = host.hand(world, domid, need.kind .. ":" .. need.name, need.fd) end
   end
+  for _, h in ipairs(handles or {}) do
+    if ok then ok, err, code = host.hand(world, domid, h[1], h[2]) end
+  end
   return ok, err, code
 end
 
 --- Makes the process of a new domain and hands it all; it waits in state "building".
--- @param extra {name, store (boolean), dom0_port}
+-- @param extra {name, store (boolean), dom0_port, lasting, handles = list of {name, descriptor}}
 function M.create(world, program, t, extra)
   local boot, err, code = boot_archive(t, extra)
   if not boot then return nil, err, code end
   local domid
-  domid, err, code = host.create(world, extra.name, program, t.desc.memory or 0)
+  domid, err, code = host.create(world, extra.name, program, t.desc.memory or 0, extra.lasting)
   if not domid then return nil, err, code end
   local ok
-  ok, err, code = hand_all(world, domid, t, boot)
+  ok, err, code = hand_all(world, domid, t, boot, extra.handles)
   if not ok then
     world:domctl(domid, "destroy")
     return nil, err, code
   end
   return domid
+end
+
+--- Another process for a lasting domain whose last one has ended; it waits as a new one does. `extra` as for create.
+function M.renew(world, program, t, domid, extra)
+  local boot, err, code = boot_archive(t, extra)
+  if not boot then return nil, err, code end
+  local ok
+  ok, err, code = host.renew(world, domid, program, t.desc.memory or 0)
+  if ok then ok, err, code = hand_all(world, domid, t, boot, extra.handles) end
+  return ok, err, code
 end
 
 --- Writes the nodes that libxl writes for a guest, as far as they mean something here.

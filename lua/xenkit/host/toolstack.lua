@@ -6,6 +6,7 @@ local core_stream = require "xenkit.core.stream"
 local core_world = require "xenkit.core.world"
 local host = require "xenkit.core.host"
 local store = require "xenkit.store"
+local store_keeper = require "xenkit.host.store_keeper"
 local task = require "xenkit.task"
 
 local M = {}
@@ -140,28 +141,14 @@ end
 
 --- The store and the console come first, and by hand: nobody else is there to introduce them.
 local function start_store(self)
+  for _, suffix in ipairs { ".a", ".b" } do os.remove(self.dir .. "/store.journal" .. suffix) end -- of another world
   local t, err, code = self:declare { name = "store", service = "store", restart = "never",
-    params = { socket = self.dir .. "/store.sock" } }
+    params = { socket = self.dir .. "/store.sock", journal = self.dir .. "/store.journal" } }
   if not t then return nil, err, code end
-  local w = self.world
-  -- The number must be known before domain 0 can make a port for it, and the store must know that port at its start.
-  local next_domid = 1
-  local domid
-  local extra = { name = "store", store = false }
-  -- Domain 0's own port is made for the store domain's number, which is the first one.
-  extra.dom0_port = 1
-  domid, err, code = builder.create(w, self.program, t, extra)
+  local w, domid, ok = self.world, nil, nil
+  self.keeper = store_keeper.new(self, t)
+  domid, err, code = self.keeper:start()
   if not domid then return nil, err, code end
-  if domid ~= next_domid then return nil, "the store is to be domain 1", "XK_EINVAL" end
-  local port
-  port, err, code = host.evtchn_for(w, 0, domid)
-  if not port then return nil, err, code end
-  if port ~= 1 then return nil, "domain 0's first port is not 1", "XK_EINVAL" end
-  w:domctl(domid, "set_virq_handler", core_world.VIRQ_DOM_EXC)
-  local ok
-  ok, err, code = host.built(w, 0, domid, port, 0, -1)
-  if ok then ok, err, code = host.built(w, domid, 0, -1, 0, -1) end
-  if not ok then return nil, err, code end
   self.store_domid = domid
   local d = { domid = domid, name = "store", template = t, created = w:now(), restarts = 0, vital = true }
   self.domains[domid], self.by_name.store, t.instances[domid] = d, d, d
@@ -178,6 +165,18 @@ local function start_store(self)
   return true
 end
 
+--- The store has no console when its process starts: the console comes after the store. Now it gets one.
+function Toolstack:rewire_store_console()
+  local domid = self.console_domid
+  if not domid then return end
+  self.store:rm(("/local/domain/%d/backend/console/%d"):format(domid, self.store_domid))
+  local port = host.evtchn_for(self.world, self.store_domid, domid)
+  if port and host.built(self.world, self.store_domid, 0, -1, domid, port) then
+    builder.write_nodes(self.store, self.store_domid, "store", nil, { template = "store", console_port = port,
+      console_domid = domid })
+  end
+end
+
 local function start_console(self)
   local t, err, code = self:declare { name = "console", service = "console", restart = "never",
     params = { log = self.dir .. "/console.log" } }
@@ -187,12 +186,7 @@ local function start_console(self)
   if not d then return nil, err, code end
   d.vital = true
   self.console_domid = d.domid
-  -- The store was there first; now it gets a console, too.
-  local port = host.evtchn_for(self.world, self.store_domid, d.domid)
-  if port and host.built(self.world, self.store_domid, 0, -1, d.domid, port) then
-    builder.write_nodes(self.store, self.store_domid, "store", nil, { template = "store", console_port = port,
-      console_domid = d.domid })
-  end
+  self:rewire_store_console()
   return self.store:write("/tool/xenconsoled/domid", d.domid)
 end
 
@@ -285,9 +279,19 @@ function Toolstack:look()
     after = info.domid
     seen[info.domid] = true
     local d = self.domains[info.domid]
-    if d and info.state == "shutdown" and info.pid == 0 then
+    if d and d.domid == self.store_domid and self.keeper.updating then
+      seen[info.domid] = true -- its process changes
+    elseif d and d.domid == self.store_domid and info.state == "shutdown" and info.pid == 0 and not self.stopping then
+      local ok, err = self.keeper:crashed(info)
+      if not ok then
+        self.store.timeout = 0.1 -- nothing may wait for it any more
+        self.failed = ("store ended (%s); the world cannot go on without it"):format(tostring(err))
+        return
+      end
+      d.restarts = d.restarts + 1
+      task.detach(function() self:rewire_store_console() end)
+    elseif d and info.state == "shutdown" and info.pid == 0 then
       if d.vital and not self.stopping then -- nothing may wait for it any more
-        if d.domid == self.store_domid then self.store.timeout = 0.1 end
         self.failed = d.name .. " ended; the world cannot go on without it"
         return
       end

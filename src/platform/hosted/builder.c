@@ -22,14 +22,29 @@ static int ask_named(struct xk_platform *p, uint32_t op, int32_t a0, int32_t a1,
 
 static int is_hosted(struct xk_platform *p) { return strcmp(p->ops->name, "hosted") == 0; }
 
-int xk_hosted_create(struct xk_platform *p, const char *name, int program, unsigned memory_mib, xk_domid *out)
+static int create(struct xk_platform *p, const char *name, int program, unsigned memory_mib, int lasting, xk_domid *out)
 {
-    int r = !is_hosted(p) ? XK_ENOSYS : ask_named(p, XK__CTL_CREATE, (int32_t)memory_mib, 0, name, program);
+    int r = !is_hosted(p) ? XK_ENOSYS : ask_named(p, XK__CTL_CREATE, (int32_t)memory_mib, lasting, name, program);
 
     if (r < 0)
         return r;
     *out = (xk_domid)r;
     return 0;
+}
+
+int xk_hosted_create(struct xk_platform *p, const char *name, int program, unsigned memory_mib, xk_domid *out)
+{
+    return create(p, name, program, memory_mib, 0, out);
+}
+
+int xk_hosted_create_lasting(struct xk_platform *p, const char *name, int program, unsigned memory_mib, xk_domid *out)
+{
+    return create(p, name, program, memory_mib, 1, out);
+}
+
+int xk_hosted_renew(struct xk_platform *p, xk_domid domid, int program, unsigned memory_mib)
+{
+    return !is_hosted(p) ? XK_ENOSYS : ask_named(p, XK__CTL_RENEW, domid, (int32_t)memory_mib, "", program);
 }
 
 int xk_hosted_evtchn_for(struct xk_platform *p, xk_domid domid, xk_domid peer)

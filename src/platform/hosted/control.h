@@ -26,9 +26,10 @@ enum xk__ctl_op {
     XK__CTL_NEXT,      /* arg[0] after -> info */
     XK__CTL_DOMCTL,    /* arg[0] domid, [1] verb, [2] argument */
     /* The control domain only: the builder's half. */
-    XK__CTL_CREATE,  /* name, arg[0] memory MiB, arg[1] flags, descriptor of the program -> domid */
+    XK__CTL_CREATE,  /* name, arg[0] memory MiB, arg[1] 1: lasting, descriptor of the program -> domid */
     XK__CTL_EVT_FOR, /* arg[0] domid, [1] peer: an unbound port in (domid) for (peer) -> result port */
     XK__CTL_HAND,    /* arg[0] domid, name, one descriptor */
+    XK__CTL_RENEW,   /* arg[0] domid, arg[1] memory MiB, descriptor of the program */
     XK__CTL_BUILT,   /* arg[0] domid, [1] store peer, [2] store port, [3] console peer, [4] console port */
 };
 

@@ -11,7 +11,7 @@
 #include "base/list.h"
 #include "platform/linux/sys.h"
 
-enum { XEN_HANDLES = 64, XEN_PORTS = 4096 };
+enum { XEN_HANDLES = 2048, XEN_PORTS = 4096 };
 
 struct xen {
     struct xk_platform base; /* first */

@@ -1,0 +1,94 @@
+/* store/service.h - what the parts of the store service share: the service, and its transports, one a connection. A
+ * transport is a ring page (service_ring.c) or a socket (service_socket.c); both feed the engine and send what it has
+ * ready, in the same round in which the requests came, so a batch costs one notification or one write.
+ * SPDX-License-Identifier: MIT */
+#ifndef XK_STORE_SERVICE_PRIVATE_H
+#define XK_STORE_SERVICE_PRIVATE_H
+
+#include <xenkit/buf.h>
+#include <xenkit/file.h>
+#include <xenkit/pipe.h>
+#include <xenkit/socket.h>
+#include <xenkit/store_service.h>
+#include <xenkit/store_state.h>
+
+#include "base/list.h"
+
+enum { XK__SOCKET_READ = 16384 };
+
+struct xk__transport {
+    struct xk_list link;
+    struct xk_store_service *service;
+    struct xk_store_conn *conn;
+    struct xk_defer flush;
+    int ring;
+    xk_domid domid;
+    /* ring */
+    xk_port port;
+    uint32_t remote; /* the domain's port */
+    void *page;
+    struct xk_pipe in, out;
+    struct xk_port_watch watch;
+    int ignored;
+    uint32_t noted; /* the journal has all that is produced up to this index */
+    /* socket */
+    struct xk_stream *stream;
+    int fd;
+    struct xk_waiter reader, writer;
+    struct xk_buf left; /* input that the engine did not take yet */
+};
+
+/* The journal: two files, of which one holds the last state and what changed since. */
+struct xk__keeper {
+    struct xk_file *file[2];
+    int at; /* the one that is written */
+    uint64_t generation, end, state_bytes;
+    uint32_t epoch;
+    int on;
+};
+
+struct xk_store_service {
+    xk_alloc alloc;
+    struct xk_loop *loop;
+    struct xk_platform *platform;
+    struct xk_store_server *server;
+    struct xk_list transports;
+    struct xk_acceptor acceptor;
+    int listener;
+    int trust, frozen, loaded;
+    xk_port virq;
+    struct xk_port_watch virq_watch;
+    void (*log)(void *arg, const char *line);
+    void *log_arg;
+    void (*update)(void *arg);
+    void *update_arg;
+    struct xk__keeper keeper;
+    uint8_t scratch[XK__SOCKET_READ];
+};
+
+void xk__service_say(struct xk_store_service *s, const char *fmt, ...) XK_PRINTF(2, 3);
+
+struct xk__transport *xk__transport_new(struct xk_store_service *s, int ring, xk_domid domid);
+void xk__transport_close(struct xk__transport *t);
+struct xk__transport *xk__ring_of(struct xk_store_service *s, unsigned domid);
+
+/* service_ring.c. connect: maps the page and binds the port, nothing is served before start. */
+int xk__ring_connect(struct xk__transport *t, uint32_t remote);
+int xk__ring_start(struct xk__transport *t);
+void xk__ring_stop(struct xk__transport *t); /* lets go of the port, so that a successor can bind it */
+void xk__ring_run(struct xk__transport *t);
+void xk__ring_close(struct xk__transport *t);
+
+/* service_socket.c */
+struct xk__transport *xk__socket_new(struct xk_store_service *s, int handle);
+void xk__socket_output(struct xk__transport *t);
+void xk__socket_run(struct xk__transport *t);
+void xk__socket_close(struct xk__transport *t);
+void xk__socket_accept(struct xk_acceptor *a);
+
+/* service_state.c: what is pending for the journal is written out. Before anything is sent. */
+void xk__keeper_flush(struct xk_store_service *s);
+void xk__keeper_fini(struct xk_store_service *s);
+struct xk_store_link xk__transport_link(const struct xk__transport *t);
+
+#endif

@@ -1,0 +1,176 @@
+/* A guest's ring page. With a journal, what was taken from the ring counts as consumed only when its changes are
+ * written and its answers produced, or noted: after a crash it is asked again, which no request of the store minds.
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "base/shared.h"
+#include "store/service.h"
+
+enum { REQ_DATA = 0, RSP_DATA = 1024, REQ_CONS = 2048, REQ_PROD = 2052, RSP_CONS = 2056, RSP_PROD = 2060, RING = 1024 };
+enum { FEATURES = 2064, CONNECTION = 2068, ERROR_WORD = 2072 }; /* io/xs_wire.h, struct xenstore_domain_interface */
+
+static volatile uint32_t *word(void *page, size_t at) { return (volatile uint32_t *)(void *)((uint8_t *)page + at); }
+
+/* The guest broke the protocol. It is not served any more, and may read why; its memory and port stay until it dies. */
+static void ignore(struct xk__transport *t, uint32_t why)
+{
+    t->ignored = 1;
+    xk__service_say(t->service, "domain %u: %s; its ring is ignored until it dies", t->domid,
+                    why == XK_STORE_RING_INDEX ? "a ring index beyond the 1024 bytes of the ring"
+                                               : "a packet whose field len is above 4096");
+    xk_shared_store32(word(t->page, ERROR_WORD), why);
+    xk_port_watch_stop(t->service->loop, &t->watch);
+}
+
+/* Requests in, as far as the engine takes them. Returns 1 when something moved. */
+static int input(struct xk__transport *t)
+{
+    uint8_t copy[RING];
+    const volatile uint8_t *p;
+    int moved = 0;
+
+    while (!xk_store_conn_blocked(t->conn)) {
+        int n = xk_pipe_peek(&t->in, &p);
+        long used;
+        if (n == XK_EPEER)
+            ignore(t, XK_STORE_RING_INDEX);
+        if (n < 0)
+            break;
+        xk_shared_copy_out(copy, p, (size_t)n);
+        used = xk_store_conn_input(t->conn, copy, (size_t)n);
+        if (used < 0) {
+            ignore(t, XK_STORE_RING_PROTO);
+            break;
+        }
+        xk_pipe_skip(&t->in, (size_t)used);
+        moved |= used > 0;
+        if (used < n)
+            break;
+    }
+    return moved;
+}
+
+/* A note in the journal of what lies between ring and engine, unless an earlier one covers it. */
+static void note(struct xk__transport *t, size_t out)
+{
+    if (!t->service->keeper.on || xk_store_journal_ring(t->conn, t->in.mine, t->out.mine))
+        return; /* too little memory: after a crash now this guest would lose its place */
+    t->noted = t->out.mine + (uint32_t)out;
+    xk__keeper_flush(t->service);
+}
+
+static int push(struct xk__transport *t, const uint8_t *p, size_t n)
+{
+    int r = n ? xk_pipe_write(&t->out, p, n) : 0;
+
+    if (r == XK_EPEER)
+        ignore(t, XK_STORE_RING_INDEX);
+    if (r > 0)
+        xk_store_conn_sent(t->conn, (size_t)r);
+    return r;
+}
+
+/* Whole packets first. A piece of one only when it is noted, or nobody asks. */
+static int output(struct xk__transport *t)
+{
+    const uint8_t *p;
+    size_t n = xk_store_conn_output(t->conn, &p), whole;
+    int space = n ? xk_pipe_space(&t->out) : 0, moved = 0, r;
+
+    if (space < 0)
+        ignore(t, XK_STORE_RING_INDEX);
+    if (space <= 0)
+        return 0;
+    whole = n <= (size_t)space ? n : xk_store_conn_whole(t->conn, (size_t)space);
+    moved = (r = push(t, p, whole)) > 0;
+    if (r < 0 || whole == n || whole == (size_t)space)
+        return moved;
+    n = xk_store_conn_output(t->conn, &p);
+    if ((int32_t)(t->noted - t->out.mine) < space - (int32_t)whole)
+        note(t, n);
+    return push(t, p, n) > 0 || moved;
+}
+
+/* Gives back what was taken, once nothing of it depends on this process alone. */
+static void publish(struct xk__transport *t)
+{
+    const uint8_t *p;
+    size_t out;
+
+    if (!xk_pipe_unpublished(&t->in))
+        return;
+    out = xk_store_conn_output(t->conn, &p);
+    if (out || xk_store_conn_halfway(t->conn))
+        note(t, out);
+    xk_pipe_publish(&t->in);
+}
+
+void xk__ring_run(struct xk__transport *t)
+{
+    int moved = 0, once;
+
+    do {
+        once = t->ignored ? 0 : input(t);
+        if (once)
+            xk__keeper_flush(t->service);
+        once |= t->ignored ? 0 : output(t);
+        if (!t->ignored)
+            publish(t);
+        moved |= once;
+    } while (once);
+    if (moved)
+        xk_evtchn_notify(t->service->platform, t->port);
+}
+
+static void on_event(struct xk_port_watch *w) { xk__ring_run(XK_CONTAINER(w, struct xk__transport, watch)); }
+
+int xk__ring_connect(struct xk__transport *t, uint32_t remote)
+{
+    struct xk_store_service *s = t->service;
+    xk_gref ref = XK_GREF_STORE;
+    int r = remote > INT32_MAX ? XK_EINVAL : xk_page_map(s->platform, t->domid, &ref, 1, 0, NULL, &t->page);
+
+    if (r < 0)
+        return r;
+    t->remote = remote;
+    r = t->port = xk_evtchn_bind(s->platform, t->domid, (xk_port)remote);
+    if (r < 0)
+        return r;
+    r = xk_pipe_init(&t->in, word(t->page, REQ_PROD), word(t->page, REQ_CONS), (uint8_t *)t->page + REQ_DATA, RING,
+                     xk_shared_load32(word(t->page, REQ_CONS)));
+    if (r == 0)
+        r = xk_pipe_init(&t->out, word(t->page, RSP_PROD), word(t->page, RSP_CONS), (uint8_t *)t->page + RSP_DATA, RING,
+                         xk_shared_load32(word(t->page, RSP_PROD)));
+    t->noted = t->out.mine;
+    return r < 0 ? r : 0;
+}
+
+int xk__ring_start(struct xk__transport *t)
+{
+    struct xk_store_service *s = t->service;
+    int r;
+
+    xk_shared_store32(word(t->page, FEATURES), xk_store_domain_features(s->server, t->domid));
+    xk_shared_store32(word(t->page, CONNECTION), 0);
+    xk_shared_store32(word(t->page, ERROR_WORD), XK_STORE_RING_OK);
+    t->watch.fn = on_event;
+    r = xk_port_watch_start(s->loop, &t->watch, t->port);
+    if (r == 0)
+        xk_evtchn_notify(s->platform, t->port); /* Linux as domain 0 says nothing before it has heard of its store */
+    return r;
+}
+
+void xk__ring_stop(struct xk__transport *t)
+{
+    xk_port_watch_stop(t->service->loop, &t->watch);
+    if (t->port >= 0)
+        xk_evtchn_unbind(t->service->platform, t->port);
+    t->port = -1;
+}
+
+void xk__ring_close(struct xk__transport *t)
+{
+    xk__ring_stop(t);
+    if (t->page)
+        xk_page_unmap(t->service->platform, t->page, 1);
+}
