@@ -30,7 +30,7 @@ struct xk_store_link {
     size_t unread_bytes; /* at most 64 KiB */
 };
 
-enum { XK_STORE_SAVE_PLAIN = 1 };
+enum { XK_STORE_SAVE_PLAIN = 1, XK_STORE_SAVE_NO_TRANSACTIONS = 2 /* for a journal: their ends are not in it */ };
 
 struct xk_store_saver {
     /* The next (n) bytes. XK_E...: stop, and return that. */
@@ -76,21 +76,25 @@ size_t xk_store_journal_pending(struct xk_store_server *s, const uint8_t **bytes
 void xk_store_journal_written(struct xk_store_server *s, size_t n);
 
 /* xk_store_journal_conn (c, link) - the connection of a ring belongs into the journal, and its watches. XK_ENOMEM.
- * xk_store_journal_ring (c, consumed, produced) - what it has of half a request, and what it has not sent yet, at the
- * moment at which the ring's indices show so much. To be called before such bytes are consumed or produced in part. */
+ * xk_store_journal_ring (c, consumed, produced) - a note of what it has of half a request, and what it has not sent
+ * yet, when that much is consumed and produced. Once that is written, (consumed) may be shown to the guest, and then
+ * the answers: so no request is carried out twice. To be called before consuming requests that changed something
+ * (xk_store_journal_due) or half of one, and before producing half a packet. */
 XK_MUSTCHECK int xk_store_journal_conn(struct xk_store_conn *c, const struct xk_store_link *link);
 void xk_store_journal_known(struct xk_store_conn *c); /* the state before the changes has it already */
+int xk_store_journal_due(const struct xk_store_conn *c);
 XK_MUSTCHECK int xk_store_journal_ring(struct xk_store_conn *c, uint32_t consumed, uint32_t produced);
 
 /* xk_store_server_replay (s, bytes, n, loader, used, diag) - carries out the batches in (bytes), which follow a state
  * that was just loaded. (used) is where the first that is not whole begins. XK_EPROTO: a batch that is whole makes no
  * sense.
- * xk_store_conn_recover (c, epoch, consumed, produced) - after that, for each connection: what the ring's indices tell
- * is taken from its buffers; transactions that were lost in the crash end with EAGAIN; all its watches fire, as nobody
- * knows which events it saw. (epoch) goes up with each recovery. */
+ * xk_store_conn_recover (c, epoch, consumed, produced) - after that, for each connection, with the indices that its
+ * ring shows. Returns how much is consumed: a note may know of more. Answers that were produced are dropped,
+ * transactions that were lost in the crash end with EAGAIN, all watches fire, as nobody knows which events were seen.
+ * (epoch) goes up with each recovery. Requests that changed nothing may be answered twice. */
 XK_MUSTCHECK int xk_store_server_replay(struct xk_store_server *s, const void *bytes, size_t n,
                                         struct xk_store_loader *loader, size_t *used, struct xk_diag *diag);
-void xk_store_conn_recover(struct xk_store_conn *c, uint32_t epoch, uint32_t consumed, uint32_t produced);
+uint32_t xk_store_conn_recover(struct xk_store_conn *c, uint32_t epoch, uint32_t consumed, uint32_t produced);
 
 XK_API_END
 

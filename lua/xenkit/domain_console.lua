@@ -72,6 +72,10 @@ function M.sink(ctx)
       task.detach(drain)
     end
   end, function() -- waits until all is out, for the end of a domain
+    if not open() and #pending > 0 then -- nobody came to hear it
+      io.stderr:write(table.concat(pending))
+      pending = {}
+    end
     for _ = 1, 100 do
       if not busy then return end
       task.sleep(0.01)

@@ -106,6 +106,7 @@ int xk__do_tx_start(struct xk__req *r)
     rc = xk__txn_start(r->c, &tx);
     if (rc)
         return rc;
+    r->c->promised = true;
     return xk__reply_text(r, text, (size_t)snprintf(text, sizeof(text), "%u", tx->id) + 1);
 }
 

@@ -35,6 +35,7 @@ struct xk_store_conn *xk_store_conn_open(struct xk_store_server *s, unsigned dom
     c->domid = (uint16_t)domid;
     c->privileged = privileged != 0;
     c->id = ++s->next_conn;
+    c->sent = 1; /* so that there is a byte before the first one: see xk__conn_restore_out */
     xk_buf_init(&c->in, &s->alloc, XK_STORE_PACKET_MAX);
     xk_buf_init(&c->out, &s->alloc, most + 2 * OUT_FIRST);
     c->dom = xk__dom_get(s, domid);
@@ -180,8 +181,11 @@ int xk__conn_restore_out(struct xk_store_conn *c, const uint8_t *p, size_t n, si
         }
         if (records_reserve(c, 1))
             return XK_ENOMEM;
-        c->records[c->record_head + c->record_count++] = (struct xk__record){
-            .at = c->sent + at, .len = (uint32_t)len, .reply = first ? partial_reply : h.type != XK_STORE_WATCH_EVENT};
+        /* What was begun to be sent lies before (sent) with its first byte, as ever. */
+        c->records[c->record_head + c->record_count++] =
+            (struct xk__record){.at = c->sent + at - first,
+                                .len = (uint32_t)len + first,
+                                .reply = first ? partial_reply : h.type != XK_STORE_WATCH_EVENT};
         c->replies += c->records[c->record_head + c->record_count - 1].reply;
         c->events += !c->records[c->record_head + c->record_count - 1].reply;
         at += len;

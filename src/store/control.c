@@ -200,7 +200,8 @@ static int do_watches(struct xk__req *r, size_t at)
     return finish(r, &t);
 }
 
-/* As xenstore-control asks a daemon: first what to run (which here is for whoever started us to know), then to start. */
+/* As xenstore-control asks a daemon: first what to run (which here is for whoever started us to know), then to start.
+ */
 static int do_live_update(struct xk__req *r, size_t at)
 {
     struct xk__path word;
@@ -212,7 +213,7 @@ static int do_live_update(struct xk__req *r, size_t at)
         return xk__reply_ok(r);
     if (!is(word, "-s"))
         return XK_EINVAL;
-    rc = r->s->ops && r->s->ops->update ? r->s->ops->update(r->s->arg) : XK_ENOSYS;
+    rc = r->s->ops && r->s->ops->version >= 2 && r->s->ops->update ? r->s->ops->update(r->s->arg) : XK_ENOSYS;
     return rc < 0 ? rc : xk__reply_ok(r);
 }
 

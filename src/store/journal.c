@@ -201,6 +201,13 @@ int xk_store_journal_conn(struct xk_store_conn *c, const struct xk_store_link *l
 
 void xk_store_journal_known(struct xk_store_conn *c) { c->journaled = true; }
 
+int xk_store_journal_due(const struct xk_store_conn *c)
+{
+    const uint8_t *p;
+
+    return c->promised || xk_store_journal_pending(c->server, &p) > 0;
+}
+
 int xk_store_journal_ring(struct xk_store_conn *c, uint32_t consumed, uint32_t produced)
 {
     size_t in = xk_buf_len(&c->in), out = xk_buf_len(&c->out);
@@ -225,5 +232,6 @@ int xk_store_journal_ring(struct xk_store_conn *c, uint32_t consumed, uint32_t p
         xk__journal_drop(c->server);
     else
         xk__journal_keep(c->server);
+    c->promised &= err != 0;
     return err;
 }

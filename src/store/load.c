@@ -520,6 +520,7 @@ static int load_ring(struct load *l)
         return 0;
     if (in > XK_STORE_PACKET_MAX)
         return bad(l, "more of a request than one has");
+    c->noted = true;
     c->consumed = consumed;
     c->produced = produced;
     xk_buf_take(&c->in, xk_buf_len(&c->in));
@@ -676,11 +677,13 @@ int xk_store_server_replay(struct xk_store_server *s, const void *bytes, size_t 
 
 /* --- after a crash ------------------------------------------------------------------------------------------------ */
 
-void xk_store_conn_recover(struct xk_store_conn *c, uint32_t epoch, uint32_t consumed, uint32_t produced)
+uint32_t xk_store_conn_recover(struct xk_store_conn *c, uint32_t epoch, uint32_t consumed, uint32_t produced)
 {
-    if (consumed != c->consumed) /* the rest of that request was consumed, too, and it was carried out */
+    if (c->noted && (int32_t)(c->consumed - consumed) >= 0)
+        consumed = c->consumed;
+    else /* the rest of that request was consumed, too, and it was carried out */
         xk_buf_take(&c->in, xk_buf_len(&c->in));
-    xk_store_conn_sent(c, produced - c->produced);
+    xk_store_conn_sent(c, c->noted ? produced - c->produced : SIZE_MAX);
     c->former_tx = c->next_tx = epoch << 20; /* a million transactions a connection between two crashes */
     XK_LIST_EACH(e, &c->watches)
     {
@@ -688,4 +691,5 @@ void xk_store_conn_recover(struct xk_store_conn *c, uint32_t epoch, uint32_t con
         c->lost = true;
     }
     xk_store_conn_sent(c, 0); /* fires them */
+    return consumed;
 }

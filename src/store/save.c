@@ -265,7 +265,7 @@ int xk_store_server_save(struct xk_store_server *s, const struct xk_store_saver 
         rc = put_domains(&v);
     if (rc == 0)
         rc = put_conns(&v);
-    if (rc == 0)
+    if (rc == 0 && !(saver->flags & XK_STORE_SAVE_NO_TRANSACTIONS))
         rc = put_txns(&v);
     if (rc == 0)
         rc = put_nodes(&v);

@@ -89,7 +89,7 @@ struct xk_store_server *xk_store_server_create(const xk_alloc *alloc, const stru
     struct xk_store_server *s;
     uint64_t now;
 
-    if (ops && ops->version != XK_STORE_SERVER_OPS_VERSION)
+    if (ops && (ops->version < 1 || ops->version > XK_STORE_SERVER_OPS_VERSION))
         return NULL;
     if (!alloc)
         alloc = xk_alloc_libc();

@@ -93,7 +93,8 @@ struct xk_store_conn {
     uint32_t id; /* in streams; unique in the server */
     uint16_t domid;
     bool privileged, broken, woken, lost, kept, partial, journaled;
-    bool busy, doomed; /* a request of it runs; it was closed meanwhile, by a callback */
+    bool promised, noted; /* it was given a transaction; the journal has a note of its ring */
+    bool busy, doomed;    /* a request of it runs; it was closed meanwhile, by a callback */
     struct xk_buf in, out;
     uint64_t sent;
     struct xk__record *records;

@@ -1,6 +1,6 @@
-/* A guest's ring page. With a journal, what was taken from the ring counts as consumed only when its changes are
- * written and its answers produced, or noted: after a crash it is asked again, which no request of the store minds.
- * SPDX-License-Identifier: MIT */
+/* A guest's ring page. With a journal, what was taken from the ring counts as consumed only when it is answered, or
+ * when its changes and its answers are written there: after a crash no change is made twice, and every request is
+ * answered. SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include "base/shared.h"
@@ -50,9 +50,12 @@ static int input(struct xk__transport *t)
     return moved;
 }
 
-/* A note in the journal of what lies between ring and engine, unless an earlier one covers it. */
-static void note(struct xk__transport *t, size_t out)
+/* A note in the journal of what lies between ring and engine. */
+static void note(struct xk__transport *t)
 {
+    const uint8_t *p;
+    size_t out = xk_store_conn_output(t->conn, &p);
+
     if (!t->service->keeper.on || xk_store_journal_ring(t->conn, t->in.mine, t->out.mine))
         return; /* too little memory: after a crash now this guest would lose its place */
     t->noted = t->out.mine + (uint32_t)out;
@@ -87,7 +90,7 @@ static int output(struct xk__transport *t)
         return moved;
     n = xk_store_conn_output(t->conn, &p);
     if ((int32_t)(t->noted - t->out.mine) < space - (int32_t)whole)
-        note(t, n);
+        note(t);
     return push(t, p, n) > 0 || moved;
 }
 
@@ -95,13 +98,20 @@ static int output(struct xk__transport *t)
 static void publish(struct xk__transport *t)
 {
     const uint8_t *p;
-    size_t out;
 
     if (!xk_pipe_unpublished(&t->in))
         return;
-    out = xk_store_conn_output(t->conn, &p);
-    if (out || xk_store_conn_halfway(t->conn))
-        note(t, out);
+    if (xk_store_conn_output(t->conn, &p) || xk_store_conn_halfway(t->conn))
+        note(t);
+    xk_pipe_publish(&t->in);
+}
+
+/* Requests that changed something are given back before they are answered. */
+static void promise(struct xk__transport *t)
+{
+    if (!t->service->keeper.on || !xk_store_journal_due(t->conn))
+        return;
+    note(t);
     xk_pipe_publish(&t->in);
 }
 
@@ -111,8 +121,8 @@ void xk__ring_run(struct xk__transport *t)
 
     do {
         once = t->ignored ? 0 : input(t);
-        if (once)
-            xk__keeper_flush(t->service);
+        if (once && !t->ignored)
+            promise(t);
         once |= t->ignored ? 0 : output(t);
         if (!t->ignored)
             publish(t);

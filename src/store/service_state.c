@@ -243,7 +243,12 @@ static int begin_file(struct xk_store_service *s)
 {
     struct xk__keeper *k = &s->keeper;
     struct sink sink = {.file = k->file[!k->at], .at = HEAD};
-    struct xk_store_saver saver = {.write = put, .link = link_rings, .arg = &sink, .listener = -1, .events = -1};
+    struct xk_store_saver saver = {.write = put,
+                                   .link = link_rings,
+                                   .arg = &sink,
+                                   .flags = XK_STORE_SAVE_NO_TRANSACTIONS,
+                                   .listener = -1,
+                                   .events = -1};
     uint8_t head[HEAD] = {0};
     int r = xk_file_truncate(sink.file, 0);
 
@@ -346,7 +351,8 @@ static void recover(struct xk_store_service *s)
     XK_LIST_EACH(l, &s->transports)
     {
         struct xk__transport *t = XK_CONTAINER(l, struct xk__transport, link);
-        xk_store_conn_recover(t->conn, s->keeper.epoch, t->in.mine, t->out.mine);
+        uint32_t consumed = xk_store_conn_recover(t->conn, s->keeper.epoch, t->in.mine, t->out.mine);
+        xk_pipe_skip(&t->in, consumed - t->in.mine);
     }
 }
 

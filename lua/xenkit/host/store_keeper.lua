@@ -19,7 +19,8 @@ Keeper.__name = "xenkit.store_keeper"
 
 local DOMID, DOM0_PORT = 1, 1 -- the first domain, and domain 0's first port
 local SAVE_TIMEOUT = 30
-local CRASHES, PERIOD = 5, 10 -- so many within so many seconds: it cannot go on
+local STILLBORN = 5 -- so many processes one after the other that did not come up: it cannot go on
+local CRASHES, PERIOD, PAUSE = 5, 10, 0.2 -- so many within so many seconds: the next one waits a moment
 
 --- @param ts the toolstack
 -- @param t the store's template
@@ -104,11 +105,15 @@ end
 --- The store's process ended unasked. @return true when another one has taken its place
 function Keeper:crashed(info)
   local now = self.ts.world:now()
+  self.stillborn = self.ready and 0 or (self.stillborn or 0) + 1
+  if self.stillborn == STILLBORN then
+    local words = (files.read(self.ts.dir .. "/stderr.log") or ""):match(".*\n?(store: [^\n]+)") or ""
+    return nil, ("%d processes of it ended before they served anybody, the last with exit code %d%s"):format(STILLBORN,
+      info.exit_code, words ~= "" and ": " .. words or "")
+  end
   self.crashes[#self.crashes + 1] = now
   if #self.crashes > CRASHES then table.remove(self.crashes, 1) end
-  if #self.crashes == CRASHES and now - self.crashes[1] < PERIOD then
-    return nil, ("it crashed %d times within %d seconds"):format(CRASHES, PERIOD)
-  end
+  if #self.crashes == CRASHES and now - self.crashes[1] < PERIOD then task.sleep(PAUSE) end
   local ok, err, code = renew(self)
   if ok then self.ts:event("restart", "store", ("exit code %d; its journal goes on"):format(info.exit_code)) end
   return ok, err, code
