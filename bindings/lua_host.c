@@ -282,8 +282,7 @@ static int renew(lua_State *L)
 /* borrow (pid, descriptor) - a copy of a descriptor of a process that is a child of this one. */
 static int borrow(lua_State *L)
 {
-    return xk_lua_result(
-        L, xk_host_borrow((int)luaL_checkinteger(L, 1), (int)luaL_checkinteger(L, 2)));
+    return xk_lua_result(L, xk_host_borrow((int)luaL_checkinteger(L, 1), (int)luaL_checkinteger(L, 2)));
 }
 
 static int evtchn_for(lua_State *L)
@@ -312,30 +311,57 @@ static int built(lua_State *L)
                                         (xk_domid)luaL_optinteger(L, 5, 0), (xk_port)luaL_optinteger(L, 6, -1)));
 }
 
-/* exec (program, {words}, {descriptors}) - this process becomes another; returns only a failure. */
-static int exec(lua_State *L)
+/* The words and descriptors of exec and spawn, in blocks that Lua frees; the words stay on the stack. */
+struct command {
+    char **argv;
+    int *keep, count;
+};
+
+enum { WORDS_MAX = 4096 };
+
+static struct command check_command(lua_State *L)
 {
-    int program = (int)luaL_checkinteger(L, 1), keep[64], count = 0;
-    char *argv[130];
-    lua_Integer n;
+    struct command c = {NULL, NULL, 0};
+    int n;
 
     luaL_checktype(L, 2, LUA_TTABLE);
     luaL_checktype(L, 3, LUA_TTABLE);
-    n = (lua_Integer)lua_rawlen(L, 2);
-    luaL_argcheck(L, n < 128 && lua_rawlen(L, 3) <= 64, 2, "too many words or descriptors");
-    luaL_checkstack(L, (int)n + 4, NULL);
-    for (lua_Integer i = 1; i <= n; i++) {
-        lua_rawgeti(L, 2, i);
-        argv[i - 1] = (char *)(uintptr_t)luaL_checkstring(L, -1); /* stays on the stack */
-    }
-    argv[n] = NULL;
-    for (; count < (int)lua_rawlen(L, 3); count++) {
-        lua_rawgeti(L, 3, count + 1);
-        keep[count] = (int)luaL_checkinteger(L, -1);
+    n = (int)lua_rawlen(L, 2);
+    c.count = (int)lua_rawlen(L, 3);
+    luaL_argcheck(L, n <= WORDS_MAX && c.count <= WORDS_MAX, 2, "too many words or descriptors");
+    luaL_checkstack(L, n + 8, NULL);
+    c.argv = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof(*c.argv), 0);
+    c.keep = lua_newuserdatauv(L, ((size_t)c.count + 1) * sizeof(*c.keep), 0);
+    for (int i = 0; i < c.count; i++) {
+        lua_rawgeti(L, 3, i + 1);
+        c.keep[i] = (int)luaL_checkinteger(L, -1);
         lua_pop(L, 1);
     }
-    return xk_lua_fail(L, xk_host_exec(program, argv, keep, count));
+    for (int i = 0; i < n; i++) {
+        lua_rawgeti(L, 2, i + 1);
+        c.argv[i] = (char *)(uintptr_t)luaL_checkstring(L, -1);
+    }
+    c.argv[n] = NULL;
+    return c;
 }
+
+/* exec (program, {words}, {descriptors}) - this process becomes another; returns only a failure. */
+static int exec(lua_State *L)
+{
+    struct command c = check_command(L);
+
+    return xk_lua_fail(L, xk_host_exec((int)luaL_checkinteger(L, 1), c.argv, c.keep, c.count));
+}
+
+/* spawn (program, {words}, {descriptors}) -> pid. wait (pid) -> how it ended, or nil, message, "XK_EAGAIN". */
+static int spawn(lua_State *L)
+{
+    struct command c = check_command(L);
+
+    return xk_lua_result(L, xk_host_spawn((int)luaL_checkinteger(L, 1), c.argv, c.keep, c.count));
+}
+
+static int wait_for(lua_State *L) { return xk_lua_result(L, xk_host_wait((int)luaL_checkinteger(L, 1))); }
 
 int luaopen_xenkit_core_host(lua_State *L)
 {
@@ -368,6 +394,8 @@ int luaopen_xenkit_core_host(lua_State *L)
         {"signal", send_signal},
         {"program", program},
         {"exec", exec},
+        {"spawn", spawn},
+        {"wait", wait_for},
         {"hypervisor", hypervisor},
         {"create", create},
         {"renew", renew},

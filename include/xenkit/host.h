@@ -34,6 +34,12 @@ int xk_host_is_dir(const char *path); /* 1, 0, XK_E... */
  * non-zero, which is returned. */
 int xk_host_list(const char *path, int (*fn)(void *arg, const char *name, int is_dir), void *arg);
 
+/* xk_host_spawn (program, argv, keep, count) - starts (program), an open descriptor, as a child with this environment,
+ * standard streams and the descriptors in (keep); its number. xk_host_wait (pid) - how it ended: the exit status, 128 +
+ * signal; XK_EAGAIN while it runs. */
+int xk_host_spawn(int program, char *const argv[], const int *keep, int count);
+int xk_host_wait(int pid);
+
 /* xk_host_borrow (pid, fd) - a copy of descriptor (fd) of process (pid), which this process may trace: a child of its
  * own. XK_ENOSYS on a Linux before 5.6, XK_ENOENT: no such process, XK_EBADF: no such descriptor there. */
 XK_MUSTCHECK int xk_host_borrow(int pid, int fd);

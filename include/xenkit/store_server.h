@@ -72,6 +72,8 @@ struct xk_store_limits {
     uint32_t node_permissions; /* entries of a node: 5 */
     uint32_t path_max;         /* bytes of a path, "/local/domain/<domid>/" not counted: 2048 */
     uint32_t watch_events;     /* queued on a connection: 1024 */
+    uint32_t memory;           /* bytes held for a domain, all of it: 2560 KiB */
+    uint32_t memory_soft;      /* from here on there is a word in the log: 2048 KiB */
     uint32_t features;         /* XK_STORE_FEATURE_... that guests are offered: all but RECONNECT */
 };
 
@@ -110,8 +112,11 @@ unsigned xk_store_conn_domid(const struct xk_store_conn *c);
  * XK_ECLOSED: a callback closed (c) while its request ran; (c) is gone. */
 XK_MUSTCHECK long xk_store_conn_input(struct xk_store_conn *c, const void *bytes, size_t n);
 
-/* xk_store_conn_blocked (c) - 1 while input would consume nothing because output must be fetched first, or 0. */
+/* xk_store_conn_blocked (c) - 1 while input would consume nothing, because output must be fetched first or because the
+ * domain has made too many changes beside others' transactions; or 0. xk_store_conn_wait (c) - the nanoseconds after
+ * which the latter is over; offer the rest of the input then. 0: it is not that. */
 int xk_store_conn_blocked(const struct xk_store_conn *c);
+uint64_t xk_store_conn_wait(const struct xk_store_conn *c);
 
 /* xk_store_conn_output (c, p) - all bytes that are ready to be sent, in one piece at (p); 0 if none. The pointer ends
  * with the next call that is not xk_store_conn_output. */
@@ -124,6 +129,11 @@ int xk_store_conn_halfway(const struct xk_store_conn *c);
 
 /* xk_store_conn_sent (c, n) - the first (n) of these bytes were sent. */
 void xk_store_conn_sent(struct xk_store_conn *c, size_t n);
+
+/* xk_store_conn_expire (c, now, limit) - a guest that has not taken any of its output for (limit) nanoseconds while
+ * events wait: these are forgotten, and what they told fires again once there is somebody to hear it. The rest of a
+ * packet that was begun stays, and so do replies. To be called now and then. */
+void xk_store_conn_expire(struct xk_store_conn *c, uint64_t now, uint64_t limit);
 
 /* --- domains ----------------------------------------------------------------------------------------------------- */
 
@@ -154,7 +164,7 @@ struct xk_store_stats {
     uint64_t requests[XK_STORE_OP_COUNT]; /* executed, by operation */
     uint64_t errors;                      /* error replies */
     uint64_t bytes_in, bytes_out;         /* of packets */
-    uint64_t events_queued, events_merged, events_dropped;
+    uint64_t events_queued, events_merged, events_dropped, events_expired;
     uint64_t commits, conflicts;
     uint64_t journal_batches;
     uint64_t memory;     /* bytes that the server holds */

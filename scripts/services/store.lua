@@ -80,12 +80,13 @@ return {
   summary = "Serves xenstore to domains over rings, and to tools over a unix socket.",
   params = {
     { "socket", type = "path", default = "xenstored.sock", help = "unix socket for tools (XENSTORED_PATH)" },
-    { "journal", type = "path", default = "", help = "files NAME.a and NAME.b keep what is in it, also over a crash; " ..
-      "empty: none" },
+    { "journal", type = "path", default = "", help = "files NAME.a and NAME.b keep what is in it, over a " ..
+      "crash, too; empty: none" },
   },
   examples = {
     { "xenkit run scripts/services/store.lua socket=/tmp/xs", "alone; XENSTORED_PATH=/tmp/xs xenstore-ls" },
-    { "xenkit run --on xen scripts/services/store.lua socket=/var/run/xenstored/socket", "in dom0" },
+    { "xenkit run --on xen --restart scripts/services/store.lua socket=/var/run/xenstored/socket journal=/run/store",
+      "in dom0, in place of xenstored" },
   },
   store = false, -- it is the store: no client of its own
   needs = {

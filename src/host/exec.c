@@ -1,8 +1,9 @@
-/* This process becomes another program, with chosen descriptors. SPDX-License-Identifier: MIT */
+/* This process becomes another program, or starts one, with chosen descriptors. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <xenkit/host.h>
@@ -23,4 +24,27 @@ int xk_host_exec(int program, char *const argv[], const int *keep, int count)
     fflush(NULL);
     fexecve(program, argv, environ);
     return xk__sys_err(errno);
+}
+
+int xk_host_spawn(int program, char *const argv[], const int *keep, int count)
+{
+    pid_t pid;
+
+    fflush(NULL);
+    pid = fork();
+    if (pid == 0) {
+        xk_host_exec(program, argv, keep, count);
+        _exit(127);
+    }
+    return pid < 0 ? xk__sys_err(errno) : pid;
+}
+
+int xk_host_wait(int pid)
+{
+    int status;
+    pid_t r = waitpid(pid, &status, WNOHANG);
+
+    if (r <= 0)
+        return r == 0 ? XK_EAGAIN : xk__sys_err(errno);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

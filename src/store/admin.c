@@ -44,6 +44,8 @@ int xk__do_watch(struct xk__req *r)
         return XK_EEXIST;
     if (xk__quota_hit(r->c, XK__Q_WATCHES, (uint64_t)r->c->dom->watches + 1))
         return XK_E2BIG;
+    if (xk__memory_hit(r->c, (int64_t)(sizeof(*w) + path.n + token.n)))
+        return XK_ENOMEM;
     rc = xk__watch_add(r->c, path, token, strings == 3 ? (int32_t)depth : -1, prefix, &w);
     if (rc)
         return rc;

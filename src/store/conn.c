@@ -48,6 +48,7 @@ struct xk_store_conn *xk_store_conn_open(struct xk_store_server *s, unsigned dom
         return NULL;
     }
     c->dom->conns++;
+    c->dom->other += (int64_t)sizeof(*c);
     s->nconns++;
     xk_list_add_tail(&s->conns, &c->link);
     return c;
@@ -80,6 +81,7 @@ void xk_store_conn_close(struct xk_store_conn *c)
     xk_list_del(&c->link);
     xk_list_del(&c->wake);
     c->dom->conns--;
+    c->dom->other -= (int64_t)sizeof(*c);
     s->nconns--;
     xk__dom_tidy(s, c->dom);
     xk_free(&s->alloc, c, sizeof(*c));
@@ -256,6 +258,7 @@ void xk_store_conn_sent(struct xk_store_conn *c, size_t n)
         n = xk_buf_len(&c->out);
     xk_buf_take(&c->out, n);
     c->sent += n;
+    c->stuck = n ? 0 : c->stuck;
     while (c->record_count && c->records[c->record_head].at + c->records[c->record_head].len <= c->sent) {
         c->replies -= c->records[c->record_head].reply;
         c->events -= !c->records[c->record_head].reply;
@@ -277,12 +280,60 @@ void xk_store_conn_sent(struct xk_store_conn *c, size_t n)
     }
 }
 
+/* Takes the events out of the output, but for one that was begun to be sent. */
+static void forget_events(struct xk_store_conn *c)
+{
+    uint8_t *base = xk_buf_head(&c->out);
+    size_t kept_bytes = 0;
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < c->record_count; i++) {
+        struct xk__record r = c->records[c->record_head + i];
+        size_t at = r.at < c->sent ? 0 : (size_t)(r.at - c->sent);
+        size_t len = (size_t)(r.at + r.len - c->sent) - at;
+        if (!r.reply && r.at >= c->sent) {
+            c->events--;
+            continue;
+        }
+        memmove(base + kept_bytes, base + at, len);
+        if (r.at >= c->sent)
+            r.at = c->sent + kept_bytes;
+        c->records[c->record_head + kept++] = r;
+        kept_bytes += len;
+    }
+    c->record_count = kept;
+    c->out.wr = c->out.rd + kept_bytes;
+}
+
+void xk_store_conn_expire(struct xk_store_conn *c, uint64_t now, uint64_t limit)
+{
+    if (c->privileged || c->events == 0) {
+        c->stuck = 0;
+        return;
+    }
+    if (c->stuck == 0) {
+        c->stuck = now;
+        return;
+    }
+    if (now - c->stuck < limit)
+        return;
+    c->server->stats.events_expired += c->events;
+    forget_events(c);
+    XK_LIST_EACH(e, &c->watches)
+    XK_CONTAINER(e, struct xk__watch, link)->lost = true;
+    c->lost = true;
+    c->stuck = now;
+}
+
 /* --- input -------------------------------------------------------------------------------------------------------- */
 
 int xk_store_conn_blocked(const struct xk_store_conn *c)
 {
-    return xk__quota_hit(c, XK__Q_OUTSTANDING, (uint64_t)c->replies + 1) || xk_buf_len(&c->out) > REPLY_BYTES;
+    return (!c->privileged && c->dom->quota[XK__Q_OUTSTANDING] && c->replies >= c->dom->quota[XK__Q_OUTSTANDING]) ||
+           xk_buf_len(&c->out) > REPLY_BYTES || xk__credit_wait(c);
 }
+
+uint64_t xk_store_conn_wait(const struct xk_store_conn *c) { return xk__credit_wait(c); }
 
 /* Executes the packet that starts the (n) bytes at (p), if it lies there whole. Its size, or 0. */
 static long whole_packet(struct xk_store_conn *c, const uint8_t *p, size_t n)

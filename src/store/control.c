@@ -56,7 +56,7 @@ static int count_node(void *arg, const struct xk__node *n, struct xk__path path,
     (void)path;
     (void)hash;
     c->nodes++;
-    return xk__deltas_add(c->s, &c->s->deltas, xk__node_perms(n), 1);
+    return xk__deltas_add(c->s, &c->s->deltas, xk__node_perms(n), xk__node_size(n), 1);
 }
 
 /* Order and balance of the tree, then every account against what a walk finds. */
@@ -73,7 +73,7 @@ static const char *check_all(struct xk_store_server *s)
         const struct xk__node *n = xk__tree_find(s->top, p);
         if (!n)
             return "a node that is always there is missing";
-        if (xk__deltas_add(s, &s->deltas, xk__node_perms(n), 1) ||
+        if (xk__deltas_add(s, &s->deltas, xk__node_perms(n), xk__node_size(n), 1) ||
             (i == 0 && xk__tree_walk(&s->tree, n, s->walk, 0, count_node, &c)))
             return "no memory for the check";
     }
@@ -81,7 +81,8 @@ static const char *check_all(struct xk_store_server *s)
         return "the number of nodes is wrong";
     for (uint32_t i = 0; i < s->deltas.n; i++) {
         const struct xk__dom *d = xk__dom_find(s, s->deltas.v[i].domid);
-        if (!d || d->owned != s->deltas.v[i].owned || d->refs != s->deltas.v[i].refs)
+        if (!d || d->owned != s->deltas.v[i].owned || d->refs != s->deltas.v[i].refs ||
+            d->bytes != s->deltas.v[i].bytes)
             return "the account of a domain is wrong";
     }
     return NULL;
@@ -179,7 +180,31 @@ static int do_quota(struct xk__req *r, size_t at)
     say(&t, "nodes        %8lld of %u\n", (long long)d->owned, d->quota[XK__Q_NODES]);
     say(&t, "watches      %8u of %u\n", d->watches, d->quota[XK__Q_WATCHES]);
     say(&t, "transactions %8u of %u\n", d->transactions, d->quota[XK__Q_TRANSACTIONS]);
+    say(&t, "memory       %8lld of %u bytes\n", (long long)xk__memory_of(r->s, d), d->quota[XK__Q_MEMORY]);
     say(&t, "named in     %8lld permission entries\n", (long long)d->refs);
+    return finish(r, &t);
+}
+
+static int do_why(struct xk__req *r, size_t at)
+{
+    struct text t = start(r);
+    struct xk__path arg;
+    const struct xk__dom *d;
+    unsigned domid;
+    uint64_t now = r->s->ops && r->s->ops->now ? r->s->ops->now(r->s->arg) : 0;
+
+    if (xk__req_string(r, &at, &arg) || xk__req_domid(arg, &domid))
+        return XK_EINVAL;
+    d = xk__dom_find(r->s, domid);
+    if (!d || !d->why) {
+        say(&t, "nothing was refused to domain %u\n", domid);
+        return finish(r, &t);
+    }
+    for (uint32_t i = d->why->n > XK__WHY_KEPT ? d->why->n - XK__WHY_KEPT : 0; i < d->why->n; i++) {
+        const struct xk__refusal *w = &d->why->last[i % XK__WHY_KEPT];
+        say(&t, "%.1f s ago, %u times: %s %s%s%s: %s\n", (double)(now - w->at) / 1e9, w->count,
+            xk_store_op_name(w->type), xk_store_error_name(w->err), w->path[0] ? " " : "", w->path, w->text);
+    }
     return finish(r, &t);
 }
 
@@ -231,6 +256,7 @@ static const struct {
     {"print", "<string>", do_print},
     {"quota", "[set <name> <value>|<domid>]", do_quota},
     {"watches", "", do_watches},
+    {"why", "<domid>", do_why},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -66,7 +66,7 @@ static int visit(void *arg, const struct xk__node *n, struct xk__path path, uint
         inside = true;
     }
     if (rc == 0 && inside)
-        return xk__deltas_add(q->s, &q->s->deltas, xk__node_perms(n), -1);
+        return xk__deltas_add(q->s, &q->s->deltas, xk__node_perms(n), xk__node_size(n), -1);
     return rc == 0 && named ? add_victim(q, path, false) : rc;
 }
 
@@ -153,7 +153,7 @@ static int forget_perms(struct xk_store_server *s, struct xk__node **top, struct
     int rc = xk__tree_own(&s->tree, top, path, &slot);
 
     if (rc == 0)
-        rc = xk__deltas_add(s, &s->deltas, xk__node_perms(*slot), -1);
+        rc = xk__deltas_add(s, &s->deltas, xk__node_perms(*slot), xk__node_size(*slot), -1);
     if (rc)
         return rc;
     for (unsigned i = 0; i < (*slot)->nperms; i++) {
@@ -164,7 +164,7 @@ static int forget_perms(struct xk_store_server *s, struct xk__node **top, struct
             s->perms[0].domid = 0;
         kept.n++;
     }
-    rc = xk__deltas_add(s, &s->deltas, kept, 1);
+    rc = xk__deltas_add(s, &s->deltas, kept, xk__node_bytes((*slot)->name_len, kept.n, (*slot)->value_len), 1);
     return rc ? rc : xk__tree_set_perms(&s->tree, slot, kept);
 }
 

@@ -1,6 +1,7 @@
 /* Domains as the store knows them: quotas, and exact accounts of what each owns and of where it is named in permission
  * lists. With these two counts at zero a death costs nothing, whatever the size of the store. SPDX-License-Identifier:
  * MIT */
+#include <stdio.h>
 #include <string.h>
 
 #include "store/server.h"
@@ -15,6 +16,8 @@ static const char *const quota_names[XK__Q_COUNT] = {
     [XK__Q_NODE_PERMS] = "node-permissions",
     [XK__Q_PATH_MAX] = "path-max",
     [XK__Q_EVENTS] = "watch-events",
+    [XK__Q_MEMORY] = "memory",
+    [XK__Q_MEMORY_SOFT] = "memory-soft",
 };
 
 const char *xk__quota_name(enum xk__quota q) { return quota_names[q]; }
@@ -32,7 +35,59 @@ int xk__quota_parse(const char *s, size_t n)
 
 bool xk__quota_hit(const struct xk_store_conn *c, enum xk__quota q, uint64_t v)
 {
-    return !c->privileged && c->dom->quota[q] && v > c->dom->quota[q];
+    struct xk__path none = {"", 0};
+
+    if (c->privileged || !c->dom->quota[q] || v <= c->dom->quota[q])
+        return false;
+    xk__why(c->server, none, "quota %s: %u, and this would be %llu", quota_names[q], c->dom->quota[q],
+            (unsigned long long)v);
+    return true;
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+static int64_t buffers(const struct xk_store_conn *c)
+{
+    return (int64_t)(c->in.cap + c->out.cap + c->record_cap * sizeof(*c->records));
+}
+
+int64_t xk__memory_of(const struct xk_store_server *s, const struct xk__dom *d)
+{
+    int64_t sum = d->bytes + d->other;
+
+    XK_LIST_EACH(e, &s->conns)
+    {
+        const struct xk_store_conn *c = XK_CONTAINER(e, struct xk_store_conn, link);
+        if (c->dom == d)
+            sum += buffers(c);
+    }
+    return sum;
+}
+
+/* Beyond the soft quota there is a word in the log, once; beyond the other one requests fail. */
+bool xk__memory_hit(struct xk_store_conn *c, int64_t more)
+{
+    struct xk__dom *d = c->dom;
+    int64_t now = d->bytes + d->other + buffers(c) + more;
+    uint32_t hard = d->quota[XK__Q_MEMORY], soft = d->quota[XK__Q_MEMORY_SOFT];
+    struct xk__path none = {"", 0};
+    char line[96];
+    int n;
+
+    if (c->privileged || more <= 0)
+        return false;
+    if (soft && now <= soft)
+        d->soft_told = false;
+    if (soft && now > soft && !d->soft_told && c->server->ops && c->server->ops->log) {
+        d->soft_told = true;
+        n = snprintf(line, sizeof(line), "domain %u: its %lld bytes are beyond the soft quota of %u", d->domid,
+                     (long long)now, soft);
+        c->server->ops->log(c->server->arg, line, (size_t)n);
+    }
+    if (!hard || now <= hard)
+        return false;
+    xk__why(c->server, none, "quota memory: %u bytes, and this would be %lld", hard, (long long)now);
+    return true;
 }
 
 /* --- records ------------------------------------------------------------------------------------------------------ */
@@ -72,14 +127,18 @@ void xk__dom_tidy(struct xk_store_server *s, struct xk__dom *d)
         return;
     s->doms[d->domid >> 8][d->domid & 0xff] = NULL;
     s->ndoms--;
+    xk_free(&s->alloc, d->why, sizeof(*d->why));
     xk_free(&s->alloc, d, sizeof(*d));
 }
 
 void xk__doms_free(struct xk_store_server *s)
 {
     for (int i = 0; i < 256; i++) {
-        for (int j = 0; s->doms[i] && j < 256; j++)
+        for (int j = 0; s->doms[i] && j < 256; j++) {
+            if (s->doms[i][j])
+                xk_free(&s->alloc, s->doms[i][j]->why, sizeof(struct xk__why));
             xk_free(&s->alloc, s->doms[i][j], sizeof(struct xk__dom));
+        }
         xk_free(&s->alloc, s->doms[i], 256 * sizeof(*s->doms[i]));
         s->doms[i] = NULL;
     }
@@ -116,16 +175,26 @@ static struct xk__delta *place(struct xk__deltas *d, uint16_t domid)
     e = &d->v[d->n++];
     e->domid = domid;
     e->owned = e->refs = 0;
+    e->bytes = 0;
     return e;
 }
 
-int xk__deltas_add(struct xk_store_server *s, struct xk__deltas *d, struct xk__perms p, int sign)
+int xk__deltas_add(struct xk_store_server *s, struct xk__deltas *d, struct xk__perms p, size_t bytes, int sign)
 {
     if (xk__deltas_reserve(s, d, p.n))
         return XK_ENOMEM;
     place(d, p.v[0].domid)->owned += sign;
+    place(d, p.v[0].domid)->bytes += sign * (int64_t)bytes;
     for (unsigned i = 1; i < p.n; i++)
         place(d, p.v[i].domid)->refs += sign;
+    return 0;
+}
+
+int xk__deltas_grow(struct xk_store_server *s, struct xk__deltas *d, unsigned owner, int64_t bytes)
+{
+    if (xk__deltas_reserve(s, d, 1))
+        return XK_ENOMEM;
+    place(d, (uint16_t)owner)->bytes += bytes;
     return 0;
 }
 
@@ -135,6 +204,7 @@ void xk__deltas_merge(struct xk__deltas *to, const struct xk__deltas *from)
         struct xk__delta *e = place(to, from->v[i].domid);
         e->owned += from->v[i].owned;
         e->refs += from->v[i].refs;
+        e->bytes += from->v[i].bytes;
     }
 }
 
@@ -143,6 +213,14 @@ int32_t xk__deltas_owned(const struct xk__deltas *d, unsigned domid)
     for (uint32_t i = 0; i < d->n; i++)
         if (d->v[i].domid == domid)
             return d->v[i].owned;
+    return 0;
+}
+
+int64_t xk__deltas_bytes(const struct xk__deltas *d, unsigned domid)
+{
+    for (uint32_t i = 0; i < d->n; i++)
+        if (d->v[i].domid == domid)
+            return d->v[i].bytes;
     return 0;
 }
 
@@ -163,6 +241,7 @@ void xk__deltas_book(struct xk_store_server *s, const struct xk__deltas *d)
             continue;
         dom->owned += d->v[i].owned;
         dom->refs += d->v[i].refs;
+        dom->bytes += d->v[i].bytes;
     }
 }
 
@@ -178,12 +257,12 @@ static int subtract_one(void *arg, const struct xk__node *n, struct xk__path pat
 
     (void)path;
     (void)hash;
-    return xk__deltas_add(s, &s->deltas, xk__node_perms(n), -1);
+    return xk__deltas_add(s, &s->deltas, xk__node_perms(n), xk__node_size(n), -1);
 }
 
 int xk__subtract(struct xk_store_server *s, const struct xk__node *n)
 {
-    int rc = xk__deltas_add(s, &s->deltas, xk__node_perms(n), -1);
+    int rc = xk__deltas_add(s, &s->deltas, xk__node_perms(n), xk__node_size(n), -1);
 
     if (rc == 0 && n->kids)
         rc = xk__tree_walk(&s->tree, n, s->walk, 0, subtract_one, s);

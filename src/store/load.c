@@ -322,12 +322,13 @@ static int set_node(struct load *l, struct xk__node **top, const struct node *n,
     struct xk_store_server *s = l->s;
     struct xk__node **slot, *made, *old = xk__tree_find(*top, n->path);
     struct xk__path up = xk__path_parent(n->path);
-    int rc = book && old ? xk__deltas_add(s, &s->deltas, xk__node_perms(old), -1) : 0;
+    int rc = book && old ? xk__deltas_add(s, &s->deltas, xk__node_perms(old), xk__node_size(old), -1) : 0;
 
     if (!old && (n->path.s[0] == '@' || !xk__tree_find(*top, up)))
         return bad(l, "a node without the directory that it is in");
     if (rc == 0 && book)
-        rc = xk__deltas_add(s, &s->deltas, n->perms, 1);
+        rc = xk__deltas_add(s, &s->deltas, n->perms, xk__node_bytes(last_part(n->path).n, n->perms.n, n->value_bytes),
+                            1);
     if (rc == 0)
         rc = xk__deltas_prepare(s, &s->deltas);
     if (rc)
@@ -419,6 +420,7 @@ static int load_tx_more(struct load *l)
         xk_wire_le16(&l->w);
         d->owned = (int32_t)xk_wire_le32(&l->w);
         d->refs = (int32_t)xk_wire_le32(&l->w);
+        d->bytes = (int64_t)get64(&l->w);
     }
     /* From now on it stands on the tree as it was handed over. */
     xk__node_drop(&l->s->tree, tx->base);

@@ -16,6 +16,19 @@ static bool too_big(const struct xk__req *r, size_t value_len, unsigned nperms)
     return xk__quota_hit(r->c, XK__Q_NODE_SIZE, value_len + nperms * sizeof(struct xk__perm));
 }
 
+static void refuse(const struct xk__req *r, struct xk__path path, struct xk__path rest, unsigned want,
+                   const struct xk__node *n)
+{
+    size_t there = rest.s ? (size_t)(rest.s - path.s) - 1 : path.n;
+    struct xk__path decides = {path.s, there ? there : 1};
+
+    xk__why(r->s, decides, "it may not %s%s: owner %u, %u further entries",
+            want & XK__PERM_OWNER   ? "change permissions"
+            : want & XK__PERM_WRITE ? "write"
+                                    : "read",
+            rest.s ? " here, and what was asked for does not exist" : "", n->perms[0].domid, n->nperms - 1u);
+}
+
 /* The node at (path), if the caller has all rights of (want) on it. Who has not must not learn whether it exists: then
  * the nearest ancestor that does exist decides between XK_ENOENT and XK_EACCES, as upstream. */
 static int look(struct xk__req *r, struct xk__path path, unsigned want, struct xk__node **out, struct xk__path *rest)
@@ -24,9 +37,11 @@ static int look(struct xk__req *r, struct xk__path path, unsigned want, struct x
 
     *out = xk__tree_deepest(*r->top, path, rest);
     have = xk__perms_of(xk__node_perms(*out), &r->who);
-    if (!rest->s)
-        return (have & want) == want ? 0 : XK_EACCES;
-    return have & want ? XK_ENOENT : XK_EACCES;
+    if (!rest->s ? (have & want) != want : !(have & want)) {
+        refuse(r, path, *rest, want, *out);
+        return XK_EACCES;
+    }
+    return rest->s ? XK_ENOENT : 0;
 }
 
 /* For requests that only look: also notes in the transaction that (path) was seen. */
@@ -186,15 +201,23 @@ static int each_created(struct xk__req *r, struct xk__path path, struct xk__path
     return rc;
 }
 
+/* The bytes that are planned for the caller's account, on top of what its transaction has planned already. */
+static bool memory_hit(struct xk__req *r)
+{
+    int64_t more = xk__deltas_bytes(&r->s->deltas, r->c->domid);
+
+    return xk__memory_hit(r->c, r->tx && more > 0 ? more + xk__deltas_bytes(&r->tx->deltas, r->c->domid) : more);
+}
+
 static int plan_create(struct xk__req *r, struct xk__path path, struct xk__path rest, struct xk__perms perms,
-                       struct xk__perms up)
+                       size_t value, struct xk__perms up)
 {
     struct xk__path part, left = rest;
     int64_t made = 0, owned = r->c->dom->owned;
     int rc = 0;
 
     while (rc == 0 && xk__path_next(&left, &part)) {
-        rc = xk__deltas_add(r->s, &r->s->deltas, perms, 1);
+        rc = xk__deltas_add(r->s, &r->s->deltas, perms, xk__node_bytes(part.n, perms.n, left.s ? 0 : value), 1);
         made++;
     }
     if (rc)
@@ -203,6 +226,8 @@ static int plan_create(struct xk__req *r, struct xk__path path, struct xk__path 
         owned += xk__deltas_owned(&r->tx->deltas, r->c->domid);
     if (xk__quota_hit(r->c, XK__Q_NODES, (uint64_t)(owned + made)))
         return XK_ENOSPC;
+    if (memory_hit(r))
+        return XK_ENOMEM;
     rc = each_created(r, path, rest, 0);
     if (rc == 0)
         rc = plan_event(r, path, perms, up, no_perms());
@@ -246,7 +271,7 @@ static int create(struct xk__req *r, struct xk__path path, struct xk__path rest,
         s->perms[0].domid = r->c->domid;
     if (too_big(r, n, perms.n))
         return XK_ENOSPC;
-    rc = plan_create(r, path, rest, perms, xk__node_perms(dir));
+    rc = plan_create(r, path, rest, perms, n, xk__node_perms(dir));
     if (rc == 0)
         rc = journal_created(r, path, rest, perms, value, n);
     if (rc)
@@ -274,6 +299,10 @@ static int overwrite(struct xk__req *r, struct xk__path path, struct xk__node *n
     if (too_big(r, len, n->nperms))
         return XK_ENOSPC;
     rc = plan_entry(r, path);
+    if (rc == 0)
+        rc = xk__deltas_grow(r->s, &r->s->deltas, n->perms[0].domid, (int64_t)len - n->value_len);
+    if (rc == 0 && memory_hit(r))
+        rc = XK_ENOMEM;
     if (rc == 0)
         rc = plan_event(r, path, xk__node_perms(n), parent_perms(r, path), no_perms());
     if (rc == 0)
@@ -436,9 +465,11 @@ static int plan_perms(struct xk__req *r, struct xk__path path, struct xk__node *
     int rc = plan_entry(r, path);
 
     if (rc == 0)
-        rc = xk__deltas_add(r->s, &r->s->deltas, xk__node_perms(n), -1);
+        rc = xk__deltas_add(r->s, &r->s->deltas, xk__node_perms(n), xk__node_size(n), -1);
     if (rc == 0)
-        rc = xk__deltas_add(r->s, &r->s->deltas, perms, 1);
+        rc = xk__deltas_add(r->s, &r->s->deltas, perms, xk__node_bytes(n->name_len, perms.n, n->value_len), 1);
+    if (rc == 0 && memory_hit(r))
+        rc = XK_ENOMEM;
     if (rc == 0)
         rc = plan_event(r, path, xk__node_perms(n), perms, parent_perms(r, path));
     return rc ? rc : xk__change_begin(r);

@@ -20,7 +20,7 @@ enum xk__record_type {
     XK__REC_DOMAIN,                        /* domid 16, flags 16, target, features, quotas n, n * 32 */
     XK__REC_CONN_MORE,                     /* conn, flags, next and former transaction */
     XK__REC_WATCH_MORE,                    /* conn, depth, lost, path 16, token 16, path, token */
-    XK__REC_TX_MORE,                       /* conn, id, flags, deltas n, n * (domid 16, 0 16, owned, refs) */
+    XK__REC_TX_MORE,                       /* conn, id, flags, deltas n, n * (domid 16, 0 16, owned, refs, bytes 64) */
     XK__REC_ENTRY,                         /* as NODE, (access): the flags of the log; perms 0: there is no such node */
     /* Of a journal. */
     XK__REC_BATCH,   /* crc, 0, records: all of one change */

@@ -155,6 +155,7 @@ static int put_tx_more(struct save *v, const struct xk__txn *tx)
         xk__rec_u16(&r, 0);
         xk__rec_u32(&r, (uint32_t)tx->deltas.v[i].owned);
         xk__rec_u32(&r, (uint32_t)tx->deltas.v[i].refs);
+        xk__rec_u64(&r, (uint64_t)tx->deltas.v[i].bytes);
     }
     return xk__rec_end(&r);
 }

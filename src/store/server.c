@@ -27,6 +27,8 @@ void xk_store_limits_default(struct xk_store_limits *l)
         .node_permissions = 5,
         .path_max = XK_STORE_REL_PATH_MAX,
         .watch_events = 1024,
+        .memory = 2560 * 1024,
+        .memory_soft = 2048 * 1024,
         .features = XK__FEATURES & ~XK_STORE_FEATURE_RECONNECT,
     };
     *l = standard;
@@ -48,6 +50,8 @@ static void set_limits(struct xk_store_server *s, const struct xk_store_limits *
     s->quota[XK__Q_NODE_PERMS] = l.node_permissions;
     s->quota[XK__Q_PATH_MAX] = l.path_max;
     s->quota[XK__Q_EVENTS] = l.watch_events;
+    s->quota[XK__Q_MEMORY] = l.memory;
+    s->quota[XK__Q_MEMORY_SOFT] = l.memory_soft;
     s->features = l.features & XK__FEATURES;
 }
 
@@ -71,7 +75,7 @@ static int first_nodes(struct xk_store_server *s)
             return XK_ENOMEM;
         if (parts[i][0] == '@')
             dir = s->top;
-        if (xk__tree_insert(&s->tree, dir, n) || xk__deltas_add(s, &s->deltas, perms, 1)) {
+        if (xk__tree_insert(&s->tree, dir, n) || xk__deltas_add(s, &s->deltas, perms, xk__node_size(n), 1)) {
             return XK_ENOMEM; /* nothing is shared yet, so that insert cannot fail */
         }
         dir = n;
@@ -280,6 +284,7 @@ void xk__change_done(struct xk__req *r)
         return;
     }
     xk__deltas_book(r->s, &r->s->deltas);
+    xk__credit_spend(r->c);
     xk__journal_keep(r->s);
     xk__events_done(r->s);
 }
@@ -364,12 +369,25 @@ static int run(struct xk__req *r)
 
 void xk__execute(struct xk_store_conn *c, const struct xk_store_header *h, const uint8_t *payload)
 {
-    struct xk__req r = {c->server, c, NULL, &c->server->top, *h, (const char *)payload, xk__conn_who(c)};
-    int rc = run(&r);
+    struct xk_store_server *s = c->server;
+    struct xk__req r = {s, c, NULL, &s->top, *h, (const char *)payload, xk__conn_who(c)};
+    size_t before = s->memory - c->out.cap - c->record_cap * sizeof(*c->records);
+    int rc;
+
+    s->whyfor.text[0] = '\0';
+    c->dom->ops++;
+    rc = run(&r);
+    if (r.tx) { /* what the request took is its transaction's: entries of the log, copies of nodes */
+        int64_t more = (int64_t)(s->memory - c->out.cap - c->record_cap * sizeof(*c->records)) - (int64_t)before;
+        r.tx->bytes += more;
+        c->dom->other += more;
+    }
 
     if (r.s->nmatches || r.s->deltas.n)
         xk__plan_clear(r.s);
     xk__journal_drop(r.s); /* what did not happen */
-    if (rc < 0)
+    if (rc < 0) {
+        xk__why_keep(c, h->type, rc);
         reply_error(&r, rc);
+    }
 }

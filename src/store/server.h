@@ -26,6 +26,8 @@ enum xk__quota {
     XK__Q_NODE_PERMS,
     XK__Q_PATH_MAX,
     XK__Q_EVENTS,
+    XK__Q_MEMORY,
+    XK__Q_MEMORY_SOFT,
     XK__Q_COUNT
 };
 
@@ -44,6 +46,13 @@ struct xk__dom {
     int32_t target; /* SET_TARGET, or -1 */
     uint32_t features;
     int64_t owned, refs; /* nodes owned; entries in permission lists beyond the first */
+    int64_t bytes;       /* of the nodes it owns */
+    int64_t other;       /* bytes of its watches, transactions and connections; the buffers of these come on top */
+    bool soft_told;      /* that it is beyond its soft quota of memory */
+    int64_t credit;      /* of changes that may disturb others' transactions, in millionths: credit.c */
+    uint64_t credit_at;  /* when it was last counted */
+    struct xk__why *why; /* its last refusals; made when there is one */
+    uint64_t ops, refused;
     uint32_t watches, transactions, conns;
     uint32_t quota[XK__Q_COUNT];
 };
@@ -52,6 +61,7 @@ struct xk__dom {
 struct xk__delta {
     uint16_t domid;
     int32_t owned, refs;
+    int64_t bytes;
 };
 struct xk__deltas {
     struct xk__delta *v;
@@ -68,7 +78,15 @@ bool xk__quota_hit(const struct xk_store_conn *c, enum xk__quota q, uint64_t v);
 const char *xk__quota_name(enum xk__quota q);
 int xk__quota_parse(const char *s, size_t n); /* the index or XK_EINVAL */
 
-int xk__deltas_add(struct xk_store_server *s, struct xk__deltas *d, struct xk__perms p, int sign);
+/* One node of (bytes) bytes more (sign 1) or less (-1), with these permissions. */
+int xk__deltas_add(struct xk_store_server *s, struct xk__deltas *d, struct xk__perms p, size_t bytes, int sign);
+int xk__deltas_grow(struct xk_store_server *s, struct xk__deltas *d, unsigned owner, int64_t bytes);
+int64_t xk__deltas_bytes(const struct xk__deltas *d, unsigned domid);
+/* xk__memory_of (s, d) - all that is held for a domain. xk__memory_hit (c, more) - (more) bytes are beyond what the
+ * connection's domain may have. */
+int64_t xk__memory_of(const struct xk_store_server *s, const struct xk__dom *d);
+bool xk__memory_hit(struct xk_store_conn *c, int64_t more);
+
 int xk__deltas_reserve(struct xk_store_server *s, struct xk__deltas *d, uint32_t more);
 void xk__deltas_merge(struct xk__deltas *to, const struct xk__deltas *from); /* after reserve */
 int32_t xk__deltas_owned(const struct xk__deltas *d, unsigned domid);
@@ -100,6 +118,7 @@ struct xk_store_conn {
     struct xk__record *records;
     uint32_t record_head, record_count, record_cap; /* filled are [head, head + count) */
     uint32_t replies, events;
+    uint64_t stuck;                     /* since when nothing of its output was taken, while events are in it; 0: not */
     uint32_t batch_bytes, batch_events; /* reserved by the plan at hand */
     struct xk_list watches, txns;
     uint32_t next_tx;
@@ -208,6 +227,7 @@ struct xk__txn {
     struct xk__entry **v;  /* the log, in order of first touch */
     uint32_t *index;       /* open addressing over v, from 16 entries on; 0 is empty */
     uint32_t n, cap;
+    int64_t bytes; /* on its domain's account */
     struct xk__chunk *chunks;
     struct xk__deltas deltas;
     uint64_t deaths; /* of the server at the start */
@@ -220,6 +240,33 @@ int xk__txn_touch(struct xk__txn *tx, struct xk__path path, struct xk__entry **o
 int xk__txn_read(struct xk__txn *tx, struct xk__path path);                          /* tx may be NULL */
 int xk__txn_commit(struct xk__txn *tx);           /* XK_EAGAIN, XK_ENOSPC, XK_ENOMEM */
 bool xk__txn_conflicts(const struct xk__txn *tx); /* a commit would say XK_EAGAIN now */
+
+/* --- why a request was refused (why.c) ------------------------------------------------------------------------------
+ */
+
+enum { XK__WHY_KEPT = 4, XK__WHY_PATH = 200 };
+
+struct xk__refusal {
+    int err;
+    uint32_t type, count; /* of the request; how often the same was refused */
+    uint64_t at;
+    char path[XK__WHY_PATH], text[96];
+};
+struct xk__why {
+    struct xk__refusal last[XK__WHY_KEPT];
+    uint32_t n;
+};
+
+/* xk__why (s, path, fmt, ...) - what stands against the request at hand; the last one said counts. xk__why_keep - it
+ * was refused with (err). */
+void xk__why(struct xk_store_server *s, struct xk__path path, const char *fmt, ...) XK_PRINTF(3, 4);
+void xk__why_keep(struct xk_store_conn *c, uint32_t type, int err);
+
+/* --- who disturbs transactions pays for it (credit.c) ---------------------------------------------------------------
+ */
+
+void xk__credit_spend(struct xk_store_conn *c);          /* it changed something while others have transactions */
+uint64_t xk__credit_wait(const struct xk_store_conn *c); /* nanoseconds until it is served again, 0: now */
 
 /* --- the journal (journal.c) -------------------------------------------------------------------------------------- */
 
@@ -265,6 +312,7 @@ struct xk_store_server {
     uint32_t nmatches, match_cap;
     struct xk__deltas deltas; /* of the plan at hand */
     struct xk__journal journal;
+    struct xk__refusal whyfor; /* what the request at hand fails for, while it runs */
     struct {
         uint16_t domid;
     } dead[XK__DEAD];

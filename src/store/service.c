@@ -191,6 +191,7 @@ int xk_store_service_create(const xk_alloc *alloc, struct xk_loop *loop, const s
     }
     s->virq = xk_evtchn_bind_virq(s->platform, XK_VIRQ_DOM_EXC);
     s->virq_watch.fn = on_virq;
+    s->later.fn = xk__ring_later;
     if (s->virq >= 0)
         (void)!xk_port_watch_start(loop, &s->virq_watch, s->virq);
     *out = s;
@@ -204,6 +205,7 @@ void xk_store_service_destroy(struct xk_store_service *s)
     if (!s)
         return;
     xk_acceptor_stop(s->loop, &s->acceptor);
+    xk_timer_stop(s->loop, &s->later);
     xk__keeper_flush(s);
     xk_store_journal_stop(s->server); /* that the connections end now is no news for it */
     XK_LIST_EACH_SAFE(l, &s->transports)

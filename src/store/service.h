@@ -56,6 +56,8 @@ struct xk_store_service {
     struct xk_acceptor acceptor;
     int listener;
     int trust, frozen, loaded;
+    struct xk_timer later; /* for rings that have to be looked at without their asking */
+    xk_time later_at;      /* 0: it does not run */
     xk_port virq;
     struct xk_port_watch virq_watch;
     void (*log)(void *arg, const char *line);
@@ -77,6 +79,7 @@ int xk__ring_connect(struct xk__transport *t, uint32_t remote);
 int xk__ring_start(struct xk__transport *t);
 void xk__ring_stop(struct xk__transport *t); /* lets go of the port, so that a successor can bind it */
 void xk__ring_run(struct xk__transport *t);
+void xk__ring_later(struct xk_timer *timer);
 void xk__ring_close(struct xk__transport *t);
 
 /* service_socket.c */

@@ -115,6 +115,43 @@ static void promise(struct xk__transport *t)
     xk_pipe_publish(&t->in);
 }
 
+enum { EXPIRY = 20 }; /* seconds that events wait for a guest that does not read: upstream's timeout */
+
+/* Nobody will tell when a guest's credit is there again, or when it has not read for too long. */
+static void see_again(struct xk__transport *t)
+{
+    struct xk_store_service *s = t->service;
+    xk_time now = xk_now(s->platform), at = XK_FOREVER;
+    uint64_t wait = xk_store_conn_wait(t->conn);
+    const uint8_t *p;
+
+    if (wait)
+        at = now + (xk_time)wait;
+    else if (xk_store_conn_output(t->conn, &p))
+        at = now + EXPIRY * XK_SECOND / 4;
+    if (at == XK_FOREVER || (s->later_at && s->later_at <= at))
+        return;
+    s->later_at = at;
+    (void)!xk_timer_start(s->loop, &s->later, at); /* without memory: at the guest's next notification */
+}
+
+void xk__ring_later(struct xk_timer *timer)
+{
+    struct xk_store_service *s = XK_CONTAINER(timer, struct xk_store_service, later);
+
+    s->later_at = 0;
+    XK_LIST_EACH_SAFE(l, &s->transports)
+    {
+        struct xk__transport *t = XK_CONTAINER(l, struct xk__transport, link);
+        const uint8_t *p;
+        if (s->frozen || !t->ring || t->ignored)
+            continue;
+        xk_store_conn_expire(t->conn, (uint64_t)xk_now(s->platform), EXPIRY * (uint64_t)XK_SECOND);
+        if (xk_store_conn_output(t->conn, &p) || xk_pipe_ready(&t->in) != 0)
+            xk__ring_run(t);
+    }
+}
+
 void xk__ring_run(struct xk__transport *t)
 {
     int moved = 0, once;
@@ -130,6 +167,8 @@ void xk__ring_run(struct xk__transport *t)
     } while (once);
     if (moved)
         xk_evtchn_notify(t->service->platform, t->port);
+    if (!t->ignored)
+        see_again(t);
 }
 
 static void on_event(struct xk_port_watch *w) { xk__ring_run(XK_CONTAINER(w, struct xk__transport, watch)); }

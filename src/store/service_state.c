@@ -101,6 +101,7 @@ static void freeze(struct xk_store_service *s)
     s->frozen = 1;
     xk_acceptor_stop(s->loop, &s->acceptor);
     xk_port_watch_stop(s->loop, &s->virq_watch);
+    xk_timer_stop(s->loop, &s->later);
     xk__keeper_flush(s);
     XK_LIST_EACH(l, &s->transports)
     {

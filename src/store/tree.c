@@ -12,11 +12,6 @@ enum { PRIO_ROOT = 0xffff, STACK_FIRST = 256 };
 
 /* --- 1. nodes ----------------------------------------------------------------------------------------------------- */
 
-static size_t node_size(const struct xk__node *n)
-{
-    return offsetof(struct xk__node, perms) + n->nperms * sizeof(struct xk__perm) + n->name_len + n->value_len;
-}
-
 static char *name_of(struct xk__node *n) { return (char *)(n->perms + n->nperms); }
 static char *value_of(struct xk__node *n) { return name_of(n) + n->name_len; }
 
@@ -32,7 +27,7 @@ static uint16_t random16(struct xk__tree *t)
 struct xk__node *xk__node_new(struct xk__tree *t, struct xk__path name, struct xk__perms perms, const void *value,
                               size_t value_len)
 {
-    size_t size = offsetof(struct xk__node, perms) + perms.n * sizeof(struct xk__perm) + name.n + value_len;
+    size_t size = xk__node_bytes(name.n, perms.n, value_len);
     struct xk__node *n = xk_resize(t->alloc, NULL, 0, size);
 
     if (!n)
@@ -77,7 +72,7 @@ void xk__node_drop(struct xk__tree *t, struct xk__node *n)
         bury(&dead, n->left);
         bury(&dead, n->right);
         bury(&dead, n->kids);
-        xk_free(t->alloc, n, node_size(n));
+        xk_free(t->alloc, n, xk__node_size(n));
         t->held--;
     }
 }
@@ -160,10 +155,10 @@ static int own(struct xk__tree *t, struct xk__node **slot)
 
     if (n->ref == 1)
         return 0;
-    copy = xk_resize(t->alloc, NULL, 0, node_size(n));
+    copy = xk_resize(t->alloc, NULL, 0, xk__node_size(n));
     if (!copy)
         return XK_ENOMEM;
-    memcpy(copy, n, node_size(n));
+    memcpy(copy, n, xk__node_size(n));
     copy->ref = 1;
     if (n->left)
         n->left->ref++;
@@ -213,7 +208,7 @@ int xk__tree_own(struct xk__tree *t, struct xk__node **top, struct xk__path path
 int xk__tree_set_value(struct xk__tree *t, struct xk__node **slot, const void *value, size_t n)
 {
     struct xk__node *node = *slot;
-    size_t old = node_size(node), size = old - node->value_len + n;
+    size_t old = xk__node_size(node), size = old - node->value_len + n;
 
     if (size != old) {
         node = xk_resize(t->alloc, node, old, size);
@@ -241,7 +236,7 @@ int xk__tree_set_perms(struct xk__tree *t, struct xk__node **slot, struct xk__pe
     n->kids = old->kids;
     n->prio = old->prio;
     *slot = n;
-    xk_free(t->alloc, old, node_size(old));
+    xk_free(t->alloc, old, xk__node_size(old));
     t->held--;
     return 0;
 }

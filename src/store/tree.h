@@ -45,6 +45,16 @@ struct xk__tree {
 int xk__tree_init(struct xk__tree *t, const xk_alloc *alloc, uint32_t seed);
 void xk__tree_fini(struct xk__tree *t);
 
+/* What a node takes: the block that holds it. */
+static inline size_t xk__node_bytes(size_t name, size_t nperms, size_t value)
+{
+    return offsetof(struct xk__node, perms) + nperms * sizeof(struct xk__perm) + name + value;
+}
+static inline size_t xk__node_size(const struct xk__node *n)
+{
+    return xk__node_bytes(n->name_len, n->nperms, n->value_len);
+}
+
 static inline struct xk__perms xk__node_perms(const struct xk__node *n)
 {
     struct xk__perms p = {n->perms, n->nperms};

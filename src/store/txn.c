@@ -161,6 +161,8 @@ int xk__txn_start(struct xk_store_conn *c, struct xk__txn **out)
     while (tx->id == 0 || xk__txn_find(c, tx->id));
     xk_list_add_tail(&c->txns, &tx->link);
     c->dom->transactions++;
+    tx->bytes = (int64_t)sizeof(*tx);
+    c->dom->other += tx->bytes;
     s->ntxns++;
     *out = tx;
     return 0;
@@ -182,6 +184,7 @@ void xk__txn_free(struct xk__txn *tx)
     xk__node_drop(&s->tree, tx->top);
     xk_list_del(&tx->link);
     tx->conn->dom->transactions--;
+    tx->conn->dom->other -= tx->bytes;
     s->ntxns--;
     xk_free(&s->alloc, tx, sizeof(*tx));
 }
@@ -243,15 +246,34 @@ static bool names_dead(const struct xk__txn *tx, const struct xk__entry *e)
     return false;
 }
 
+static void explain(const struct xk__txn *tx, const struct xk__entry *e)
+{
+    const struct xk__node *was = xk__tree_find(tx->base, entry_path(e));
+    const struct xk__node *now = xk__tree_find(tx->conn->server->top, entry_path(e));
+
+    xk__why(tx->conn->server, entry_path(e), "the transaction %s it, and meanwhile somebody else %s it",
+            e->flags & XK__TX_READ ? "read" : "changed",
+            names_dead(tx, e) ? "whom it names died beside"
+            : !was && now     ? "created"
+            : was && !now     ? "removed"
+                              : "changed");
+}
+
 static int check(const struct xk__txn *tx)
 {
     bool moved = tx->base != tx->conn->server->top;
 
-    if (tx->stale)
+    struct xk__path none = {"", 0};
+
+    if (tx->stale) {
+        xk__why(tx->conn->server, none, "it was open when the store changed its process, and conflicted or was lost");
         return XK_EAGAIN;
+    }
     for (uint32_t i = 0; i < tx->n; i++)
-        if ((moved && !entry_holds(tx, tx->v[i])) || names_dead(tx, tx->v[i]))
+        if ((moved && !entry_holds(tx, tx->v[i])) || names_dead(tx, tx->v[i])) {
+            explain(tx, tx->v[i]);
             return XK_EAGAIN;
+        }
     return 0;
 }
 
@@ -307,7 +329,7 @@ static int merge_missing(struct xk__txn *tx, struct xk__node **top, struct xk__p
         n = xk__node_new(&s->tree, part, xk__node_perms(mine), xk__node_value(mine), mine->value_len);
         if (!n)
             return XK_ENOMEM;
-        rc = xk__deltas_add(s, &s->deltas, xk__node_perms(n), 1);
+        rc = xk__deltas_add(s, &s->deltas, xk__node_perms(n), xk__node_size(n), 1);
         if (rc == 0)
             rc = xk__tree_own(&s->tree, top, up, &dir);
         if (rc == 0)
@@ -336,11 +358,14 @@ static int merge_change(struct xk__txn *tx, struct xk__node **top, const struct 
         return 0; /* MKDIR on an existing node leaves it alone */
     rc = xk__tree_own(&s->tree, top, entry_path(e), &slot);
     if (rc == 0 && e->flags & XK__TX_VALUE)
+        rc = xk__deltas_grow(s, &s->deltas, (*slot)->perms[0].domid, (int64_t)mine->value_len - (*slot)->value_len);
+    if (rc == 0 && e->flags & XK__TX_VALUE)
         rc = xk__tree_set_value(&s->tree, slot, xk__node_value(mine), mine->value_len);
     if (rc == 0 && e->flags & XK__TX_PERMS) {
-        rc = xk__deltas_add(s, &s->deltas, xk__node_perms(*slot), -1);
+        rc = xk__deltas_add(s, &s->deltas, xk__node_perms(*slot), xk__node_size(*slot), -1);
         if (rc == 0)
-            rc = xk__deltas_add(s, &s->deltas, xk__node_perms(mine), 1);
+            rc = xk__deltas_add(s, &s->deltas, xk__node_perms(mine),
+                                xk__node_bytes((*slot)->name_len, mine->nperms, (*slot)->value_len), 1);
         if (rc == 0)
             rc = xk__tree_set_perms(&s->tree, slot, xk__node_perms(mine));
     }
@@ -460,6 +485,8 @@ int xk__txn_commit(struct xk__txn *tx)
         return rc;
     }
     s->top = after;
+    if (after != before)
+        xk__credit_spend(tx->conn);
     xk__deltas_book(s, &s->deltas);
     xk__journal_keep(s);
     xk__events_done(s);

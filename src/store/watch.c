@@ -101,6 +101,7 @@ int xk__watch_add(struct xk_store_conn *c, struct xk__path path, struct xk__path
     xk_list_add_tail(bucket_of(s, w->hash), &w->bucket);
     s->watches.count++;
     c->dom->watches++;
+    c->dom->other += (int64_t)watch_size(w);
     *out = w;
     return 0;
 }
@@ -114,6 +115,7 @@ void xk__watch_del(struct xk__watch *w)
     xk_list_del(&w->bucket);
     s->watches.count--;
     w->conn->dom->watches--;
+    w->conn->dom->other -= (int64_t)watch_size(w);
     xk_free(&s->alloc, w, watch_size(w));
 }
 

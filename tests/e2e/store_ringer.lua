@@ -49,7 +49,8 @@ return {
     -- A commit whose answer was lost in a crash is made again: then there are more of them than were acknowledged.
     if count < commits then bad("%d transactions were acknowledged, %d are there", commits, count) end
     if events == 0 then bad("no event came") end
-    print(("ringer: requests=%d commits=%d count=%d events=%d wrong=%d"):format(requests, commits, count, events, wrong))
+    print(("ringer: requests=%d commits=%d count=%d events=%d wrong=%d"):format(requests, commits, count, events,
+      wrong))
     return wrong > 0 and 1 or 0
   end,
 }

@@ -87,7 +87,9 @@ return function(with_world, fail, say, WORLD, JSON)
       local r, err = require("xenkit.cli.client").call(world, dir, "update_store")
       if not r then return fail("the store goes on as it was: " .. err) end
       if p.json then say("%s", json.encode(r, { sorted = true }))
-      else say("a new process serves the store, with %d sockets; nobody was served for %.1f ms", r.sockets, r.pause_ms) end
+      else
+        say("a new process serves the store, with %d sockets; nobody was served for %.1f ms", r.sockets, r.pause_ms)
+      end
     end)
   end
 

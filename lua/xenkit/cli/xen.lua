@@ -219,6 +219,7 @@ function M.run(p, fail)
   io.stdout:flush()
   local path = host.program("xenkit-domain")
   if not path then return fail("xenkit-domain is not beside this program") end
+  if p.restart then return require("xenkit.cli.keep").run(assert(host.open(path, "r")), words, keep) end
   local _, why = host.exec(assert(host.open(path, "r")), words, keep)
   return fail("xenkit-domain: " .. tostring(why))
 end

@@ -139,16 +139,55 @@ local function clean_nodes(self, domid)
   end
 end
 
+-- The store is the first domain, and domain 0's first port is for it: both must be known before either is there.
+local STORE, DOM0_PORT = 1, 1
+
+-- A process for the store: as a new domain, or for the domain whose last process has ended.
+local function make_store(self, t, handles, first)
+  local w = self.world
+  local extra = { name = "store", store = false, dom0_port = DOM0_PORT, lasting = true, handles = handles }
+  local ok, err, code
+  if first then
+    ok, err, code = builder.create(w, self.program, t, extra)
+    if ok and ok ~= STORE then return nil, "the store is to be domain 1", "XK_EINVAL" end
+    if ok then ok, err, code = host.evtchn_for(w, 0, STORE) end
+    if ok and ok ~= DOM0_PORT then return nil, "domain 0's first port is not 1", "XK_EINVAL" end
+  else
+    ok, err, code = builder.renew(w, self.program, t, STORE, extra)
+  end
+  if not ok then return nil, err, code end
+  w:domctl(STORE, "set_virq_handler", core_world.VIRQ_DOM_EXC)
+  ok, err, code = host.built(w, 0, STORE, DOM0_PORT, 0, -1)
+  if ok then ok, err, code = host.built(w, STORE, 0, -1, 0, -1) end
+  return ok, err, code
+end
+
+local function keep_store(self, t)
+  local w = self.world
+  return store_keeper.new {
+    world = w, dir = self.dir,
+    make = function(handles, first) return make_store(self, t, handles, first) end,
+    pid = function() return w:domain(STORE).pid end,
+    ended = function()
+      local info = w:domain(STORE)
+      return info and info.state == "shutdown" and info.pid == 0
+    end,
+    event = function(kind, text) self:event(kind, "store", text) end,
+    updated = function() self:rewire_store_console() end,
+  }
+end
+
 --- The store and the console come first, and by hand: nobody else is there to introduce them.
 local function start_store(self)
   for _, suffix in ipairs { ".a", ".b" } do os.remove(self.dir .. "/store.journal" .. suffix) end -- of another world
   local t, err, code = self:declare { name = "store", service = "store", restart = "never",
     params = { socket = self.dir .. "/store.sock", journal = self.dir .. "/store.journal" } }
   if not t then return nil, err, code end
-  local w, domid, ok = self.world, nil, nil
-  self.keeper = store_keeper.new(self, t)
-  domid, err, code = self.keeper:start()
-  if not domid then return nil, err, code end
+  local w, domid = self.world, STORE
+  local ok
+  self.keeper = keep_store(self, t)
+  ok, err, code = self.keeper:start()
+  if not ok then return nil, err, code end
   self.store_domid = domid
   local d = { domid = domid, name = "store", template = t, created = w:now(), restarts = 0, vital = true }
   self.domains[domid], self.by_name.store, t.instances[domid] = d, d, d
@@ -282,7 +321,7 @@ function Toolstack:look()
     if d and d.domid == self.store_domid and self.keeper.updating then
       seen[info.domid] = true -- its process changes
     elseif d and d.domid == self.store_domid and info.state == "shutdown" and info.pid == 0 and not self.stopping then
-      local ok, err = self.keeper:crashed(info)
+      local ok, err = self.keeper:crashed(info.exit_code)
       if not ok then
         self.store.timeout = 0.1 -- nothing may wait for it any more
         self.failed = ("store ended (%s); the world cannot go on without it"):format(tostring(err))
