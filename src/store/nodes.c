@@ -19,7 +19,7 @@ static bool too_big(const struct xk__req *r, size_t value_len, unsigned nperms)
 static void refuse(const struct xk__req *r, struct xk__path path, struct xk__path rest, unsigned want,
                    const struct xk__node *n)
 {
-    size_t there = rest.s ? (size_t)(rest.s - path.s) - 1 : path.n;
+    size_t there = !rest.s ? path.n : rest.s > path.s ? (size_t)(rest.s - path.s) - 1 : 0;
     struct xk__path decides = {path.s, there ? there : 1};
 
     xk__why(r->s, decides, "it may not %s%s: owner %u, %u further entries",

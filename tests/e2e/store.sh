@@ -66,7 +66,7 @@ start crash "$seconds"
 sleep 0.5
 i=0
 tries=0
-while [ $i -lt $kills ] && [ $tries -lt $((2 * kills)) ]; do
+while [ $i -lt $kills ] && [ $tries -lt $((5 * kills)) ]; do
     tries=$((tries + 1))
     pid=$(store_pid)
     [ "${pid:-0}" -gt 1 ] && kill -9 "$pid" 2> /dev/null && i=$((i + 1)) # 0: it is between two processes

@@ -306,6 +306,7 @@ TEST(why_names_path_and_reason)
     OK(strstr((char *)zero.reply, "WATCH E2BIG: quota watches: 1, and this would be 2") != NULL);
     OK(strstr((char *)zero.reply, "TRANSACTION_END EAGAIN /local/domain/5/b: the transaction read it, and meanwhile "
                                   "somebody else created it") != NULL);
+    EQ(kit_do(&guest, XK_STORE_GET_PERMS, "@unknown", NULL), XK_EACCES);
     EQ(kit_do(&guest, XK_STORE_CONTROL, "why", "5", NULL), XK_EACCES);
     xk_store_server_destroy(s);
 }
