@@ -94,6 +94,11 @@ const char *xk_store_error_name(int err);
  * string that xs_wire.h does not list. */
 int xk_store_error_code(const char *s, size_t n);
 
+/* A watch whose token begins so gets with each event, behind the token's NUL, the generation of the node in decimal
+ * with a NUL, and its value; the generation is empty when the node is gone, may not be read, or does not fit. Ours;
+ * other servers send events as ever. */
+#define XK_STORE_TOKEN_VALUE "xk-value:"
+
 XK_API_END
 
 #endif

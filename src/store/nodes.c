@@ -45,43 +45,48 @@ static int look(struct xk__req *r, struct xk__path path, unsigned want, struct x
 }
 
 /* For requests that only look: also notes in the transaction that (path) was seen. */
-static int look_single(struct xk__req *r, struct xk__path text, bool special, unsigned want, struct xk__node **out)
+static int look_single(struct xk__req *r, struct xk__path text, bool special, unsigned want, struct xk__path *path,
+                       struct xk__node **out)
 {
-    struct xk__path path, rest;
-    int rc = xk__req_path(r, text, special, &path);
+    struct xk__path rest;
+    int rc;
 
+    path->n = 0;
+    rc = xk__req_path(r, text, special, path);
+    if (rc)
+        path->n = 0;
     if (rc == 0)
-        rc = xk__txn_read(r->tx, path);
-    return rc ? rc : look(r, path, want, out, &rest);
+        rc = xk__txn_read(r->tx, *path);
+    return rc ? rc : look(r, *path, want, out, &rest);
 }
 
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 
 int xk__do_read(struct xk__req *r)
 {
-    struct xk__path text;
+    struct xk__path text, path = {NULL, 0};
     struct xk__node *n;
     int rc = xk__req_single(r, &text);
 
     if (rc == 0)
-        rc = look_single(r, text, false, XK__PERM_READ, &n);
+        rc = look_single(r, text, false, XK__PERM_READ, &path, &n);
     if (rc)
-        return rc;
+        return xk__stats_path(path) ? xk__stats_read(r, path) : rc;
     return xk__reply_text(r, xk__node_value(n), n->value_len);
 }
 
 int xk__do_directory(struct xk__req *r)
 {
-    struct xk__path text;
+    struct xk__path text, path = {NULL, 0};
     struct xk__node *n;
     long used;
     bool done;
     int rc = xk__req_single(r, &text);
 
     if (rc == 0)
-        rc = look_single(r, text, false, XK__PERM_READ, &n);
+        rc = look_single(r, text, false, XK__PERM_READ, &path, &n);
     if (rc)
-        return rc;
+        return xk__stats_path(path) ? xk__stats_list(r, path) : rc;
     used = xk__tree_list(&r->s->tree, n, 0, (char *)xk__conn_payload(r->c), XK_STORE_PAYLOAD_MAX, &done);
     if (used < 0 || !done)
         return used < 0 ? (int)used : XK_E2BIG; /* the caller is to use DIRECTORY_PART */
@@ -92,7 +97,7 @@ int xk__do_directory(struct xk__req *r)
 /* <path>|<offset> -> <gencnt>|<child-leaf-name>|*, and an empty name after the last one. */
 int xk__do_directory_part(struct xk__req *r)
 {
-    struct xk__path text, offset;
+    struct xk__path text, offset, path = {NULL, 0};
     struct xk__node *n;
     char *out = (char *)xk__conn_payload(r->c);
     uint32_t skip;
@@ -104,7 +109,7 @@ int xk__do_directory_part(struct xk__req *r)
     if (xk__req_strings(r) != 2 || xk__req_string(r, &at, &text) || xk__req_string(r, &at, &offset) ||
         xk__decimal(offset.s, offset.n, 0xffffffffu, &skip))
         return XK_EINVAL;
-    rc = look_single(r, text, false, XK__PERM_READ, &n);
+    rc = look_single(r, text, false, XK__PERM_READ, &path, &n);
     if (rc)
         return rc;
     head = (size_t)snprintf(out, 24, "%llu", (unsigned long long)n->gen) + 1;
@@ -119,13 +124,13 @@ int xk__do_directory_part(struct xk__req *r)
 
 int xk__do_get_perms(struct xk__req *r)
 {
-    struct xk__path text;
+    struct xk__path text, path = {NULL, 0};
     struct xk__node *n;
     long used;
     int rc = xk__req_single(r, &text);
 
     if (rc == 0)
-        rc = look_single(r, text, true, XK__PERM_READ, &n);
+        rc = look_single(r, text, true, XK__PERM_READ, &path, &n);
     if (rc)
         return rc;
     used = xk__perms_format(xk__node_perms(n), (char *)xk__conn_payload(r->c), XK_STORE_PAYLOAD_MAX);
@@ -333,6 +338,8 @@ int xk__do_write(struct xk__req *r)
     if (rc)
         return rc;
     len = r->h.len - at;
+    if (xk__stats_path(path))
+        return XK_EROFS;
     rc = look(r, path, XK__PERM_WRITE, &n, &rest);
     if (rc == XK_ENOENT)
         return create(r, path, rest, n, r->p + at, len, XK__TX_VALUE | XK__TX_EVENT);
@@ -349,6 +356,8 @@ int xk__do_mkdir(struct xk__req *r)
         rc = xk__req_path(r, text, false, &path);
     if (rc)
         return rc;
+    if (xk__stats_path(path))
+        return XK_EROFS;
     rc = look(r, path, XK__PERM_WRITE, &n, &rest);
     if (rc == XK_ENOENT)
         return create(r, path, rest, n, NULL, 0, XK__TX_EVENT);

@@ -356,6 +356,11 @@ int xk__change_begin(struct xk__req *r);
 void xk__change_done(struct xk__req *r);
 void xk__plan_clear(struct xk_store_server *s);
 
+/* Figures as nodes (stats.c). */
+bool xk__stats_path(struct xk__path path);
+int xk__stats_read(struct xk__req *r, struct xk__path path);
+int xk__stats_list(struct xk__req *r, struct xk__path path);
+
 /* xk__subtract (s, n) - plans the removal of (n) and all below it in the accounts. */
 int xk__subtract(struct xk_store_server *s, const struct xk__node *n);
 

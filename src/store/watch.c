@@ -119,6 +119,17 @@ void xk__watch_del(struct xk__watch *w)
     xk_free(&s->alloc, w, watch_size(w));
 }
 
+/* A client that begins a token with this word gets more with each event: behind the token's NUL the node's generation
+ * in decimal with its NUL, nothing before the NUL when there is no such node or it may not read it, and its value. So
+ * it need not ask again, and knows whether it has seen that before. */
+static const char with_value[] = XK_STORE_TOKEN_VALUE;
+
+static bool wants_value(const struct xk__watch *w)
+{
+    size_t n = sizeof(with_value) - 1;
+    return w->token_len >= n && memcmp(w->data + w->path_len, with_value, n) == 0;
+}
+
 /* --- planning ----------------------------------------------------------------------------------------------------- */
 
 static int add_match(struct xk_store_server *s, struct xk__watch *w, const char *path, size_t n)
@@ -254,6 +265,12 @@ static size_t event_size(const struct xk__match *m)
     return XK_STORE_HEADER_SIZE + (m->len - m->watch->prefix) + 1 + m->watch->token_len + 1u;
 }
 
+/* The room to reserve: what the value will be is not known yet. */
+static size_t event_room(const struct xk__match *m)
+{
+    return wants_value(m->watch) && event_size(m) <= XK_STORE_PACKET_MAX ? XK_STORE_PACKET_MAX : event_size(m);
+}
+
 static uint32_t event_hash(const struct xk__match *m)
 {
     const struct xk__watch *w = m->watch;
@@ -267,7 +284,7 @@ static bool queued(const struct xk__match *m, uint32_t hash)
     const struct xk_store_conn *c = w->conn;
     size_t size = event_size(m), n = m->len - w->prefix;
 
-    if (m->path[0] == '@' || c->events == 0)
+    if (m->path[0] == '@' || c->events == 0 || wants_value(w))
         return false;
     for (uint32_t i = 0; i < c->record_count; i++) {
         const struct xk__record *r = &c->records[c->record_head + i];
@@ -285,7 +302,7 @@ static bool queued(const struct xk__match *m, uint32_t hash)
 static void admit(struct xk_store_server *s, struct xk__match *m)
 {
     struct xk_store_conn *c = m->watch->conn;
-    size_t size = event_size(m);
+    size_t size = event_room(m);
 
     if (size > XK_STORE_PACKET_MAX) {
         s->stats.events_dropped++; /* path and token together exceed a packet: upstream drops these too */
@@ -321,6 +338,27 @@ int xk__events_reserve(struct xk_store_server *s)
     return 0;
 }
 
+/* Generation and value behind an event of (used) bytes; a value that does not fit is left to be asked for, and the
+ * generation as well. The bytes. */
+static size_t put_value(struct xk_store_server *s, const struct xk__match *m, uint8_t *p, size_t used)
+{
+    struct xk__path path = {m->path, m->len};
+    const struct xk__node *n = xk__tree_find(s->top, path);
+    struct xk__who who = xk__conn_who(m->watch->conn);
+    char *out = (char *)p + used;
+    size_t digits;
+
+    out[0] = '\0';
+    if (used + 1 > XK_STORE_PAYLOAD_MAX)
+        return 0;
+    if (!n || !(xk__perms_of(xk__node_perms(n), &who) & XK__PERM_READ) ||
+        used + 22 + n->value_len > XK_STORE_PAYLOAD_MAX)
+        return 1;
+    digits = (size_t)snprintf(out, 22, "%llu", (unsigned long long)n->gen) + 1;
+    memcpy(out + digits, xk__node_value(n), n->value_len);
+    return digits + n->value_len;
+}
+
 static void deliver(struct xk_store_server *s, const struct xk__match *m)
 {
     const struct xk__watch *w = m->watch;
@@ -338,6 +376,8 @@ static void deliver(struct xk_store_server *s, const struct xk__match *m)
     memcpy(p + n + 1, w->data + w->path_len, w->token_len);
     p[n + 1 + w->token_len] = 0;
     h.len = (uint32_t)(n + w->token_len + 2);
+    if (wants_value(w))
+        h.len += (uint32_t)put_value(s, m, p, h.len);
     xk__conn_packet(w->conn, &h, hash, false);
     s->stats.events_queued++;
 }

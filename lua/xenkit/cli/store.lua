@@ -7,16 +7,21 @@ return function(with_world, fail, say, WORLD, JSON)
   local core_stream = require "xenkit.core.stream"
   local run = {}
 
+  -- The store of a world, or with --socket any that serves xenstore there, such as dom0's.
   local function with_store(fn)
     return function(p)
-      return with_world(p, function(world, dir)
-        local fd, err = host.connect_unix(dir .. "/store.sock")
-        if not fd then return fail("the store's socket: " .. err) end
+      local function use(world, path)
+        local fd, err = host.connect_unix(path)
+        if not fd then return fail(path .. ": " .. err) end
         local raw = assert(core_stream.from_handle(world, fd))
         local s <close> = assert(store.open(world, raw))
         local ok, e = fn(s, p)
         if ok == nil then return fail(e) end
-      end)
+      end
+      if p.socket then
+        return require("xenkit.cli.client").run(function(world) return use(world, p.socket) end)
+      end
+      return with_world(p, function(world, dir) return use(world, dir .. "/store.sock") end)
     end
   end
 
@@ -75,6 +80,22 @@ return function(with_world, fail, say, WORLD, JSON)
     return true
   end)
 
+  run.top = with_store(function(s, p) return require("xenkit.cli.store_top").run(s, p, say) end)
+
+  run.why = with_store(function(s, p)
+    local domid = p.domain
+    if not math.tointeger(tonumber(domid)) then
+      for _, id in ipairs(s:list("/local/domain") or {}) do
+        if s:read("/local/domain/" .. id .. "/name") == p.domain then domid = id end
+      end
+    end
+    if not math.tointeger(tonumber(domid)) then return nil, "no domain '" .. p.domain .. "'" end
+    local text, err = s:control("why", domid)
+    if not text then return nil, err end
+    say("%s", (text:gsub("\n$", "")))
+    return true
+  end)
+
   run.control = with_store(function(s, p)
     local text, err = s:control(table.unpack(p.words))
     if not text then return nil, err end
@@ -105,10 +126,20 @@ return function(with_world, fail, say, WORLD, JSON)
     { name = "watch", summary = "print each change below a node", options = { WORLD,
       { "-n", "--count", arg = "N", type = "integer", default = 0, help = "end after so many; 0: never" } },
       positionals = { PATH } },
+    { name = "top", summary = "what each domain does to the store", options = { WORLD, JSON,
+      { "-n", "--count", arg = "N", type = "integer", default = 0, help = "end after so many; 0: never" },
+      { "-i", "--interval", arg = "SECONDS", type = "number", default = 1, min = 0.05, help = "between two" } } },
+    { name = "why", summary = "why a domain's last requests were refused: path, limit, conflict", options = { WORLD },
+      positionals = { { "DOMAIN", help = "its name or number" } } },
     { name = "update", summary = "hand the running store over to a new process", options = { WORLD, JSON } },
     { name = "control", summary = "a control command of the server, such as help", options = { WORLD },
       positionals = { { "WORD", key = "words", many = true } } },
   }
+  local SOCKET = { "--socket", arg = "PATH", help = "a store's socket, instead of a world's; in dom0 " ..
+    "/var/run/xenstored/socket" }
+  for _, spec in ipairs(specs) do
+    if spec.name ~= "update" then spec.options[#spec.options + 1] = SOCKET end
+  end
   specs.run = run
   return specs
 end

@@ -310,3 +310,31 @@ TEST(why_names_path_and_reason)
     EQ(kit_do(&guest, XK_STORE_CONTROL, "why", "5", NULL), XK_EACCES);
     xk_store_server_destroy(s);
 }
+
+/* --- live figures --- */
+
+TEST(figures_are_a_subtree_that_nobody_writes)
+{
+    struct xk_store_server *s = world();
+
+    EQ(kit_write(&guest, "a", "1"), 0);
+    EQ(kit_watch(&guest, "a", "t"), 0);
+    kit_fetch(&guest);
+    OK(strstr(kit_list(&zero, "/tool/xenstored/stats"), "0 5 6") != NULL);
+    OK(strstr(kit_list(&zero, "/tool/xenstored/stats/5"), "ops refused nodes memory watches") != NULL);
+    VALUE(&zero, "/tool/xenstored/stats/5/nodes", "2");
+    VALUE(&zero, "/tool/xenstored/stats/5/watches", "1");
+    EQ(kit_read(&zero, "/tool/xenstored/stats/5/memory"), 0);
+    EQ(strtol((char *)zero.reply, NULL, 10), memory_of("5"));
+    EQ(kit_read(&guest, "/tool/xenstored/stats/5/summary"), 0);
+    OK(strstr((char *)guest.reply, "nodes=2 ") && strstr((char *)guest.reply, " replies=0 "));
+    STREQ(kit_list(&guest, "/tool/xenstored/stats"), "5");
+    EQ(kit_read(&guest, "/tool/xenstored/stats/6/nodes"), XK_EACCES);
+    EQ(kit_read(&zero, "/tool/xenstored/stats/7/nodes"), XK_ENOENT);
+    EQ(kit_read(&zero, "/tool/xenstored/stats/5/none"), XK_ENOENT);
+    EQ(kit_read(&zero, "/tool/xenstored/stats/x"), XK_ENOENT);
+    EQ(kit_write(&zero, "/tool/xenstored/stats/5/nodes", "1"), XK_EROFS);
+    EQ(kit_mkdir(&zero, "/tool/xenstored/stats"), XK_EROFS);
+    EQ(kit_write(&zero, "/tool/xenstored/statsx", "1"), 0);
+    xk_store_server_destroy(s);
+}

@@ -429,3 +429,68 @@ TEST(many_watches_are_found)
     }
     done();
 }
+
+/* path NUL token NUL generation NUL value */
+static const char *value_event(struct kit *k, const char *path, const char *token, char *generation, size_t *n)
+{
+    const uint8_t *p;
+    struct xk_store_header h;
+    const char *at;
+    static char value[XK_STORE_PAYLOAD_MAX + 1];
+
+    OK(xk_store_conn_output(k->conn, &p) >= XK_STORE_HEADER_SIZE);
+    EQ(xk_store_header_get(&h, p), 0);
+    EQ(h.type, XK_STORE_WATCH_EVENT);
+    at = (const char *)p + XK_STORE_HEADER_SIZE;
+    STREQ(at, path);
+    at += strlen(at) + 1;
+    STREQ(at, token);
+    at += strlen(at) + 1;
+    strcpy(generation, at);
+    at += strlen(at) + 1;
+    *n = h.len - (size_t)(at - (const char *)p - XK_STORE_HEADER_SIZE);
+    memcpy(value, at, *n);
+    value[*n] = '\0';
+    xk_store_conn_sent(k->conn, XK_STORE_HEADER_SIZE + h.len);
+    return value;
+}
+
+TEST(events_carry_value_and_generation_for_who_asks)
+{
+    struct xk_store_server *s = xk_store_server_create(NULL, NULL, NULL, NULL);
+    struct kit zero, reader;
+    char one[32], two[32], big[3001];
+    size_t n;
+
+    kit_open(&zero, s, 0);
+    kit_open(&reader, s, 5);
+    EQ(kit_write(&zero, "/open", "1"), 0);
+    EQ(kit_do(&zero, XK_STORE_SET_PERMS, "/open", "n0", "r5", NULL), 0);
+    EQ(kit_watch(&reader, "/open", "xk-value:t"), 0);
+    reader.nevents = 0;
+    EQ(kit_write(&zero, "/open", "two"), 0);
+    EQ(kit_write(&zero, "/open", "three"), 0); /* not merged: each has its value */
+    STREQ(value_event(&reader, "/open", "xk-value:t", one, &n), "two");
+    STREQ(value_event(&reader, "/open", "xk-value:t", two, &n), "three");
+    OK(strtoull(two, NULL, 10) > strtoull(one, NULL, 10));
+    EQ(kit_write(&zero, "/open/secret", "x"), 0); /* inherits */
+    STREQ(value_event(&reader, "/open/secret", "xk-value:t", one, &n), "x");
+    EQ(kit_do(&zero, XK_STORE_SET_PERMS, "/open/secret", "n0", NULL), 0);
+    STREQ(value_event(&reader, "/open/secret", "xk-value:t", one, &n), "");
+    STREQ(one, ""); /* it sees that something happened, and no more */
+    EQ(kit_rm(&zero, "/open/secret"), 0);
+    STREQ(value_event(&reader, "/open/secret", "xk-value:t", one, &n), "");
+    memset(big, 'x', 3000);
+    big[3000] = '\0';
+    EQ(kit_write(&zero, "/open", big), 0);
+    value_event(&reader, "/open", "xk-value:t", one, &n);
+    EQ(n, 3000);
+    EQ(kit_watch(&reader, "/open", "plain"), 0);
+    kit_fetch(&reader);
+    reader.nevents = 0;
+    EQ(kit_write(&zero, "/open", "4"), 0);
+    kit_fetch(&reader);
+    EQ(reader.nevents, 2);
+    SOUND(&zero);
+    xk_store_server_destroy(s);
+}
