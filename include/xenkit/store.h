@@ -59,9 +59,13 @@ void xk_store_call_cancel(struct xk_store *s, struct xk_store_call *c);
 
 struct xk_store_watch {
     void (*fn)(struct xk_store_watch *w, const char *path); /* path as the server gave it, NUL-terminated */
-    struct xk_store_watch *next, **link;                    /* private */
+    /* If not NULL, called instead: with what a server of ours tells beside the path (XK_STORE_TOKEN_VALUE).
+     * (generation) is "" when there is no value to be had with the event: the node is gone, may not be read, is too
+     * long, or the server is another's; then it is to be read. (value) is valid during the call only. */
+    void (*value_fn)(struct xk_store_watch *w, const char *path, const char *generation, const void *value, size_t n);
+    struct xk_store_watch *next, **link; /* private */
     uint32_t id;
-    char token[12];
+    char token[24];
 };
 
 /* xk_store_watch_add (s, w, path, c) - registers (w) at (path); (c) is the call that carries the request, and tells
@@ -82,6 +86,16 @@ int xk_store_read(struct xk_store *s, uint32_t tx, const char *path, struct xk_b
 int xk_store_write(struct xk_store *s, uint32_t tx, const char *path, const void *value, size_t n, xk_time deadline);
 int xk_store_list(struct xk_store *s, uint32_t tx, const char *path, struct xk_buf *out, xk_time deadline);
 int xk_store_rm(struct xk_store *s, uint32_t tx, const char *path, xk_time deadline);
+int xk_store_mkdir(struct xk_store *s, uint32_t tx, const char *path, xk_time deadline);
+
+/* list_all - as list, for directories of any size: in parts where the names do not fit into one answer, from the start
+ * again when it changes meanwhile. get_perms appends "n0", "r5", ..., each with its NUL; set_perms takes such, (n)
+ * bytes. */
+int xk_store_list_all(struct xk_store *s, uint32_t tx, const char *path, struct xk_buf *out, xk_time deadline);
+int xk_store_get_perms(struct xk_store *s, uint32_t tx, const char *path, struct xk_buf *out, xk_time deadline);
+int xk_store_set_perms(struct xk_store *s, uint32_t tx, const char *path, const char *perms, size_t n,
+                       xk_time deadline);
+
 int xk_store_begin(struct xk_store *s, uint32_t *tx, xk_time deadline);
 /* commit 1: XK_EAGAIN when it conflicts with somebody else's: begin again. */
 int xk_store_end(struct xk_store *s, uint32_t tx, int commit, xk_time deadline);

@@ -59,6 +59,15 @@ struct xk_store_server_ops {
 
     /* CONTROL live-update: a new process is to take over. It may begin once this call is over [XK_ENOSYS]. */
     int (*update)(void *arg);
+
+    /* For the operations of xk_store_server_hooks: may (domid) do this? (payload) is what it sent. 0, or the error that
+     * it gets; it was not carried out then [yes]. Called after it: (err) is how it ended [nothing]. */
+    int (*permit)(void *arg, unsigned domid, uint32_t type, const char *payload, size_t n);
+    void (*audit)(void *arg, unsigned domid, uint32_t type, const char *payload, size_t n, int err);
+
+    /* CONTROL with a word that the engine does not know: (words) as sent, the answer goes to (out). How long it is, or
+     * an error [XK_EINVAL]. */
+    long (*control)(void *arg, const char *words, size_t n, char *out, size_t room);
 };
 
 /* Quotas, by upstream's names where it has one; 0 disables the check. They bind unprivileged connections only. */
@@ -134,6 +143,15 @@ void xk_store_conn_sent(struct xk_store_conn *c, size_t n);
  * events wait: these are forgotten, and what they told fires again once there is somebody to hear it. The rest of a
  * packet that was begun stays, and so do replies. To be called now and then. */
 void xk_store_conn_expire(struct xk_store_conn *c, uint64_t now, uint64_t limit);
+
+/* --- policy ------------------------------------------------------------------------------------------------------ */
+
+/* xk_store_server_hooks (s, permit, audit) - for which operations `permit` and `audit` are called: one bit each, by
+ * number. Not for CONTROL, so that a policy that refuses all can be taken back. None at first.
+ * xk_store_server_quota (s, domid, name, value) - sets a quota of one domain, also before it is introduced. XK_EINVAL:
+ * no such quota; XK_ENOMEM. */
+void xk_store_server_hooks(struct xk_store_server *s, uint32_t permit, uint32_t audit);
+XK_MUSTCHECK int xk_store_server_quota(struct xk_store_server *s, unsigned domid, const char *name, uint32_t value);
 
 /* --- domains ----------------------------------------------------------------------------------------------------- */
 

@@ -39,6 +39,22 @@ void xk_store_service_set_log(struct xk_store_service *s, void (*fn)(void *arg, 
  * protocol; it must not call the service. Without it the answer is ENOSYS. */
 void xk_store_service_set_update(struct xk_store_service *s, void (*fn)(void *arg), void *arg);
 
+/* A policy for the engine: see store_server.h for when each is called. They must not call the service. */
+struct xk_store_policy {
+    int (*permit)(void *arg, unsigned domid, uint32_t type, const char *payload, size_t n);
+    void (*audit)(void *arg, unsigned domid, uint32_t type, const char *payload, size_t n, int err);
+    long (*control)(void *arg, const char *words, size_t n, char *out, size_t room);
+};
+
+/* xk_store_service_set_policy (s, policy, arg) - (policy) NULL: none. For which operations it is asked:
+ * xk_store_server_hooks. */
+void xk_store_service_set_policy(struct xk_store_service *s, const struct xk_store_policy *policy, void *arg);
+
+/* xk_store_service_do (s, type, payload, n, out, room) - one request of the service itself, with all rights, answered
+ * at once: the bytes of the answer, or the error. Not from a policy or another callback of the service. */
+long xk_store_service_do(struct xk_store_service *s, uint32_t type, const void *payload, size_t n, void *out,
+                         size_t room);
+
 /* --- a store that outlives its process --------------------------------------------------------------------------- */
 
 /* xk_store_service_save (s, file) - stops serving, for good, and writes the whole state to (file), from its first byte:

@@ -61,7 +61,7 @@ end
 -- Suspends the domain, and comes back once it goes on, perhaps on another host. Store and console are opened anew;
 -- flows and vchans are gone, as on any Xen guest, and a service that has some learns of it by on_resume.
 local function suspend(ctx)
-  ctx.store:close()
+  ctx.store:suspend()
   if ctx.console_reset then ctx.console_reset() end
   local ok, err = ctx.world:domctl(ctx.domid, "shutdown", "suspend")
   ctx.domid = ctx.world:domid()
@@ -93,7 +93,6 @@ local function watch_shutdown(ctx, root)
       elseif why == "suspend" and ctx.world:platform() == "stub" then
         ctx.store:write("control/shutdown", "")
         suspend(ctx)
-        break
       end
     end
   end

@@ -27,7 +27,7 @@ function M.open(world, stream)
   if handle then stream = assert(core_stream.from_handle(world, handle)) end
   local raw, err, code = core.open(world, stream)
   if not raw then return nil, err, code end
-  return setmetatable({ raw = raw, tx = 0, timeout = TIMEOUT }, Store)
+  return setmetatable({ raw = raw, tx = 0, timeout = TIMEOUT, watches = setmetatable({}, { __mode = "k" }) }, Store)
 end
 
 --- One request as it stands on the wire: operation name, payload. @return the answer's payload
@@ -131,6 +131,34 @@ function Store:is_introduced(domid)
   return r:sub(1, 1) == "T"
 end
 
+function Store:resume(domid) return ok("resume", self:request("RESUME", domid .. "\0")) end
+
+--- Drops all watches and transactions of this domain.
+function Store:reset_watches()
+  for w in pairs(self.watches) do w:close() end
+  return ok("reset watches", self:request("RESET_WATCHES", "\0"))
+end
+
+local function text(r, err, code)
+  if not r then return nil, err, code end
+  return (r:gsub("%z$", ""))
+end
+
+--- The features that a domain is offered, as a number of bits (xs_wire.h); of this one without `domid`.
+function Store:get_feature(domid) return text(self:request("GET_FEATURE", domid and domid .. "\0" or "")) end
+function Store:set_feature(domid, bits)
+  return ok("features", self:request("SET_FEATURE", domid .. "\0" .. bits .. "\0"))
+end
+
+--- A quota by name, the standard one or a domain's; without a name the names of all, with blanks between.
+function Store:get_quota(name, domid)
+  return text(self:request("GET_QUOTA", (domid and domid .. "\0" or "") .. (name and name .. "\0" or "")))
+end
+
+function Store:set_quota(name, value, domid)
+  return ok("quota", self:request("SET_QUOTA", (domid and domid .. "\0" or "") .. name .. "\0" .. value .. "\0"))
+end
+
 --- A control command of the server, for example control("help"). @return its text
 function Store:control(...)
   local r, err, code = self:request("CONTROL", table.concat({ ... }, "\0") .. "\0")
@@ -146,7 +174,7 @@ function Store:transaction(fn)
     local id, err, code = self:request("TRANSACTION_START", "\0")
     if not id then return nil, err, code end
     local number = math.tointeger(tonumber((id:gsub("%z", ""))))
-    local t = setmetatable({ raw = self.raw, timeout = self.timeout, tx = number }, Store)
+    local t = setmetatable({ raw = self.raw, timeout = self.timeout, tx = number, watches = self.watches }, Store)
     local results = table.pack(pcall(fn, t))
     if not results[1] or results[2] == nil then
       t:request("TRANSACTION_END", "F\0")
@@ -194,34 +222,56 @@ local Watch = {}
 Watch.__index = Watch
 Watch.__name = "xenkit.watch"
 
---- Watches a path and all below it. It fires once at once.
-function Store:watch(path)
+local function register(self, path, value)
   local id = task.wait_id()
-  local raw, r, code = self.raw:watch(id, path)
+  local raw, r, code = self.raw:watch(id, path, value)
   if not raw then return nil, path .. ": " .. r, code end
-  local w = setmetatable({ raw = raw, path = path }, Watch)
   if not task.wait(id, self.timeout) then return nil, "the store does not answer", "XK_ETIMEDOUT" end
   local answer, err, c = r:result()
   if not answer then
     raw:close()
     return nil, path .. ": " .. err, c
   end
+  return raw
+end
+
+--- Watches a path and all below it. It fires once at once. After a suspend it is registered anew, and fires.
+-- @param opts value = true: events carry the node's value and generation, where the server tells them
+function Store:watch(path, opts)
+  local value = opts and opts.value or false
+  local raw, err, code = register(self, path, value)
+  if not raw then return nil, err, code end
+  local w = setmetatable({ raw = raw, path = path, value = value, store = self }, Watch)
+  self.watches[w] = true
   return w
 end
 
---- The path of the next event. @return path, or nil, message, "XK_ETIMEDOUT"
+--- The path of the next event. With values: also value and generation, or nothing more when the node is to be read: it
+-- is gone, may not be read, or the server is another's.
+-- @return path, or nil, message, "XK_ETIMEDOUT" or "XK_ECLOSED"
 function Watch:next(timeout)
-  local id = task.wait_id()
-  local path = self.raw:next(id)
-  if path then return path end
-  if not task.wait(id, timeout) then return nil, "the deadline passed", "XK_ETIMEDOUT" end
-  return self.raw:next(task.wait_id())
+  while true do
+    local id, raw = task.wait_id(), self.raw
+    if not raw then return nil, "the watch is closed", "XK_ECLOSED" end
+    local path, value, generation = raw:next(id)
+    if path then return path, value, generation end
+    if not task.wait(id, timeout) then return nil, "the deadline passed", "XK_ETIMEDOUT" end
+    while self.store.suspended do task.sleep(0.01) end
+    if self.raw == raw then
+      path, value, generation = raw:next(task.wait_id())
+      if path then return path, value, generation end
+    end
+  end
 end
 
 --- An iterator over events, for ever.
 function Watch:events() return function() return self:next() end end
 
-function Watch:close() self.raw:close() end
+function Watch:close()
+  self.store.watches[self] = nil
+  if self.raw then self.raw:close() end
+  self.raw = nil
+end
 Watch.__close = Watch.close
 
 --- Waits until `fn(store)` gives a value that is not nil and not false; looks whenever something at `path` changes.
@@ -240,12 +290,33 @@ function Store:wait_for(path, fn, timeout)
   end
 end
 
---- Opens the client anew after a suspend, for all who hold it. What was under way and the watches have failed.
+--- Before a suspend: nothing of the old connection is used any more. `reopen` goes on.
+function Store:suspend()
+  self.suspended = true
+  self.raw:close()
+end
+
+--- Opens the client anew after a suspend, for all who hold it. What was under way has failed; watches are registered
+-- anew, and fire once, as nobody knows what they missed.
 function Store:reopen(world)
   local raw, err, code = core.open(world)
   if not raw then return nil, err, code end
   self.raw = raw
+  self:request("RESET_WATCHES", "\0") -- a suspend that was cancelled left the old ones with the store
+  for w in pairs(self.watches) do
+    local old = w.raw
+    w.raw, err, code = register(self, w.path, w.value)
+    if old then old:close() end -- whoever waits for it wakes, and goes on with the new one
+    if not w.raw then return nil, err, code end
+  end
+  self.suspended = nil
   return true
+end
+
+--- Whether a client of this store watches `path` now.
+function Store:is_watched(path)
+  for w in pairs(self.watches) do if w.path == path then return true end end
+  return false
 end
 
 function Store:close() self.raw:close() end

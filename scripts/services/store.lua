@@ -5,6 +5,7 @@
 --                    init-xenstore-domain --kernel store/xenkit-kernel --ramdisk store/store.img --memory 8
 -- See docs/store.md.
 local core = require "xenkit.core.store"
+local store_policy = require "xenkit.store_policy"
 local stream = require "xenkit.stream"
 local task = require "xenkit.task"
 
@@ -66,6 +67,24 @@ local function obey_keeper(ctx, service, main)
   end)
 end
 
+-- Lua hooks over the engine: see xenkit.store_policy. What the store had before counts more than the parameter.
+local function take_policy(ctx, service)
+  local wait
+  local m = store_policy.manager(service, function(text) print("store: " .. text) end, function()
+    if wait then task.wake(wait) end
+  end)
+  local ok, err = m:begin(ctx.text.policy, ctx.text_path.policy)
+  if not ok then error("policy: " .. tostring(err), 0) end
+  m:settle()
+  return task.spawn(function()
+    while true do
+      wait = task.wait_id()
+      task.wait(wait)
+      m:settle()
+    end
+  end)
+end
+
 local function watch_problems(ctx, service)
   while true do
     local id = task.wait_id()
@@ -80,6 +99,7 @@ return {
   summary = "Serves xenstore to domains over rings, and to tools over a unix socket.",
   params = {
     { "socket", type = "path", default = "xenstored.sock", help = "unix socket for tools (XENSTORED_PATH)" },
+    { "policy", type = "path", default = "", help = "a Lua file with hooks; see `xenkit store policy`" },
     { "journal", type = "path", default = "", help = "files NAME.a and NAME.b keep what is in it, over a " ..
       "crash, too; empty: none" },
   },
@@ -93,17 +113,20 @@ return {
     unix = { tools = { "$socket", optional = true } },
     file = { journal_a = { "$journal.a", when = "journal", optional = true },
       journal_b = { "$journal.b", when = "journal", optional = true } },
+    text = { policy = { "$policy", when = "policy", optional = true } },
     rights = { "domains" },
   },
   start = function(ctx)
     local service = assert(core.service(ctx.world))
     take_over(ctx, service)
     keep_journal(ctx, service)
+    local settler = take_policy(ctx, service)
     connect_domain_0(ctx, service)
     if ctx.unix.tools then assert(service:listen(ctx.unix.tools.raw:handle())) end
     local problems = task.spawn(watch_problems, ctx, service)
     obey_keeper(ctx, service, problems)
     pcall(problems.join, problems)
+    settler:cancel()
     return 0 -- all that it holds goes with the process
   end,
 }

@@ -443,3 +443,17 @@ int xk__do_set_quota(struct xk__req *r)
     xk__journal_keep(r->s);
     return xk__reply_ok(r);
 }
+
+int xk_store_server_quota(struct xk_store_server *s, unsigned domid, const char *name, uint32_t value)
+{
+    int q = xk__quota_parse(name, strlen(name));
+    struct xk__dom *d;
+
+    if (q < 0 || domid >= XK__DOMID_RESERVED || value > 0x7fffffff)
+        return XK_EINVAL;
+    d = xk__dom_get(s, domid);
+    if (!d)
+        return XK_ENOMEM;
+    d->quota[q] = value;
+    return note_domain(s, d, 0);
+}

@@ -97,17 +97,28 @@ static void on_writable(struct xk_waiter *w) { flush(XK_CONTAINER(w, struct xk_s
 
 static void event(struct xk_store *s, const uint8_t *p, size_t n)
 {
-    const uint8_t *nul = memchr(p, '\0', n);
+    const uint8_t *end = p + n, *token = memchr(p, '\0', n),
+                  *gen = token ? memchr(token + 1, '\0', n - (size_t)(token + 1 - p)) : NULL;
+    const uint8_t *value = gen ? memchr(gen + 1, '\0', (size_t)(end - gen - 1)) : NULL;
+    const size_t prefix = sizeof(XK_STORE_TOKEN_VALUE) - 1;
     unsigned long id;
 
-    if (!nul || p[n - 1] != '\0')
+    if (!gen)
         return;
-    id = strtoul((const char *)nul + 1, NULL, 16);
-    for (struct xk_store_watch *w = s->watches; w; w = w->next)
-        if (w->id == id) {
+    token++;
+    if ((size_t)(gen - token) > prefix && memcmp(token, XK_STORE_TOKEN_VALUE, prefix) == 0)
+        token += prefix;
+    id = strtoul((const char *)token, NULL, 16);
+    for (struct xk_store_watch *w = s->watches; w; w = w->next) {
+        if (w->id != id)
+            continue;
+        if (!w->value_fn)
             w->fn(w, (const char *)p);
-            return;
-        }
+        else
+            w->value_fn(w, (const char *)p, value ? (const char *)gen + 1 : "", value ? value + 1 : end,
+                        value ? (size_t)(end - value - 1) : 0);
+        return;
+    }
 }
 
 static void answer(struct xk_store *s, const struct xk_store_header *h, const uint8_t *p)
@@ -281,7 +292,7 @@ int xk_store_watch_add(struct xk_store *s, struct xk_store_watch *w, const char 
     int r;
 
     w->id = ++s->next_watch;
-    p[1].len = (size_t)snprintf(w->token, sizeof(w->token), "%x", w->id) + 1;
+    p[1].len = (size_t)snprintf(w->token, sizeof(w->token), "%s%x", w->value_fn ? XK_STORE_TOKEN_VALUE : "", w->id) + 1;
     r = xk_store_call_start(s, c, XK_STORE_WATCH, 0, p, 2);
     if (r < 0)
         return r;
@@ -412,4 +423,68 @@ int xk_store_end(struct xk_store *s, uint32_t tx, int commit, xk_time deadline)
     struct xk_store_piece p = {commit ? "T" : "F", 2};
 
     return xk_store_do(s, XK_STORE_TRANSACTION_END, tx, &p, 1, NULL, deadline);
+}
+
+int xk_store_mkdir(struct xk_store *s, uint32_t tx, const char *path, xk_time deadline)
+{
+    return do_path(s, XK_STORE_MKDIR, tx, path, NULL, deadline);
+}
+
+int xk_store_get_perms(struct xk_store *s, uint32_t tx, const char *path, struct xk_buf *out, xk_time deadline)
+{
+    return do_path(s, XK_STORE_GET_PERMS, tx, path, out, deadline);
+}
+
+int xk_store_set_perms(struct xk_store *s, uint32_t tx, const char *path, const char *perms, size_t n, xk_time deadline)
+{
+    struct xk_store_piece p[2] = {{path, strlen(path) + 1}, {perms, n}};
+
+    return xk_store_do(s, XK_STORE_SET_PERMS, tx, p, 2, NULL, deadline);
+}
+
+/* Adds the names of one part to (out), where (from) bytes were before the first. 1: the last part, 0: more to come,
+ * XK_EAGAIN: the directory is another by now. */
+static int take_part(struct xk_buf *out, size_t from, const char *part, size_t n, char generation[24])
+{
+    const char *names = memchr(part, '\0', n);
+    size_t len = names ? (size_t)(names - part) : 24;
+    int r;
+
+    if (len >= 24)
+        return XK_EPEER;
+    if (xk_buf_len(out) > from && strcmp(generation, part))
+        return XK_EAGAIN;
+    memcpy(generation, part, len + 1);
+    names++;
+    n -= len + 1;
+    if (n && names[n - 1] == '\0' && (n == 1 || names[n - 2] == '\0')) {
+        r = n > 1 ? xk_buf_put(out, names, n - 1) : 0;
+        return r < 0 ? r : 1;
+    }
+    return n ? xk_buf_put(out, names, n) : 1;
+}
+
+int xk_store_list_all(struct xk_store *s, uint32_t tx, const char *path, struct xk_buf *out, xk_time deadline)
+{
+    size_t from = xk_buf_len(out);
+    char offset[24], generation[24] = "";
+    int r = xk_store_list(s, tx, path, out, deadline);
+
+    while (r == 0 || r == XK_E2BIG || r == XK_EAGAIN) {
+        struct xk_buf part;
+        struct xk_store_piece p[2] = {{path, strlen(path) + 1}, {offset, 0}};
+        if (r == 0 && generation[0] == '\0')
+            return 0; /* it was listed whole */
+        if (r == XK_EAGAIN)
+            out->wr = out->rd + from;
+        p[1].len = (size_t)snprintf(offset, sizeof(offset), "%zu", xk_buf_len(out) - from) + 1;
+        xk_buf_init(&part, &s->alloc, XK_STORE_PAYLOAD_MAX);
+        r = xk_store_do(s, XK_STORE_DIRECTORY_PART, tx, p, 2, &part, deadline);
+        if (r == 0)
+            r = take_part(out, from, (const char *)xk_buf_head(&part), xk_buf_len(&part), generation);
+        xk_buf_fini(&part);
+        if (r == 1)
+            return 0;
+    }
+    return r;
 }

@@ -281,5 +281,11 @@ int xk__do_control(struct xk__req *r)
     for (int i = 0; i < COMMANDS; i++)
         if (is(word, commands[i].name))
             return commands[i].run(r, at);
+    if (r->s->ops && r->s->ops->version >= 2 && r->s->ops->control) {
+        long n = r->s->ops->control(r->s->arg, r->p, r->h.len, (char *)xk__conn_payload(r->c), XK_STORE_PAYLOAD_MAX);
+        if (n >= 0)
+            xk__reply(r, (size_t)n);
+        return n < 0 ? (int)n : 0;
+    }
     return XK_EINVAL;
 }

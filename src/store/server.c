@@ -364,7 +364,23 @@ static int run(struct xk__req *r)
             return rc;
         r->top = &r->tx->top;
     }
+    if (r->s->permit >> r->h.type & 1 && r->h.type != XK_STORE_CONTROL) {
+        int rc = r->s->ops->permit(r->s->arg, r->c->domid, r->h.type, r->p, r->h.len);
+        if (rc < 0) {
+            struct xk__path none = {"", 0};
+            xk__why(r->s, none, "the policy refused it");
+            return rc;
+        }
+    }
     return table[r->h.type].run(r);
+}
+
+void xk_store_server_hooks(struct xk_store_server *s, uint32_t permit, uint32_t audit)
+{
+    bool known = s->ops && s->ops->version >= 2;
+
+    s->permit = known && s->ops->permit ? permit : 0;
+    s->audit = known && s->ops->audit ? audit : 0;
 }
 
 void xk__execute(struct xk_store_conn *c, const struct xk_store_header *h, const uint8_t *payload)
@@ -386,6 +402,8 @@ void xk__execute(struct xk_store_conn *c, const struct xk_store_header *h, const
     if (r.s->nmatches || r.s->deltas.n)
         xk__plan_clear(r.s);
     xk__journal_drop(r.s); /* what did not happen */
+    if (h->type < XK_STORE_OP_COUNT && s->audit >> h->type & 1)
+        s->ops->audit(s->arg, c->domid, h->type, r.p, h->len, rc);
     if (rc < 0) {
         xk__why_keep(c, h->type, rc);
         reply_error(&r, rc);

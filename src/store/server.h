@@ -302,6 +302,7 @@ struct xk_store_server {
     struct xk__node *top;
     uint32_t quota[XK__Q_COUNT];
     uint32_t features;
+    uint32_t permit, audit;     /* operations that hooks are called for */
     struct xk__dom **doms[256]; /* by the two bytes of the domid */
     uint32_t ndoms;
     struct xk_list conns, wake;

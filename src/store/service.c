@@ -86,6 +86,9 @@ static void wakeup(void *arg, struct xk_store_conn *conn)
     struct xk_store_service *s = arg;
     struct xk__transport *t = xk_store_conn_cookie(conn);
 
+    if (!t)
+        return; /* of xk_store_service_do */
+
     t->flush.fn = on_flush;
     xk_defer_start(s->loop, &t->flush);
 }
@@ -140,13 +143,41 @@ static int update(void *arg)
     return 0;
 }
 
+static int permit(void *arg, unsigned domid, uint32_t type, const char *payload, size_t n)
+{
+    struct xk_store_service *s = arg;
+
+    return s->policy && s->policy->permit ? s->policy->permit(s->policy_arg, domid, type, payload, n) : 0;
+}
+
+static void audit(void *arg, unsigned domid, uint32_t type, const char *payload, size_t n, int err)
+{
+    struct xk_store_service *s = arg;
+
+    if (s->policy && s->policy->audit)
+        s->policy->audit(s->policy_arg, domid, type, payload, n, err);
+}
+
+static long control(void *arg, const char *words, size_t n, char *out, size_t room)
+{
+    struct xk_store_service *s = arg;
+
+    return s->policy && s->policy->control ? s->policy->control(s->policy_arg, words, n, out, room) : XK_EINVAL;
+}
+
+static void log_line(void *arg, const char *text, size_t n) { xk__service_say(arg, "%.*s", (int)n, text); }
+
 static const struct xk_store_server_ops ops = {
     .version = XK_STORE_SERVER_OPS_VERSION,
     .now = now,
     .introduce = introduce,
     .release = release,
     .wakeup = wakeup,
+    .log = log_line,
     .update = update,
+    .permit = permit,
+    .audit = audit,
+    .control = control,
 };
 
 /* Some domain ended: ask after each that is connected. One that is dying is gone for us: on Xen it cannot be freed
@@ -232,6 +263,42 @@ void xk_store_service_set_log(struct xk_store_service *s, void (*fn)(void *arg, 
 {
     s->log = fn;
     s->log_arg = arg;
+}
+
+void xk_store_service_set_policy(struct xk_store_service *s, const struct xk_store_policy *policy, void *arg)
+{
+    s->policy = policy;
+    s->policy_arg = arg;
+}
+
+/* By a connection of its own for the moment; nobody else's reply is on it. */
+long xk_store_service_do(struct xk_store_service *s, uint32_t type, const void *payload, size_t n, void *out,
+                         size_t room)
+{
+    struct xk_store_conn *c = xk_store_conn_open(s->server, 0, 1, NULL);
+    struct xk_store_header h = {type, 1, 0, (uint32_t)n};
+    uint8_t packet[XK_STORE_PACKET_MAX];
+    const uint8_t *p;
+    long r = c ? 0 : XK_ENOMEM;
+
+    if (n > XK_STORE_PAYLOAD_MAX)
+        r = XK_E2BIG;
+    if (r == 0) {
+        xk_store_header_put(&h, packet);
+        memcpy(packet + XK_STORE_HEADER_SIZE, payload, n);
+        r = xk_store_conn_input(c, packet, XK_STORE_HEADER_SIZE + n);
+    }
+    if (r > 0 && xk_store_conn_output(c, &p) >= XK_STORE_HEADER_SIZE && xk_store_header_get(&h, p) == 0) {
+        p += XK_STORE_HEADER_SIZE;
+        r = h.type == XK_STORE_ERROR ? xk_store_error_code((const char *)p, h.len)
+            : h.len > room           ? XK_EMSGSIZE
+                                     : (long)h.len;
+        if (r > 0)
+            memcpy(out, p, h.len);
+    }
+    xk_store_conn_close(c);
+    xk__keeper_flush(s);
+    return r;
 }
 
 void xk_store_service_set_update(struct xk_store_service *s, void (*fn)(void *arg), void *arg)

@@ -64,6 +64,8 @@ struct xk_store_service {
     void *log_arg;
     void (*update)(void *arg);
     void *update_arg;
+    const struct xk_store_policy *policy;
+    void *policy_arg;
     struct xk__keeper keeper;
     uint8_t scratch[XK__SOCKET_READ];
 };

@@ -9,6 +9,38 @@ describe("xenkit under a stock lua5.4", function()
   local xenkit = require "xenkit"
   local task = require "xenkit.task"
 
+  it("watches with values, and goes on with them after a suspend", function()
+    local seen = xenkit.run(function(ctx)
+      local s, list = ctx.store, {}
+      s:write("/v", "1")
+      local w <close> = assert(s:watch("/v", { value = true }))
+      local function take()
+        local path, value, generation = w:next(5)
+        list[#list + 1] = ("%s=%s %s"):format(path, value, generation and "known" or "unknown")
+      end
+      take()
+      s:write("/v", "two")
+      take()
+      s:rm("/v")
+      take()
+      assert.is_true(s:is_watched("/v"))
+      local waiting = task.spawn(function() return w:next(5) end)
+      task.yield()
+      s:suspend()
+      assert.is_true(s:reopen(ctx.world))
+      list[#list + 1] = "again " .. tostring(waiting:join())
+      s:write("/v", "three")
+      take()
+      assert.is_true(s:reset_watches())
+      assert.is_false(s:is_watched("/v"))
+      local bits = tonumber(s:get_feature())
+      assert.is_true(bits > 0)
+      assert.equal("1000", s:get_quota("nodes"))
+      return list
+    end)
+    assert.same({ "/v=1 known", "/v=two known", "/v=nil unknown", "again /v", "/v=three known" }, seen)
+  end)
+
   it("has a store in a private world", function()
     local v = xenkit.run(function(ctx)
       assert.is_true(ctx.store:write("/a/b", "hi"))

@@ -375,7 +375,7 @@ verbs.repl = {
 
 -- --- store -----------------------------------------------------------------------------------------------------
 
-local store_verbs = require "xenkit.cli.store" (with_world, fail, say, WORLD, JSON)
+local store_verbs = require "xenkit.cli.store" (with_world, fail, say, WORLD, JSON, ON)
 verbs.store = { summary = "look into the store and change it", verbs = store_verbs }
 
 verbs.completion = {

@@ -3,7 +3,7 @@ local host = require "xenkit.core.host"
 local json = require "xenkit.json"
 local store = require "xenkit.store"
 
-return function(with_world, fail, say, WORLD, JSON)
+return function(with_world, fail, say, WORLD, JSON, ON)
   local core_stream = require "xenkit.core.stream"
   local run = {}
 
@@ -17,6 +17,10 @@ return function(with_world, fail, say, WORLD, JSON)
         local s <close> = assert(store.open(world, raw))
         local ok, e = fn(s, p)
         if ok == nil then return fail(e) end
+      end
+      if (p.on or os.getenv("XENKIT_PLATFORM")) == "xen" and not p.socket then
+        local ok, err = require("xenkit.cli.xen").with_store(function(_, s) return fn(s, p) end)
+        return ok == nil and fail(err) or 0
       end
       if p.socket then
         return require("xenkit.cli.client").run(function(world) return use(world, p.socket) end)
@@ -96,6 +100,36 @@ return function(with_world, fail, say, WORLD, JSON)
     return true
   end)
 
+  -- The text goes over the store's own protocol, so that it reaches a store domain as well.
+  local function send_policy(s, text)
+    local r, err = s:control("policy", "begin")
+    if not r then return nil, "this store takes no policy: " .. err end
+    for i = 1, #text, 3000 do
+      r, err = s:control("policy", "add", text:sub(i, i + 2999))
+      if not r then return nil, err end
+    end
+    r, err = s:control("policy", "commit")
+    if r and r ~= "OK" then return nil, r .. "; the policy of before goes on" end
+    return r, err
+  end
+
+  run.policy = with_store(function(s, p)
+    local r, err
+    if p.off then
+      r, err = s:control("policy", "off")
+    elseif p.file then
+      local text
+      text, err = require("xenkit.host.files").read(p.file)
+      if not text then return nil, err end
+      r, err = send_policy(s, text)
+    else
+      r, err = s:control("policy", "show")
+      if r then say("%s", (r:gsub("\n$", ""))) end
+    end
+    if not r then return nil, err end
+    return true
+  end)
+
   run.control = with_store(function(s, p)
     local text, err = s:control(table.unpack(p.words))
     if not text then return nil, err end
@@ -131,6 +165,11 @@ return function(with_world, fail, say, WORLD, JSON)
       { "-i", "--interval", arg = "SECONDS", type = "number", default = 1, min = 0.05, help = "between two" } } },
     { name = "why", summary = "why a domain's last requests were refused: path, limit, conflict", options = { WORLD },
       positionals = { { "DOMAIN", help = "its name or number" } } },
+    { name = "policy", summary = "show the store's policy, or put FILE in its place while it runs",
+      description = "A policy is a Lua file that returns a table of hooks: permit, quota, audit. " ..
+        "`xenkit man` and docs/store.md have an example.",
+      options = { WORLD, { "--off", help = "take the policy away" } },
+      positionals = { { "FILE", optional = true, help = "the new policy" } } },
     { name = "update", summary = "hand the running store over to a new process", options = { WORLD, JSON } },
     { name = "control", summary = "a control command of the server, such as help", options = { WORLD },
       positionals = { { "WORD", key = "words", many = true } } },
@@ -138,7 +177,10 @@ return function(with_world, fail, say, WORLD, JSON)
   local SOCKET = { "--socket", arg = "PATH", help = "a store's socket, instead of a world's; in dom0 " ..
     "/var/run/xenstored/socket" }
   for _, spec in ipairs(specs) do
-    if spec.name ~= "update" then spec.options[#spec.options + 1] = SOCKET end
+    if spec.name ~= "update" then
+      spec.options[#spec.options + 1] = SOCKET
+      spec.options[#spec.options + 1] = ON
+    end
   end
   specs.run = run
   return specs

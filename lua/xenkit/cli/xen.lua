@@ -39,6 +39,8 @@ local function in_xen(fn)
   return table.unpack(results, 2, results.n)
 end
 
+M.with_store = in_xen
+
 local function dir_of(name) return files.runtime_dir() .. "/xen/" .. name end
 
 -- --- create --------------------------------------------------------------------------------------------------------
