@@ -73,11 +73,12 @@ while [ $i -lt $kills ] && [ $tries -lt $((5 * kills)) ]; do
     [ "${pid:-0}" -gt 1 ] && kill -9 "$pid" 2> /dev/null && i=$((i + 1)) # 0: it is between two processes
     sleep "$(awk "BEGIN { srand($tries$$); print rand() * 2 * $between }")"
 done
+killed=$i
 wait $soak; ok $? "$kills kills: what was acknowledged to sockets was there"
 sed 's/^/# /' "$tmp/out"
 ringers crash
 restarts=$($x list --json | tr '{' '\n' | sed -n 's/.*"name":"store".*"restarts":\([0-9]*\).*/\1/p')
-[ $i = $kills ] && [ "${restarts:-0}" -ge $((kills / 2)) ]; ok $? "the store was started again (${restarts:-0} times)"
+[ $killed = $kills ] && [ "${restarts:-0}" -ge $((kills / 2)) ]; ok $? "the store was started again: $killed kills, ${restarts:-0} times"
 out=$($x store control check); [ "$out" = OK ]; ok $? "the store is sound"
 echo "1..$n"
 exit $bad
