@@ -208,6 +208,53 @@ static int do_why(struct xk__req *r, size_t at)
     return finish(r, &t);
 }
 
+/* on <n>, off, or a path: its changes, the newest first. */
+static int do_history(struct xk__req *r, size_t at)
+{
+    struct text t = start(r);
+    struct xk__path arg, path;
+    uint32_t n = 0;
+    int rc;
+
+    if (xk__req_string(r, &at, &arg))
+        return XK_EINVAL;
+    if (is(arg, "on") && (xk__req_string(r, &at, &arg) || xk__decimal(arg.s, arg.n, 0xffff, &n) || n == 0))
+        return XK_EINVAL;
+    if (n || is(arg, "off")) {
+        rc = xk__history_keep(r->s, n);
+        return rc ? rc : xk__reply_ok(r);
+    }
+    rc = xk__req_path(r, arg, false, &path);
+    if (rc)
+        return rc;
+    if (!r->s->history.cap) {
+        say(&t, "no history is kept; begin with: history on <n>\n");
+        return finish(r, &t);
+    }
+    for (size_t len = 1; len; n++)
+        t.n += len = xk__history_line(r->s, path, n, t.p + t.n, XK_STORE_PAYLOAD_MAX - t.n);
+    t.p[t.n] = '\0';
+    return finish(r, &t);
+}
+
+/* <path> [<n>]: as it was before its (n)th last change, with all below it. */
+static int do_undo(struct xk__req *r, size_t at)
+{
+    struct xk__path arg, path;
+    uint32_t n = 1;
+    int rc;
+
+    if (xk__req_string(r, &at, &arg))
+        return XK_EINVAL;
+    rc = xk__req_path(r, arg, false, &path);
+    if (rc)
+        return rc;
+    if (at < r->h.len && (xk__req_string(r, &at, &arg) || xk__decimal(arg.s, arg.n, 0xffff, &n) || n == 0))
+        return XK_EINVAL;
+    rc = xk__history_undo(r, path, n - 1);
+    return rc ? rc : xk__reply_ok(r);
+}
+
 static int do_watches(struct xk__req *r, size_t at)
 {
     struct text t = start(r);
@@ -250,11 +297,13 @@ static const struct {
 } commands[] = {
     {"check", "", do_check},
     {"help", "", do_help},
+    {"history", "on <n>|off|<path>", do_history},
     {"live-update", "[-f <file>|-c <arguments>|-s [-t <s>] [-F]|-a]", do_live_update},
     {"log", "[on|off|+<switch>|-<switch>]", do_log},
     {"memreport", "", do_memreport},
     {"print", "<string>", do_print},
     {"quota", "[set <name> <value>|<domid>]", do_quota},
+    {"undo", "<path> [<n>]", do_undo},
     {"watches", "", do_watches},
     {"why", "<domid>", do_why},
 };

@@ -264,6 +264,8 @@ int xk__domain_gone(struct xk_store_server *s, struct xk__dom *d)
         s->top = after;
         xk__deltas_book(s, &s->deltas);
         xk__journal_keep(s);
+        if (after != before)
+            xk__history_note(s, d->domid, XK_STORE_OP_COUNT);
         bury(s, d); /* delivers events, whose paths are those of the victims */
         after = before;
     }

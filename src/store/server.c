@@ -128,6 +128,7 @@ void xk_store_server_destroy(struct xk_store_server *s)
     s->journal.on = false;
     while (!xk_list_empty(&s->conns))
         xk_store_conn_close(XK_CONTAINER(s->conns.next, struct xk_store_conn, link));
+    xk__history_fini(s);
     xk__node_drop(&s->tree, s->top);
     xk__watches_fini(s);
     xk__tree_fini(&s->tree);
@@ -285,6 +286,7 @@ void xk__change_done(struct xk__req *r)
     }
     xk__deltas_book(r->s, &r->s->deltas);
     xk__credit_spend(r->c);
+    xk__history_note(r->s, r->c->domid, r->h.type);
     xk__journal_keep(r->s);
     xk__events_done(r->s);
 }

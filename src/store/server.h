@@ -262,6 +262,26 @@ struct xk__why {
 void xk__why(struct xk_store_server *s, struct xk__path path, const char *fmt, ...) XK_PRINTF(3, 4);
 void xk__why_keep(struct xk_store_conn *c, uint32_t type, int err);
 
+/* --- history (history.c) -------------------------------------------------------------------------------------------
+ */
+
+struct xk__version;
+struct xk__req;
+struct xk__history {
+    struct xk__version *v; /* a ring of the last states, the newest at the end */
+    uint32_t head, n, cap; /* cap 0: off */
+};
+
+int xk__history_keep(struct xk_store_server *s, uint32_t n);
+void xk__history_fini(struct xk_store_server *s);
+void xk__history_note(struct xk_store_server *s, unsigned domid, uint32_t type); /* after each change */
+
+/* The (nth) last change of (path), 0 the last: how many versions ago. XK_ENOENT. As a line of text: its length, 0:
+ * none. */
+int xk__history_change(struct xk_store_server *s, struct xk__path path, uint32_t nth, uint32_t *back);
+size_t xk__history_line(struct xk_store_server *s, struct xk__path path, uint32_t nth, char *out, size_t room);
+int xk__history_undo(struct xk__req *r, struct xk__path path, uint32_t nth);
+
 /* --- who disturbs transactions pays for it (credit.c) ---------------------------------------------------------------
  */
 
@@ -277,6 +297,7 @@ struct xk__journal {
 };
 
 struct xk__content;
+struct xk__req;
 
 /* Add to the batch of the change at hand; without a journal they do nothing. XK_ENOMEM. keep ends the batch: the change
  * happened. drop forgets it: it did not. */
@@ -313,6 +334,7 @@ struct xk_store_server {
     uint32_t nmatches, match_cap;
     struct xk__deltas deltas; /* of the plan at hand */
     struct xk__journal journal;
+    struct xk__history history;
     struct xk__refusal whyfor; /* what the request at hand fails for, while it runs */
     struct {
         uint16_t domid;

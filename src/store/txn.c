@@ -485,8 +485,10 @@ int xk__txn_commit(struct xk__txn *tx)
         return rc;
     }
     s->top = after;
-    if (after != before)
+    if (after != before) {
         xk__credit_spend(tx->conn);
+        xk__history_note(s, tx->conn->domid, XK_STORE_TRANSACTION_END);
+    }
     xk__deltas_book(s, &s->deltas);
     xk__journal_keep(s);
     xk__events_done(s);

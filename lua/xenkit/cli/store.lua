@@ -100,6 +100,22 @@ return function(with_world, fail, say, WORLD, JSON, ON)
     return true
   end)
 
+  run.history = with_store(function(s, p)
+    local words = { "history", p.path }
+    if p.keep then words = p.keep > 0 and { "history", "on", tostring(p.keep) } or { "history", "off" }
+    elseif not p.path then return nil, "of which path? `xenkit store history --help` tells more" end
+    local text, err = s:control(table.unpack(words))
+    if not text then return nil, err end
+    if not p.keep then say("%s", text == "" and "no change of it is known" or (text:gsub("\n$", ""))) end
+    return true
+  end)
+
+  run.undo = with_store(function(s, p)
+    local r, err, code = s:control("undo", p.path, tostring(p.change or 1))
+    if not r then return nil, p.path .. ": " .. (code == "XK_ENOENT" and "no such change is known" or err) end
+    return true
+  end)
+
   -- The text goes over the store's own protocol, so that it reaches a store domain as well.
   local function send_policy(s, text)
     local r, err = s:control("policy", "begin")
@@ -165,6 +181,13 @@ return function(with_world, fail, say, WORLD, JSON, ON)
       { "-i", "--interval", arg = "SECONDS", type = "number", default = 1, min = 0.05, help = "between two" } } },
     { name = "why", summary = "why a domain's last requests were refused: path, limit, conflict", options = { WORLD },
       positionals = { { "DOMAIN", help = "its name or number" } } },
+    { name = "history", summary = "what a node was, and who changed it", options = { WORLD,
+      { "--keep", arg = "N", type = "integer", min = 0, max = 4095, help = "keep the last N changes " ..
+        "of the store from now on; 0: none, as at the start" } },
+      positionals = { { "PATH", optional = true, help = "absolute" } } },
+    { name = "undo", summary = "take the last change of a node and all below it back", options = { WORLD },
+      positionals = { PATH, { "CHANGE", optional = true, type = "integer", help = "its number in `history`: " ..
+        "all since then are taken back; default 1, the last" } } },
     { name = "policy", summary = "show the store's policy, or put FILE in its place while it runs",
       description = "A policy is a Lua file that returns a table of hooks: permit, quota, audit. " ..
         "`xenkit man` and docs/store.md have an example.",
