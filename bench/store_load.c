@@ -15,7 +15,7 @@
 
 #include <xen/io/xs_wire.h>
 
-enum { CONNECTIONS = 256, VALUE = 100, CHILDREN = 1000, SAMPLES = 1 << 20, TXN_OPS = 10, ROOM = 8192 };
+enum { CONNECTIONS = 1024, VALUE = 100, CHILDREN = 1000, SAMPLES = 1 << 20, TXN_OPS = 10, ROOM = 8192 };
 
 struct connection {
     int fd, index;
