@@ -447,6 +447,7 @@ static int parse_perms(struct xk__req *r, size_t at, struct xk__perms *out)
 {
     struct xk_store_server *s = r->s;
     struct xk__path one;
+    bool no_owner = false;
     unsigned n = 0;
 
     while (xk__req_string(r, &at, &one) == 0) {
@@ -458,15 +459,14 @@ static int parse_perms(struct xk__req *r, size_t at, struct xk__perms *out)
             if (!(r->c->dom->features & XK_STORE_FEATURE_DOMID_ANY))
                 s->perms[n].bits |= XK__PERM_IGNORE;
         } else if (!exists(r, s->perms[n].domid)) {
-            if (n == 0)
-                return XK_ENOENT;
+            no_owner |= n == 0;
             s->perms[n].bits |= XK__PERM_IGNORE; /* a later domain of that id must not get it */
         }
         n++;
     }
     out->v = s->perms;
     out->n = n;
-    return 0;
+    return no_owner ? XK_ENOENT : 0; /* after all errors of spelling, as upstream */
 }
 
 static int plan_perms(struct xk__req *r, struct xk__path path, struct xk__node *n, struct xk__perms perms)
@@ -500,8 +500,9 @@ int xk__do_set_perms(struct xk__req *r)
     rc = parse_perms(r, at, &perms);
     if (rc == 0)
         rc = xk__req_path(r, text, true, &path);
-    if (rc == 0)
-        rc = look(r, path, XK__PERM_WRITE | XK__PERM_OWNER, &n, &rest);
+    if (rc)
+        return rc;
+    rc = look(r, path, XK__PERM_WRITE | XK__PERM_OWNER, &n, &rest);
     if (rc == XK_ENOENT) {
         rc = xk__txn_read(r->tx, path);
         return rc ? rc : XK_ENOENT;

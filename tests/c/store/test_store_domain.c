@@ -147,6 +147,19 @@ TEST(malformed_permissions_are_einval)
     done();
 }
 
+TEST(an_owner_that_does_not_exist_is_enoent)
+{
+    setup();
+    EQ(PERMS(&dom0, "/local/domain/5", "n500"), XK_ENOENT);
+    EQ(PERMS(&dom0, "/local/domain/5", "n500", "q5"), XK_EINVAL); /* spelling comes first, as upstream */
+    EQ(PERMS(&dom0, "/bad//path", "n500"), XK_ENOENT);
+    EQ(kit_begin(&dom0), 0);
+    EQ(PERMS(&dom0, "/local/domain/5", "n500"), XK_ENOENT);
+    EQ(PERMS(&dom0, "/none", "n500"), XK_ENOENT);
+    EQ(kit_end(&dom0, "T"), 0);
+    done();
+}
+
 TEST(errors_do_not_tell_what_exists)
 {
     setup();
