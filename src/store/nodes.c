@@ -276,7 +276,8 @@ static int create(struct xk__req *r, struct xk__path path, struct xk__path rest,
         s->perms[0].domid = r->c->domid;
     if (too_big(r, n, perms.n))
         return XK_ENOSPC;
-    rc = plan_create(r, path, rest, perms, n, xk__node_perms(dir));
+    /* Of several new levels the parent is new too, and inherits the same. */
+    rc = plan_create(r, path, rest, perms, n, memchr(rest.s, '/', rest.n) ? perms : xk__node_perms(dir));
     if (rc == 0)
         rc = journal_created(r, path, rest, perms, value, n);
     if (rc)
