@@ -211,6 +211,23 @@ TEST(a_merge_keeps_both_sides)
     done();
 }
 
+/* What was made inside inherits from a directory that was made inside, and others have made it meanwhile. */
+TEST(a_directory_that_both_made_must_pass_on_the_same)
+{
+    setup();
+    EQ(kit_begin(&a), 0);
+    EQ(kit_write(&a, "/both/mine", "1"), 0);
+    EQ(kit_mkdir(&b, "/both"), 0);
+    EQ(kit_end(&a, "T"), 0);
+    EQ(kit_rm(&b, "/both"), 0);
+    EQ(kit_begin(&a), 0);
+    EQ(kit_write(&a, "/both/mine", "1"), 0);
+    EQ(kit_mkdir(&b, "/both"), 0);
+    EQ(kit_do(&b, XK_STORE_SET_PERMS, "/both", "b0", NULL), 0);
+    EQ(kit_end(&a, "T"), XK_EAGAIN);
+    done();
+}
+
 TEST(ids_and_arguments)
 {
     setup();
