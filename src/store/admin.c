@@ -240,7 +240,7 @@ int xk__do_introduce(struct xk__req *r)
         xk__dom_tidy(s, d);
         return rc;
     }
-    d->shutdown = false;
+    d->shutdown &= again; /* to be told of its next shutdown, a domain that is known needs RESUME */
     xk__events_done(s);
     return note_domain(r->s, d, xk__reply_ok(r));
 }

@@ -402,6 +402,19 @@ TEST(introducing_again_resets_the_connection)
     done();
 }
 
+TEST(introducing_again_is_no_resume)
+{
+    setup();
+    EQ(kit_do(&dom0, XK_STORE_INTRODUCE, "5", "1", "1", NULL), 0);
+    EQ(xk_store_domain_shutdown(server, 5), 0);
+    EQ(kit_watch(&dom0, "@releaseDomain", "t"), 0);
+    dom0.nevents = 0;
+    EQ(kit_do(&dom0, XK_STORE_INTRODUCE, "5", "1", "1", NULL), 0);
+    EQ(xk_store_domain_shutdown(server, 5), 0);
+    NO_EVENT(&dom0);
+    done();
+}
+
 TEST(release_resume_and_is_introduced)
 {
     setup();
