@@ -69,7 +69,7 @@ int xk__do_unwatch(struct xk__req *r)
     struct xk__path path, token;
     struct xk__watch *w;
     size_t at = 0, prefix;
-    int rc = watch_args(r, &path, &token, &at, &prefix);
+    int rc = xk__req_strings(r) == 2 ? watch_args(r, &path, &token, &at, &prefix) : XK_EINVAL;
 
     if (rc)
         return rc;

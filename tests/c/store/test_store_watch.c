@@ -124,6 +124,7 @@ TEST(unwatch_needs_path_and_token)
     EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/b", "t", NULL), XK_ENOENT);
     EQ(kit_do(&other, XK_STORE_UNWATCH, "/a", "t", NULL), XK_ENOENT);
     EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/a", NULL), XK_EINVAL);
+    EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/a", "t", "more", NULL), XK_EINVAL);
     EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/a", "t", NULL), 0);
     EQ(kit_write(&other, "/a", "1"), 0);
     NO_EVENT(&dom0);
