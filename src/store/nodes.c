@@ -16,31 +16,33 @@ static bool too_big(const struct xk__req *r, size_t value_len, unsigned nperms)
     return xk__quota_hit(r->c, XK__Q_NODE_SIZE, value_len + nperms * sizeof(struct xk__perm));
 }
 
-static void refuse(const struct xk__req *r, struct xk__path path, struct xk__path rest, unsigned want,
-                   const struct xk__node *n)
+static int refuse(struct xk__req *r, struct xk__path path, struct xk__path rest, unsigned want,
+                  const struct xk__node *n)
 {
     size_t there = !rest.s ? path.n : rest.s > path.s ? (size_t)(rest.s - path.s) - 1 : 0;
     struct xk__path decides = {path.s, there ? there : 1};
+    int rc;
 
     xk__why(r->s, decides, "it may not %s%s: owner %u, %u further entries",
             want & XK__PERM_OWNER   ? "change permissions"
             : want & XK__PERM_WRITE ? "write"
                                     : "read",
             rest.s ? " here, and what was asked for does not exist" : "", n->perms[0].domid, n->nperms - 1u);
+    rc = xk__txn_read(r->tx, decides);
+    return rc ? rc : XK_EACCES;
 }
 
 /* The node at (path), if the caller has all rights of (want) on it. Who has not must not learn whether it exists: then
- * the nearest ancestor that does exist decides between XK_ENOENT and XK_EACCES, as upstream. */
+ * the nearest ancestor that does exist decides between XK_ENOENT and XK_EACCES, as upstream. A transaction remembers
+ * who refused, as it may be committed only if that would happen again. */
 static int look(struct xk__req *r, struct xk__path path, unsigned want, struct xk__node **out, struct xk__path *rest)
 {
     unsigned have;
 
     *out = xk__tree_deepest(*r->top, path, rest);
     have = xk__perms_of(xk__node_perms(*out), &r->who);
-    if (!rest->s ? (have & want) != want : !(have & want)) {
-        refuse(r, path, *rest, want, *out);
-        return XK_EACCES;
-    }
+    if (!rest->s ? (have & want) != want : !(have & want))
+        return refuse(r, path, *rest, want, *out);
     return rest->s ? XK_ENOENT : 0;
 }
 
@@ -510,8 +512,10 @@ int xk__do_set_perms(struct xk__req *r)
     }
     if (rc)
         return rc;
-    if (!r->c->privileged && perms.v[0].domid != n->perms[0].domid)
-        return XK_EPERM; /* only the control domain changes owners (XSA-330) */
+    if (!r->c->privileged && perms.v[0].domid != n->perms[0].domid) {
+        rc = xk__txn_read(r->tx, path);
+        return rc ? rc : XK_EPERM; /* only the control domain changes owners (XSA-330) */
+    }
     if (too_big(r, n->value_len, perms.n))
         return XK_ENOSPC;
     rc = plan_perms(r, path, n, perms);

@@ -228,6 +228,29 @@ TEST(a_directory_that_both_made_must_pass_on_the_same)
     done();
 }
 
+TEST(a_refusal_must_hold_at_the_commit)
+{
+    setup();
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_write(&guest, "/n", "1"), XK_EACCES);
+    EQ(kit_write(&guest, "/d/new/er", "1"), XK_EACCES);
+    EQ(kit_rm(&guest, "/none"), XK_EACCES);
+    EQ(kit_end(&guest, "T"), 0);
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_write(&guest, "/n", "1"), XK_EACCES);
+    EQ(kit_do(&a, XK_STORE_SET_PERMS, "/n", "b0", NULL), 0);
+    EQ(kit_end(&guest, "T"), XK_EAGAIN);
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_do(&guest, XK_STORE_SET_PERMS, "/g", "n6", NULL), XK_EPERM);
+    EQ(kit_do(&a, XK_STORE_SET_PERMS, "/g", "n6", NULL), 0);
+    EQ(kit_end(&guest, "T"), XK_EAGAIN);
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_write(&guest, "/d/new/er", "1"), XK_EACCES); /* by the permissions of /d */
+    EQ(kit_do(&a, XK_STORE_SET_PERMS, "/d", "b0", NULL), 0);
+    EQ(kit_end(&guest, "T"), XK_EAGAIN);
+    done();
+}
+
 TEST(ids_and_arguments)
 {
     setup();
