@@ -206,8 +206,10 @@ static bool change_holds(const struct xk__txn *tx, const struct xk__entry *e)
     struct xk__who who = xk__conn_who(tx->conn);
     unsigned want = e->flags & XK__TX_PERMS ? XK__PERM_WRITE | XK__PERM_OWNER : XK__PERM_WRITE;
 
+    if (e->flags & XK__TX_REMOVED && was && !now)
+        return !(e->flags & XK__TX_PERMS); /* that it is gone is right, but permissions were set on it before */
     if (e->flags & XK__TX_REMOVED)
-        return was ? !now || same_perms(was, now) : !now;
+        return was ? same_perms(was, now) : !now;
     if (!(e->flags & XK__TX_CREATED))
         return same_perms(was, now);
     if (!dir && dir_now)

@@ -251,6 +251,17 @@ TEST(a_refusal_must_hold_at_the_commit)
     done();
 }
 
+TEST(permissions_cannot_have_been_set_on_what_was_gone)
+{
+    setup();
+    EQ(kit_begin(&a), 0);
+    EQ(kit_do(&a, XK_STORE_SET_PERMS, "/n", "b0", NULL), 0);
+    EQ(kit_rm(&a, "/n"), 0);
+    EQ(kit_rm(&b, "/n"), 0);
+    EQ(kit_end(&a, "T"), XK_EAGAIN);
+    done();
+}
+
 TEST(ids_and_arguments)
 {
     setup();
