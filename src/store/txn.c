@@ -209,7 +209,7 @@ static bool change_holds(const struct xk__txn *tx, const struct xk__entry *e)
     if (e->flags & XK__TX_REMOVED && was && !now)
         return !(e->flags & XK__TX_PERMS); /* that it is gone is right, but permissions were set on it before */
     if (e->flags & XK__TX_REMOVED)
-        return was ? same_perms(was, now) : !now;
+        return was ? same_perms(was, now) : !now && (!dir || dir_now); /* made inside, in a directory that was there */
     if (!(e->flags & XK__TX_CREATED))
         return same_perms(was, now);
     if (!dir && dir_now)

@@ -262,6 +262,21 @@ TEST(permissions_cannot_have_been_set_on_what_was_gone)
     done();
 }
 
+TEST(what_came_and_went_inside_needs_its_directory)
+{
+    setup();
+    EQ(kit_begin(&a), 0);
+    EQ(kit_write(&a, "/d/y", "1"), 0);
+    EQ(kit_rm(&a, "/d/y"), 0);
+    EQ(kit_end(&a, "T"), 0);
+    EQ(kit_begin(&a), 0);
+    EQ(kit_write(&a, "/d/y", "1"), 0);
+    EQ(kit_rm(&a, "/d/y"), 0);
+    EQ(kit_rm(&b, "/d"), 0);
+    EQ(kit_end(&a, "T"), XK_EAGAIN);
+    done();
+}
+
 TEST(ids_and_arguments)
 {
     setup();
