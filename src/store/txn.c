@@ -207,7 +207,7 @@ static bool change_holds(const struct xk__txn *tx, const struct xk__entry *e)
     unsigned want = e->flags & XK__TX_PERMS ? XK__PERM_WRITE | XK__PERM_OWNER : XK__PERM_WRITE;
 
     if (e->flags & XK__TX_REMOVED && was && !now)
-        return !(e->flags & XK__TX_PERMS); /* that it is gone is right, but permissions were set on it before */
+        return !(e->flags & (XK__TX_VALUE | XK__TX_PERMS)); /* it is gone as it should, but was there before that */
     if (e->flags & XK__TX_REMOVED)
         return was ? same_perms(was, now) : !now && (!dir || dir_now); /* made inside, in a directory that was there */
     if (!(e->flags & XK__TX_CREATED))

@@ -251,9 +251,14 @@ TEST(a_refusal_must_hold_at_the_commit)
     done();
 }
 
-TEST(permissions_cannot_have_been_set_on_what_was_gone)
+TEST(what_was_gone_cannot_have_been_changed)
 {
     setup();
+    EQ(kit_begin(&a), 0);
+    EQ(kit_write(&a, "/d/x", "1"), 0);
+    EQ(kit_rm(&a, "/d/x"), 0);
+    EQ(kit_rm(&b, "/d"), 0);
+    EQ(kit_end(&a, "T"), XK_EAGAIN);
     EQ(kit_begin(&a), 0);
     EQ(kit_do(&a, XK_STORE_SET_PERMS, "/n", "b0", NULL), 0);
     EQ(kit_rm(&a, "/n"), 0);
