@@ -205,13 +205,15 @@ static bool change_holds(const struct xk__txn *tx, const struct xk__entry *e)
     const struct xk__node *dir = xk__tree_find(tx->base, up), *dir_now = xk__tree_find(now_top, up);
     struct xk__who who = xk__conn_who(tx->conn);
     unsigned want = e->flags & XK__TX_PERMS ? XK__PERM_WRITE | XK__PERM_OWNER : XK__PERM_WRITE;
+    bool removed = e->flags & XK__TX_REMOVED, set = e->flags & (XK__TX_VALUE | XK__TX_PERMS);
 
-    if (e->flags & XK__TX_REMOVED && was && !now)
-        return !(e->flags & (XK__TX_VALUE | XK__TX_PERMS)); /* it is gone as it should, but was there before that */
-    if (e->flags & XK__TX_REMOVED)
-        return was ? same_perms(was, now) : !now && (!dir || dir_now); /* made inside, in a directory that was there */
+    if (removed && !was && now)
+        return false;
+    if (removed && was &&
+        (now ? !same_perms(was, now) : set)) /* (set): it must have been there before it was removed */
+        return false;
     if (!(e->flags & XK__TX_CREATED))
-        return same_perms(was, now);
+        return removed || same_perms(was, now);
     if (!dir && dir_now)
         dir = xk__tree_find(tx->top, up); /* others have made the directory, too */
     if (dir && !same_perms(dir, dir_now))

@@ -251,6 +251,17 @@ TEST(a_refusal_must_hold_at_the_commit)
     done();
 }
 
+TEST(what_is_made_anew_inherits_what_others_set)
+{
+    setup();
+    EQ(kit_begin(&a), 0);
+    EQ(kit_rm(&a, "/d/x"), 0);
+    EQ(kit_mkdir(&a, "/d/x"), 0);
+    EQ(kit_do(&b, XK_STORE_SET_PERMS, "/d", "b0", NULL), 0);
+    EQ(kit_end(&a, "T"), XK_EAGAIN);
+    done();
+}
+
 TEST(what_was_gone_cannot_have_been_changed)
 {
     setup();
