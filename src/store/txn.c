@@ -218,7 +218,7 @@ static bool change_holds(const struct xk__txn *tx, const struct xk__entry *e)
         dir = xk__tree_find(tx->top, up); /* others have made the directory, too */
     if (dir && !same_perms(dir, dir_now))
         return false; /* it would inherit other permissions */
-    if (!was && now && (e->flags & (XK__TX_VALUE | XK__TX_PERMS)))
+    if (!was && now)  /* MKDIR, too, is for who may write */
         return (xk__perms_of(xk__node_perms(now), &who) & want) == want;
     return true;
 }

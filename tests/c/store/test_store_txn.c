@@ -331,6 +331,23 @@ TEST(a_blind_write_needs_permission_at_the_commit_too)
     done();
 }
 
+TEST(a_mkdir_needs_permission_at_the_commit_too)
+{
+    setup();
+    EQ(kit_do(&a, XK_STORE_SET_PERMS, "/d", "b0", NULL), 0);
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_mkdir(&guest, "/d/y"), 0);
+    EQ(kit_mkdir(&a, "/d/y"), 0);
+    EQ(kit_end(&guest, "T"), 0);
+    EQ(kit_rm(&a, "/d/y"), 0);
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_mkdir(&guest, "/d/y"), 0);
+    EQ(kit_mkdir(&a, "/d/y"), 0);
+    EQ(kit_do(&a, XK_STORE_SET_PERMS, "/d/y", "r0", NULL), 0);
+    EQ(kit_end(&guest, "T"), XK_EAGAIN);
+    done();
+}
+
 TEST(permissions_for_a_domain_that_died_meanwhile_do_not_come_back)
 {
     setup();
