@@ -7,11 +7,15 @@
 
 #include "store/record.h"
 
+enum { FIRST_NODES = 2 };
+static const struct xk__path first_nodes[FIRST_NODES] = {{"/tool", 5}, {"/tool/xenstored", 15}};
+
 struct load {
     struct xk_store_server *s;
     struct xk_store_loader *loader;
-    struct xk_wire w; /* of the record at hand */
-    const char *what; /* what is wrong with it */
+    struct xk_wire w;       /* of the record at hand */
+    const char *what;       /* what is wrong with it */
+    bool seen[FIRST_NODES]; /* of the first nodes */
 };
 
 static int bad(struct load *l, const char *what)
@@ -370,6 +374,8 @@ static int load_node(struct load *l)
         return rc;
     if (n.perms.n == 0)
         return bad(l, "a node without an owner");
+    for (unsigned i = 0; i < FIRST_NODES; i++)
+        l->seen[i] |= xk__path_equal(n.path, first_nodes[i]);
     rc = set_node(l, &l->s->top, &n, true);
     if (rc == 0)
         xk__deltas_book(l->s, &l->s->deltas);
@@ -462,6 +468,30 @@ static int load_entry(struct load *l)
 
 /* --- the changes of a journal ------------------------------------------------------------------------------------- */
 
+/* Removes a node of the tree that all see, with all below it. */
+static int forget(struct load *l, struct xk__path path)
+{
+    int rc = remove_node(l, &l->s->top, path, true);
+
+    if (rc == 0)
+        rc = xk__deltas_prepare(l->s, &l->s->deltas);
+    if (rc == 0)
+        xk__deltas_book(l->s, &l->s->deltas);
+    l->s->deltas.n = 0;
+    return rc;
+}
+
+/* A new server has nodes that the state may be without. */
+static int forget_unseen(struct load *l)
+{
+    int rc = 0;
+
+    for (unsigned i = FIRST_NODES; i-- > 0 && rc == 0;)
+        if (!l->seen[i])
+            rc = forget(l, first_nodes[i]);
+    return rc;
+}
+
 static int load_remove(struct load *l)
 {
     struct xk__path path;
@@ -469,14 +499,7 @@ static int load_remove(struct load *l)
 
     if (rc == 0 && (path.n > XK_STORE_ABS_PATH_MAX || !xk__path_valid(path.s, path.n)))
         rc = bad(l, "a path with bytes that none may have, or too long");
-    if (rc == 0)
-        rc = remove_node(l, &l->s->top, path, true);
-    if (rc == 0)
-        rc = xk__deltas_prepare(l->s, &l->s->deltas);
-    if (rc == 0)
-        xk__deltas_book(l->s, &l->s->deltas);
-    l->s->deltas.n = 0;
-    return rc;
+    return rc ? rc : forget(l, path);
 }
 
 static int load_unwatch(struct load *l)
@@ -638,6 +661,8 @@ int xk_store_server_load(struct xk_store_server *s, const void *bytes, size_t n,
         return xk_diag_set(diag, XK_EPROTO, 0, 0,
                            "this is no migration stream of version 1, little endian: its first 16 bytes are others");
     rc = turn(&l, bytes, n, first_turn, &used, diag);
+    if (rc == 0)
+        rc = forget_unseen(&l);
     if (rc == 0)
         rc = turn(&l, bytes, n, second_turn, &used, diag);
     s->deltas.n = 0;

@@ -140,6 +140,17 @@ TEST(nodes_permissions_and_accounts)
     xk_store_server_destroy(s);
 }
 
+TEST(what_every_server_begins_with_may_be_gone)
+{
+    struct xk_store_server *s = world();
+
+    EQ(kit_rm(&kits[0], "/tool"), 0);
+    s = hand_over(s, 0);
+    EQ(kit_read(&kits[0], "/tool"), XK_ENOENT);
+    SOUND(&kits[0]);
+    xk_store_server_destroy(s);
+}
+
 TEST(the_same_bytes_again)
 {
     struct xk_store_server *s = world();
