@@ -290,6 +290,47 @@ TEST(a_transaction_conflicts_in_the_new_server)
     xk_store_server_destroy(s);
 }
 
+TEST(a_transaction_is_handed_over_beside_what_others_changed)
+{
+    struct xk_store_server *s = world();
+    struct kit *a = &kits[0];
+
+    EQ(kit_write(a, "/d/x", "old"), 0);
+    EQ(kit_do(a, XK_STORE_SET_PERMS, "/d", "b0", NULL), 0);
+    EQ(kit_begin(a), 0);
+    EQ(kit_do(a, XK_STORE_SET_PERMS, "/d/x", "n0", "r1", NULL), 0);
+    EQ(kit_write(a, "/both/mine", "1"), 0);
+    a->tx = 0;
+    EQ(kit_write(a, "/both/theirs", "1"), 0);
+    EQ(kit_write(a, "/d/x", "new"), 0);
+    a->tx = 1;
+    s = hand_over(s, 0);
+    EQ(kit_end(a, "T"), 0);
+    VALUE(a, "/d/x", "new");
+    EQ(kit_do(a, XK_STORE_GET_PERMS, "/d/x", NULL), 0);
+    STREQ((char *)a->reply + 3, "r1");
+    STREQ(kit_list(a, "/both"), "mine theirs");
+    SOUND(a);
+    xk_store_server_destroy(s);
+}
+
+TEST(a_transaction_whose_directory_is_gone_is_handed_over)
+{
+    struct xk_store_server *s = world();
+    struct kit *a = &kits[0];
+
+    EQ(kit_write(a, "/d/x", "1"), 0);
+    EQ(kit_begin(a), 0);
+    EQ(kit_write(a, "/d/y/z", "1"), 0);
+    a->tx = 0;
+    EQ(kit_rm(a, "/d"), 0);
+    a->tx = 1;
+    s = hand_over(s, 0);
+    EQ(kit_end(a, "T"), XK_EAGAIN);
+    SOUND(a);
+    xk_store_server_destroy(s);
+}
+
 TEST(quotas_targets_and_states_of_domains)
 {
     struct xk_store_server *s = world();
