@@ -463,8 +463,14 @@ static int load_entry(struct load *l)
         return rc == XK_ENOSPC ? 0 : rc;
     }
     e->flags = (uint16_t)n.access;
-    if (tx->stale || !(n.access & XK__TX_CHANGE)) /* of one that cannot be committed, no more than the log is needed */
+    if (!(n.access & XK__TX_CHANGE))
         return 0;
+    if (tx->stale && !xk__tree_find(tx->top, xk__path_parent(n.path)))
+        return 0; /* it cannot be committed anyway; what can be seen of its own changes is */
+    if (n.access & XK__TX_CREATED && !(n.access & XK__TX_REMOVED) && xk__tree_find(tx->top, n.path))
+        /* others have made it, too: it relies on what they made from now on */
+        e->flags = (uint16_t)((n.access & ~(unsigned)XK__TX_CREATED) |
+                              (n.access & (XK__TX_VALUE | XK__TX_PERMS) ? 0 : XK__TX_READ));
     rc = repeat(l, tx, &n);
     if (rc == 0)
         rc = xk__deltas_reserve(l->s, &tx->deltas, l->s->deltas.n);

@@ -314,6 +314,42 @@ TEST(a_transaction_is_handed_over_beside_what_others_changed)
     xk_store_server_destroy(s);
 }
 
+TEST(a_transaction_that_made_what_others_made_relies_on_theirs)
+{
+    struct xk_store_server *s = world();
+    struct kit *a = &kits[0];
+    uint32_t id;
+
+    EQ(kit_begin(a), 0);
+    EQ(kit_write(a, "/both", "1"), 0);
+    a->tx = 0;
+    EQ(kit_write(a, "/both", "2"), 0);
+    EQ(kit_do(a, XK_STORE_SET_PERMS, "/both", "b0", NULL), 0);
+    a->tx = 1;
+    s = hand_over(s, 0);
+    VALUE(a, "/both", "1");
+    a->tx = 0;
+    EQ(kit_rm(a, "/both"), 0);
+    a->tx = 1;
+    EQ(kit_end(a, "T"), XK_EAGAIN);
+    EQ(kit_mkdir(a, "/d"), 0);
+    EQ(kit_begin(a), 0);
+    id = a->tx;
+    EQ(kit_rm(a, "/d"), 0);
+    EQ(kit_mkdir(a, "/d/x"), 0);
+    a->tx = 0;
+    EQ(kit_write(a, "/d/x", "1"), 0);
+    a->tx = id;
+    s = hand_over(s, 0);
+    a->tx = 0;
+    EQ(kit_write(a, "/elsewhere", "1"), 0);
+    a->tx = id;
+    EQ(kit_end(a, "T"), 0);
+    VALUE(a, "/d/x", ""); /* but what it removed with all below was theirs, too */
+    SOUND(a);
+    xk_store_server_destroy(s);
+}
+
 TEST(a_transaction_whose_directory_is_gone_is_handed_over)
 {
     struct xk_store_server *s = world();
