@@ -13,6 +13,8 @@ foreach(t ${tests})
   set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
 endforeach()
 
+add_subdirectory(tests/c/store/diff)
+
 file(GLOB fuzzers CONFIGURE_DEPENDS tests/c/fuzz/fuzz_*.c)
 foreach(f ${fuzzers})
   get_filename_component(name ${f} NAME_WE)

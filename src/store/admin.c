@@ -69,7 +69,7 @@ int xk__do_unwatch(struct xk__req *r)
     struct xk__path path, token;
     struct xk__watch *w;
     size_t at = 0, prefix;
-    int rc = watch_args(r, &path, &token, &at, &prefix);
+    int rc = xk__req_strings(r) == 2 ? watch_args(r, &path, &token, &at, &prefix) : XK_EINVAL;
 
     if (rc)
         return rc;
@@ -240,7 +240,7 @@ int xk__do_introduce(struct xk__req *r)
         xk__dom_tidy(s, d);
         return rc;
     }
-    d->shutdown = false;
+    d->shutdown &= again; /* to be told of its next shutdown, a domain that is known needs RESUME */
     xk__events_done(s);
     return note_domain(r->s, d, xk__reply_ok(r));
 }

@@ -7,11 +7,15 @@
 
 #include "store/record.h"
 
+enum { FIRST_NODES = 2 };
+static const struct xk__path first_nodes[FIRST_NODES] = {{"/tool", 5}, {"/tool/xenstored", 15}};
+
 struct load {
     struct xk_store_server *s;
     struct xk_store_loader *loader;
-    struct xk_wire w; /* of the record at hand */
-    const char *what; /* what is wrong with it */
+    struct xk_wire w;       /* of the record at hand */
+    const char *what;       /* what is wrong with it */
+    bool seen[FIRST_NODES]; /* of the first nodes */
 };
 
 static int bad(struct load *l, const char *what)
@@ -316,28 +320,32 @@ static struct xk__path last_part(struct xk__path path)
     return p;
 }
 
-/* Makes the node at its path as it is said, in the tree (top). With (book) the accounts of domains follow. */
-static int set_node(struct load *l, struct xk__node **top, const struct node *n, bool book)
+/* Makes the node at its path as it is said, in the tree (top); of one that is there, what (set) names: XK__TX_VALUE,
+ * XK__TX_PERMS. The accounts of domains are planned. */
+static int set_node(struct load *l, struct xk__node **top, const struct node *n, unsigned set)
 {
     struct xk_store_server *s = l->s;
     struct xk__node **slot, *made, *old = xk__tree_find(*top, n->path);
     struct xk__path up = xk__path_parent(n->path);
-    int rc = book && old ? xk__deltas_add(s, &s->deltas, xk__node_perms(old), xk__node_size(old), -1) : 0;
+    struct xk__perms perms = old && !(set & XK__TX_PERMS) ? xk__node_perms(old) : n->perms;
+    size_t bytes = old && !(set & XK__TX_VALUE) ? old->value_len : n->value_bytes;
+    int rc = old ? xk__deltas_add(s, &s->deltas, xk__node_perms(old), xk__node_size(old), -1) : 0;
 
     if (!old && (n->path.s[0] == '@' || !xk__tree_find(*top, up)))
         return bad(l, "a node without the directory that it is in");
-    if (rc == 0 && book)
-        rc = xk__deltas_add(s, &s->deltas, n->perms, xk__node_bytes(last_part(n->path).n, n->perms.n, n->value_bytes),
-                            1);
+    if (rc == 0)
+        rc = xk__deltas_add(s, &s->deltas, perms, xk__node_bytes(last_part(n->path).n, perms.n, bytes), 1);
     if (rc == 0)
         rc = xk__deltas_prepare(s, &s->deltas);
     if (rc)
         return rc;
     if (old) {
         rc = xk__tree_own(&s->tree, top, n->path, &slot);
-        if (rc == 0)
+        if (rc == 0 && set & XK__TX_VALUE)
             rc = xk__tree_set_value(&s->tree, slot, n->value, n->value_bytes);
-        return rc ? rc : xk__tree_set_perms(&s->tree, slot, n->perms);
+        if (rc == 0 && set & XK__TX_PERMS)
+            rc = xk__tree_set_perms(&s->tree, slot, n->perms);
+        return rc;
     }
     made = xk__node_new(&s->tree, last_part(n->path), n->perms, n->value, n->value_bytes);
     rc = made ? xk__tree_own(&s->tree, top, up, &slot) : XK_ENOMEM;
@@ -348,14 +356,15 @@ static int set_node(struct load *l, struct xk__node **top, const struct node *n,
     return rc;
 }
 
-static int remove_node(struct load *l, struct xk__node **top, struct xk__path path, bool book)
+static int remove_node(struct load *l, struct xk__node **top, struct xk__path path)
 {
     struct xk_store_server *s = l->s;
     struct xk__node **slot, *old = xk__tree_find(*top, path);
-    int rc = book && old ? xk__subtract(s, old) : 0;
+    int rc;
 
     if (!old || path.n == 1 || path.s[0] == '@')
         return 0;
+    rc = xk__subtract(s, old);
     if (rc == 0)
         rc = xk__tree_own(&s->tree, top, xk__path_parent(path), &slot);
     return rc ? rc : xk__tree_remove(&s->tree, *slot, last_part(path));
@@ -370,7 +379,9 @@ static int load_node(struct load *l)
         return rc;
     if (n.perms.n == 0)
         return bad(l, "a node without an owner");
-    rc = set_node(l, &l->s->top, &n, true);
+    for (unsigned i = 0; i < FIRST_NODES; i++)
+        l->seen[i] |= xk__path_equal(n.path, first_nodes[i]);
+    rc = set_node(l, &l->s->top, &n, XK__TX_VALUE | XK__TX_PERMS);
     if (rc == 0)
         xk__deltas_book(l->s, &l->s->deltas);
     l->s->deltas.n = 0;
@@ -405,7 +416,6 @@ static int load_tx_more(struct load *l)
     struct xk_store_conn *c = find_conn(l, xk_wire_le32(&l->w));
     uint32_t id = xk_wire_le32(&l->w), flags = xk_wire_le32(&l->w), n = xk_wire_le32(&l->w);
     struct xk__txn *tx = c ? xk__txn_find(c, id) : NULL;
-    int rc;
 
     if (l->w.err || !tx)
         return 0;
@@ -413,21 +423,24 @@ static int load_tx_more(struct load *l)
         return bad(l, "more accounts than there can be");
     tx->stale = flags & XK__TX_STALE;
     tx->failed = flags & XK__TX_FAILED;
-    rc = xk__deltas_reserve(l->s, &tx->deltas, n);
-    for (uint32_t i = 0; rc == 0 && i < n; i++) {
-        struct xk__delta *d = &tx->deltas.v[tx->deltas.n++];
-        d->domid = xk_wire_le16(&l->w);
-        xk_wire_le16(&l->w);
-        d->owned = (int32_t)xk_wire_le32(&l->w);
-        d->refs = (int32_t)xk_wire_le32(&l->w);
-        d->bytes = (int64_t)get64(&l->w);
-    }
+    xk_wire_get(&l->w, (size_t)n * 20); /* accounts, against a tree that is no more: they are made anew */
     /* From now on it stands on the tree as it was handed over. */
     xk__node_drop(&l->s->tree, tx->base);
     xk__node_drop(&l->s->tree, tx->top);
     tx->base = xk__node_ref(l->s->top);
     tx->top = xk__node_ref(l->s->top);
-    return rc;
+    return 0;
+}
+
+/* A change of a transaction on the tree as it was handed over: as in a merge, what others have set stays where the
+ * transaction did not set it. */
+static int repeat(struct load *l, struct xk__txn *tx, const struct node *n)
+{
+    int rc = 0;
+
+    if (n->access & XK__TX_REMOVED || n->perms.n == 0)
+        rc = remove_node(l, &tx->top, n->path);
+    return rc || n->perms.n == 0 ? rc : set_node(l, &tx->top, n, n->access);
 }
 
 static int load_entry(struct load *l)
@@ -452,15 +465,46 @@ static int load_entry(struct load *l)
     e->flags = (uint16_t)n.access;
     if (!(n.access & XK__TX_CHANGE))
         return 0;
-    if (n.access & XK__TX_REMOVED || n.perms.n == 0)
-        rc = remove_node(l, &tx->top, n.path, false);
-    if (rc == 0 && n.perms.n)
-        rc = set_node(l, &tx->top, &n, false);
+    if (tx->stale && !xk__tree_find(tx->top, xk__path_parent(n.path)))
+        return 0; /* it cannot be committed anyway; what can be seen of its own changes is */
+    if (n.access & XK__TX_CREATED && !(n.access & XK__TX_REMOVED) && xk__tree_find(tx->top, n.path))
+        /* others have made it, too: it relies on what they made from now on */
+        e->flags = (uint16_t)((n.access & ~(unsigned)XK__TX_CREATED) |
+                              (n.access & (XK__TX_VALUE | XK__TX_PERMS) ? 0 : XK__TX_READ));
+    rc = repeat(l, tx, &n);
+    if (rc == 0)
+        rc = xk__deltas_reserve(l->s, &tx->deltas, l->s->deltas.n);
+    if (rc == 0)
+        xk__deltas_merge(&tx->deltas, &l->s->deltas);
     l->s->deltas.n = 0;
     return rc;
 }
 
 /* --- the changes of a journal ------------------------------------------------------------------------------------- */
+
+/* Removes a node of the tree that all see, with all below it. */
+static int forget(struct load *l, struct xk__path path)
+{
+    int rc = remove_node(l, &l->s->top, path);
+
+    if (rc == 0)
+        rc = xk__deltas_prepare(l->s, &l->s->deltas);
+    if (rc == 0)
+        xk__deltas_book(l->s, &l->s->deltas);
+    l->s->deltas.n = 0;
+    return rc;
+}
+
+/* A new server has nodes that the state may be without. */
+static int forget_unseen(struct load *l)
+{
+    int rc = 0;
+
+    for (unsigned i = FIRST_NODES; i-- > 0 && rc == 0;)
+        if (!l->seen[i])
+            rc = forget(l, first_nodes[i]);
+    return rc;
+}
 
 static int load_remove(struct load *l)
 {
@@ -469,14 +513,7 @@ static int load_remove(struct load *l)
 
     if (rc == 0 && (path.n > XK_STORE_ABS_PATH_MAX || !xk__path_valid(path.s, path.n)))
         rc = bad(l, "a path with bytes that none may have, or too long");
-    if (rc == 0)
-        rc = remove_node(l, &l->s->top, path, true);
-    if (rc == 0)
-        rc = xk__deltas_prepare(l->s, &l->s->deltas);
-    if (rc == 0)
-        xk__deltas_book(l->s, &l->s->deltas);
-    l->s->deltas.n = 0;
-    return rc;
+    return rc ? rc : forget(l, path);
 }
 
 static int load_unwatch(struct load *l)
@@ -638,6 +675,8 @@ int xk_store_server_load(struct xk_store_server *s, const void *bytes, size_t n,
         return xk_diag_set(diag, XK_EPROTO, 0, 0,
                            "this is no migration stream of version 1, little endian: its first 16 bytes are others");
     rc = turn(&l, bytes, n, first_turn, &used, diag);
+    if (rc == 0)
+        rc = forget_unseen(&l);
     if (rc == 0)
         rc = turn(&l, bytes, n, second_turn, &used, diag);
     s->deltas.n = 0;

@@ -16,31 +16,33 @@ static bool too_big(const struct xk__req *r, size_t value_len, unsigned nperms)
     return xk__quota_hit(r->c, XK__Q_NODE_SIZE, value_len + nperms * sizeof(struct xk__perm));
 }
 
-static void refuse(const struct xk__req *r, struct xk__path path, struct xk__path rest, unsigned want,
-                   const struct xk__node *n)
+static int refuse(struct xk__req *r, struct xk__path path, struct xk__path rest, unsigned want,
+                  const struct xk__node *n)
 {
     size_t there = !rest.s ? path.n : rest.s > path.s ? (size_t)(rest.s - path.s) - 1 : 0;
     struct xk__path decides = {path.s, there ? there : 1};
+    int rc;
 
     xk__why(r->s, decides, "it may not %s%s: owner %u, %u further entries",
             want & XK__PERM_OWNER   ? "change permissions"
             : want & XK__PERM_WRITE ? "write"
                                     : "read",
             rest.s ? " here, and what was asked for does not exist" : "", n->perms[0].domid, n->nperms - 1u);
+    rc = xk__txn_read(r->tx, decides);
+    return rc ? rc : XK_EACCES;
 }
 
 /* The node at (path), if the caller has all rights of (want) on it. Who has not must not learn whether it exists: then
- * the nearest ancestor that does exist decides between XK_ENOENT and XK_EACCES, as upstream. */
+ * the nearest ancestor that does exist decides between XK_ENOENT and XK_EACCES, as upstream. A transaction remembers
+ * who refused, as it may be committed only if that would happen again. */
 static int look(struct xk__req *r, struct xk__path path, unsigned want, struct xk__node **out, struct xk__path *rest)
 {
     unsigned have;
 
     *out = xk__tree_deepest(*r->top, path, rest);
     have = xk__perms_of(xk__node_perms(*out), &r->who);
-    if (!rest->s ? (have & want) != want : !(have & want)) {
-        refuse(r, path, *rest, want, *out);
-        return XK_EACCES;
-    }
+    if (!rest->s ? (have & want) != want : !(have & want))
+        return refuse(r, path, *rest, want, *out);
     return rest->s ? XK_ENOENT : 0;
 }
 
@@ -276,7 +278,8 @@ static int create(struct xk__req *r, struct xk__path path, struct xk__path rest,
         s->perms[0].domid = r->c->domid;
     if (too_big(r, n, perms.n))
         return XK_ENOSPC;
-    rc = plan_create(r, path, rest, perms, n, xk__node_perms(dir));
+    /* Of several new levels the parent is new too, and inherits the same. */
+    rc = plan_create(r, path, rest, perms, n, memchr(rest.s, '/', rest.n) ? perms : xk__node_perms(dir));
     if (rc == 0)
         rc = journal_created(r, path, rest, perms, value, n);
     if (rc)
@@ -447,6 +450,7 @@ static int parse_perms(struct xk__req *r, size_t at, struct xk__perms *out)
 {
     struct xk_store_server *s = r->s;
     struct xk__path one;
+    bool no_owner = false;
     unsigned n = 0;
 
     while (xk__req_string(r, &at, &one) == 0) {
@@ -458,15 +462,14 @@ static int parse_perms(struct xk__req *r, size_t at, struct xk__perms *out)
             if (!(r->c->dom->features & XK_STORE_FEATURE_DOMID_ANY))
                 s->perms[n].bits |= XK__PERM_IGNORE;
         } else if (!exists(r, s->perms[n].domid)) {
-            if (n == 0)
-                return XK_ENOENT;
+            no_owner |= n == 0;
             s->perms[n].bits |= XK__PERM_IGNORE; /* a later domain of that id must not get it */
         }
         n++;
     }
     out->v = s->perms;
     out->n = n;
-    return 0;
+    return no_owner ? XK_ENOENT : 0; /* after all errors of spelling, as upstream */
 }
 
 static int plan_perms(struct xk__req *r, struct xk__path path, struct xk__node *n, struct xk__perms perms)
@@ -500,16 +503,19 @@ int xk__do_set_perms(struct xk__req *r)
     rc = parse_perms(r, at, &perms);
     if (rc == 0)
         rc = xk__req_path(r, text, true, &path);
-    if (rc == 0)
-        rc = look(r, path, XK__PERM_WRITE | XK__PERM_OWNER, &n, &rest);
+    if (rc)
+        return rc;
+    rc = look(r, path, XK__PERM_WRITE | XK__PERM_OWNER, &n, &rest);
     if (rc == XK_ENOENT) {
         rc = xk__txn_read(r->tx, path);
         return rc ? rc : XK_ENOENT;
     }
     if (rc)
         return rc;
-    if (!r->c->privileged && perms.v[0].domid != n->perms[0].domid)
-        return XK_EPERM; /* only the control domain changes owners (XSA-330) */
+    if (!r->c->privileged && perms.v[0].domid != n->perms[0].domid) {
+        rc = xk__txn_read(r->tx, path);
+        return rc ? rc : XK_EPERM; /* only the control domain changes owners (XSA-330) */
+    }
     if (too_big(r, n->value_len, perms.n))
         return XK_ENOSPC;
     rc = plan_perms(r, path, n, perms);

@@ -202,16 +202,23 @@ static bool change_holds(const struct xk__txn *tx, const struct xk__entry *e)
     struct xk__node *now_top = tx->conn->server->top;
     struct xk__path path = entry_path(e), up = xk__path_parent(path);
     const struct xk__node *was = xk__tree_find(tx->base, path), *now = xk__tree_find(now_top, path);
+    const struct xk__node *dir = xk__tree_find(tx->base, up), *dir_now = xk__tree_find(now_top, up);
     struct xk__who who = xk__conn_who(tx->conn);
     unsigned want = e->flags & XK__TX_PERMS ? XK__PERM_WRITE | XK__PERM_OWNER : XK__PERM_WRITE;
+    bool removed = e->flags & XK__TX_REMOVED, set = e->flags & (XK__TX_VALUE | XK__TX_PERMS);
 
-    if (e->flags & XK__TX_REMOVED)
-        return was ? !now || same_perms(was, now) : !now;
+    if (removed && !was && now)
+        return false;
+    if (removed && was &&
+        (now ? !same_perms(was, now) : set)) /* (set): it must have been there before it was removed */
+        return false;
     if (!(e->flags & XK__TX_CREATED))
-        return same_perms(was, now);
-    if (xk__tree_find(tx->base, up) && !same_perms(xk__tree_find(tx->base, up), xk__tree_find(now_top, up)))
+        return removed || same_perms(was, now);
+    if (!dir && dir_now)
+        dir = xk__tree_find(tx->top, up); /* others have made the directory, too */
+    if (dir && !same_perms(dir, dir_now))
         return false; /* it would inherit other permissions */
-    if (!was && now && (e->flags & (XK__TX_VALUE | XK__TX_PERMS)))
+    if (!was && now)  /* MKDIR, too, is for who may write */
         return (xk__perms_of(xk__node_perms(now), &who) & want) == want;
     return true;
 }

@@ -215,12 +215,16 @@ int xk__events_plan(struct xk_store_server *s, struct xk__path path, enum xk__fi
 static int plan_removed(void *arg, const struct xk__node *node, struct xk__path path, uint32_t hash)
 {
     struct xk_store_server *s = arg;
-    struct xk__perms p = xk__node_perms(node);
+    struct xk__perms v[2] = {xk__node_perms(node), {NULL, 0}};
 
     XK_LIST_EACH(e, bucket_of(s, hash))
     {
         struct xk__watch *w = XK_CONTAINER(e, struct xk__watch, bucket);
-        if (w->hash != hash || !xk__path_equal(watch_path(w), path) || !permitted(w, &p, 1))
+        if (w->hash != hash || !xk__path_equal(watch_path(w), path))
+            continue;
+        if (!v[1].n) /* its directory stands yet */
+            v[1] = xk__node_perms(xk__tree_find(s->top, xk__path_parent(path)));
+        if (!permitted(w, v, 2))
             continue;
         if (add_match(s, w, w->data, w->path_len)) /* the walk's buffer is gone by then, the watch's own path is not */
             return XK_ENOMEM;

@@ -147,6 +147,19 @@ TEST(malformed_permissions_are_einval)
     done();
 }
 
+TEST(an_owner_that_does_not_exist_is_enoent)
+{
+    setup();
+    EQ(PERMS(&dom0, "/local/domain/5", "n500"), XK_ENOENT);
+    EQ(PERMS(&dom0, "/local/domain/5", "n500", "q5"), XK_EINVAL); /* spelling comes first, as upstream */
+    EQ(PERMS(&dom0, "/bad//path", "n500"), XK_ENOENT);
+    EQ(kit_begin(&dom0), 0);
+    EQ(PERMS(&dom0, "/local/domain/5", "n500"), XK_ENOENT);
+    EQ(PERMS(&dom0, "/none", "n500"), XK_ENOENT);
+    EQ(kit_end(&dom0, "T"), 0);
+    done();
+}
+
 TEST(errors_do_not_tell_what_exists)
 {
     setup();
@@ -386,6 +399,19 @@ TEST(introducing_again_resets_the_connection)
     g5.nevents = 0;
     EQ(kit_write(&g5, "x", "1"), 0); /* and the half packet is gone */
     NO_EVENT(&g5);
+    done();
+}
+
+TEST(introducing_again_is_no_resume)
+{
+    setup();
+    EQ(kit_do(&dom0, XK_STORE_INTRODUCE, "5", "1", "1", NULL), 0);
+    EQ(xk_store_domain_shutdown(server, 5), 0);
+    EQ(kit_watch(&dom0, "@releaseDomain", "t"), 0);
+    dom0.nevents = 0;
+    EQ(kit_do(&dom0, XK_STORE_INTRODUCE, "5", "1", "1", NULL), 0);
+    EQ(xk_store_domain_shutdown(server, 5), 0);
+    NO_EVENT(&dom0);
     done();
 }
 

@@ -140,6 +140,17 @@ TEST(nodes_permissions_and_accounts)
     xk_store_server_destroy(s);
 }
 
+TEST(what_every_server_begins_with_may_be_gone)
+{
+    struct xk_store_server *s = world();
+
+    EQ(kit_rm(&kits[0], "/tool"), 0);
+    s = hand_over(s, 0);
+    EQ(kit_read(&kits[0], "/tool"), XK_ENOENT);
+    SOUND(&kits[0]);
+    xk_store_server_destroy(s);
+}
+
 TEST(the_same_bytes_again)
 {
     struct xk_store_server *s = world();
@@ -276,6 +287,83 @@ TEST(a_transaction_conflicts_in_the_new_server)
         EQ(kit_read(&kits[1], "data/w"), XK_ENOENT);
     }
     SOUND(&kits[0]);
+    xk_store_server_destroy(s);
+}
+
+TEST(a_transaction_is_handed_over_beside_what_others_changed)
+{
+    struct xk_store_server *s = world();
+    struct kit *a = &kits[0];
+
+    EQ(kit_write(a, "/d/x", "old"), 0);
+    EQ(kit_do(a, XK_STORE_SET_PERMS, "/d", "b0", NULL), 0);
+    EQ(kit_begin(a), 0);
+    EQ(kit_do(a, XK_STORE_SET_PERMS, "/d/x", "n0", "r1", NULL), 0);
+    EQ(kit_write(a, "/both/mine", "1"), 0);
+    a->tx = 0;
+    EQ(kit_write(a, "/both/theirs", "1"), 0);
+    EQ(kit_write(a, "/d/x", "new"), 0);
+    a->tx = 1;
+    s = hand_over(s, 0);
+    EQ(kit_end(a, "T"), 0);
+    VALUE(a, "/d/x", "new");
+    EQ(kit_do(a, XK_STORE_GET_PERMS, "/d/x", NULL), 0);
+    STREQ((char *)a->reply + 3, "r1");
+    STREQ(kit_list(a, "/both"), "mine theirs");
+    SOUND(a);
+    xk_store_server_destroy(s);
+}
+
+TEST(a_transaction_that_made_what_others_made_relies_on_theirs)
+{
+    struct xk_store_server *s = world();
+    struct kit *a = &kits[0];
+    uint32_t id;
+
+    EQ(kit_begin(a), 0);
+    EQ(kit_write(a, "/both", "1"), 0);
+    a->tx = 0;
+    EQ(kit_write(a, "/both", "2"), 0);
+    EQ(kit_do(a, XK_STORE_SET_PERMS, "/both", "b0", NULL), 0);
+    a->tx = 1;
+    s = hand_over(s, 0);
+    VALUE(a, "/both", "1");
+    a->tx = 0;
+    EQ(kit_rm(a, "/both"), 0);
+    a->tx = 1;
+    EQ(kit_end(a, "T"), XK_EAGAIN);
+    EQ(kit_mkdir(a, "/d"), 0);
+    EQ(kit_begin(a), 0);
+    id = a->tx;
+    EQ(kit_rm(a, "/d"), 0);
+    EQ(kit_mkdir(a, "/d/x"), 0);
+    a->tx = 0;
+    EQ(kit_write(a, "/d/x", "1"), 0);
+    a->tx = id;
+    s = hand_over(s, 0);
+    a->tx = 0;
+    EQ(kit_write(a, "/elsewhere", "1"), 0);
+    a->tx = id;
+    EQ(kit_end(a, "T"), 0);
+    VALUE(a, "/d/x", ""); /* but what it removed with all below was theirs, too */
+    SOUND(a);
+    xk_store_server_destroy(s);
+}
+
+TEST(a_transaction_whose_directory_is_gone_is_handed_over)
+{
+    struct xk_store_server *s = world();
+    struct kit *a = &kits[0];
+
+    EQ(kit_write(a, "/d/x", "1"), 0);
+    EQ(kit_begin(a), 0);
+    EQ(kit_write(a, "/d/y/z", "1"), 0);
+    a->tx = 0;
+    EQ(kit_rm(a, "/d"), 0);
+    a->tx = 1;
+    s = hand_over(s, 0);
+    EQ(kit_end(a, "T"), XK_EAGAIN);
+    SOUND(a);
     xk_store_server_destroy(s);
 }
 

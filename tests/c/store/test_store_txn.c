@@ -211,6 +211,88 @@ TEST(a_merge_keeps_both_sides)
     done();
 }
 
+/* What was made inside inherits from a directory that was made inside, and others have made it meanwhile. */
+TEST(a_directory_that_both_made_must_pass_on_the_same)
+{
+    setup();
+    EQ(kit_begin(&a), 0);
+    EQ(kit_write(&a, "/both/mine", "1"), 0);
+    EQ(kit_mkdir(&b, "/both"), 0);
+    EQ(kit_end(&a, "T"), 0);
+    EQ(kit_rm(&b, "/both"), 0);
+    EQ(kit_begin(&a), 0);
+    EQ(kit_write(&a, "/both/mine", "1"), 0);
+    EQ(kit_mkdir(&b, "/both"), 0);
+    EQ(kit_do(&b, XK_STORE_SET_PERMS, "/both", "b0", NULL), 0);
+    EQ(kit_end(&a, "T"), XK_EAGAIN);
+    done();
+}
+
+TEST(a_refusal_must_hold_at_the_commit)
+{
+    setup();
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_write(&guest, "/n", "1"), XK_EACCES);
+    EQ(kit_write(&guest, "/d/new/er", "1"), XK_EACCES);
+    EQ(kit_rm(&guest, "/none"), XK_EACCES);
+    EQ(kit_end(&guest, "T"), 0);
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_write(&guest, "/n", "1"), XK_EACCES);
+    EQ(kit_do(&a, XK_STORE_SET_PERMS, "/n", "b0", NULL), 0);
+    EQ(kit_end(&guest, "T"), XK_EAGAIN);
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_do(&guest, XK_STORE_SET_PERMS, "/g", "n6", NULL), XK_EPERM);
+    EQ(kit_do(&a, XK_STORE_SET_PERMS, "/g", "n6", NULL), 0);
+    EQ(kit_end(&guest, "T"), XK_EAGAIN);
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_write(&guest, "/d/new/er", "1"), XK_EACCES); /* by the permissions of /d */
+    EQ(kit_do(&a, XK_STORE_SET_PERMS, "/d", "b0", NULL), 0);
+    EQ(kit_end(&guest, "T"), XK_EAGAIN);
+    done();
+}
+
+TEST(what_is_made_anew_inherits_what_others_set)
+{
+    setup();
+    EQ(kit_begin(&a), 0);
+    EQ(kit_rm(&a, "/d/x"), 0);
+    EQ(kit_mkdir(&a, "/d/x"), 0);
+    EQ(kit_do(&b, XK_STORE_SET_PERMS, "/d", "b0", NULL), 0);
+    EQ(kit_end(&a, "T"), XK_EAGAIN);
+    done();
+}
+
+TEST(what_was_gone_cannot_have_been_changed)
+{
+    setup();
+    EQ(kit_begin(&a), 0);
+    EQ(kit_write(&a, "/d/x", "1"), 0);
+    EQ(kit_rm(&a, "/d/x"), 0);
+    EQ(kit_rm(&b, "/d"), 0);
+    EQ(kit_end(&a, "T"), XK_EAGAIN);
+    EQ(kit_begin(&a), 0);
+    EQ(kit_do(&a, XK_STORE_SET_PERMS, "/n", "b0", NULL), 0);
+    EQ(kit_rm(&a, "/n"), 0);
+    EQ(kit_rm(&b, "/n"), 0);
+    EQ(kit_end(&a, "T"), XK_EAGAIN);
+    done();
+}
+
+TEST(what_came_and_went_inside_needs_its_directory)
+{
+    setup();
+    EQ(kit_begin(&a), 0);
+    EQ(kit_write(&a, "/d/y", "1"), 0);
+    EQ(kit_rm(&a, "/d/y"), 0);
+    EQ(kit_end(&a, "T"), 0);
+    EQ(kit_begin(&a), 0);
+    EQ(kit_write(&a, "/d/y", "1"), 0);
+    EQ(kit_rm(&a, "/d/y"), 0);
+    EQ(kit_rm(&b, "/d"), 0);
+    EQ(kit_end(&a, "T"), XK_EAGAIN);
+    done();
+}
+
 TEST(ids_and_arguments)
 {
     setup();
@@ -246,6 +328,23 @@ TEST(a_blind_write_needs_permission_at_the_commit_too)
     EQ(kit_do(&b, XK_STORE_SET_PERMS, "/g", "n0", NULL), 0);
     EQ(kit_end(&guest, "T"), XK_EAGAIN);
     EQ(kit_read(&b, "/g/more"), XK_ENOENT);
+    done();
+}
+
+TEST(a_mkdir_needs_permission_at_the_commit_too)
+{
+    setup();
+    EQ(kit_do(&a, XK_STORE_SET_PERMS, "/d", "b0", NULL), 0);
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_mkdir(&guest, "/d/y"), 0);
+    EQ(kit_mkdir(&a, "/d/y"), 0);
+    EQ(kit_end(&guest, "T"), 0);
+    EQ(kit_rm(&a, "/d/y"), 0);
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_mkdir(&guest, "/d/y"), 0);
+    EQ(kit_mkdir(&a, "/d/y"), 0);
+    EQ(kit_do(&a, XK_STORE_SET_PERMS, "/d/y", "r0", NULL), 0);
+    EQ(kit_end(&guest, "T"), XK_EAGAIN);
     done();
 }
 

@@ -124,6 +124,7 @@ TEST(unwatch_needs_path_and_token)
     EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/b", "t", NULL), XK_ENOENT);
     EQ(kit_do(&other, XK_STORE_UNWATCH, "/a", "t", NULL), XK_ENOENT);
     EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/a", NULL), XK_EINVAL);
+    EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/a", "t", "more", NULL), XK_EINVAL);
     EQ(kit_do(&dom0, XK_STORE_UNWATCH, "/a", "t", NULL), 0);
     EQ(kit_write(&other, "/a", "1"), 0);
     NO_EVENT(&dom0);
@@ -229,6 +230,40 @@ TEST(deletion_of_a_readable_node_is_seen)
     guest.nevents = 0;
     EQ(kit_rm(&dom0, "/dir"), 0);
     EVENT(&guest, "/dir/n", "t");
+    done();
+}
+
+TEST(deletion_of_what_a_readable_directory_lists_is_seen)
+{
+    setup();
+    EQ(kit_write(&dom0, "/top/dir/n", "1"), 0);
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "/top/dir", "n0", "r5", NULL), 0);
+    EQ(kit_write(&dom0, "/top/dir/n/n", "1"), 0);
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "/top/dir/n", "n0", NULL), 0);
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "/top/dir/n/n", "n0", NULL), 0);
+    EQ(kit_watch(&guest, "/top/dir/n", "t"), 0);
+    EQ(kit_watch(&guest, "/top/dir/n/n", "t"), 0);
+    guest.nevents = 0;
+    EQ(kit_rm(&dom0, "/top"), 0);
+    EVENT(&guest, "/top/dir/n", "t");
+    NO_EVENT(&guest); /* neither it nor its directory could be read */
+    done();
+}
+
+TEST(no_event_for_what_is_made_below_what_can_be_read)
+{
+    setup();
+    EQ(kit_mkdir(&dom0, "/dir"), 0);
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "/dir", "n5", NULL), 0);
+    EQ(kit_watch(&guest, "/dir", "t"), 0);
+    guest.nevents = 0;
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "/dir", "n5", "w6", NULL), 0);
+    EVENT(&guest, "/dir", "t");
+    kit_open(&other, server, 6);
+    EQ(kit_write(&other, "/dir/a/b", "1"), 0); /* all owned by 6, and the directory of "b" is as new as "b" is */
+    NO_EVENT(&guest);
+    EQ(kit_write(&other, "/dir/c", "1"), 0);
+    EVENT(&guest, "/dir/c", "t");
     done();
 }
 

@@ -1,0 +1,525 @@
+/* diff/allowed.c - the differences from xenstored that the protocol (Xen's docs/misc/xenstore.txt, "the text" below)
+ * allows, each as narrow as can be told. SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xenkit/err.h>
+
+#include "diff.h"
+
+static bool ours_is(const struct clash *c, const char *error) { return strcmp(error_of(c->ours), error) == 0; }
+static bool theirs_is(const struct clash *c, const char *error) { return strcmp(error_of(c->theirs), error) == 0; }
+
+/* --- answers ------------------------------------------------------------------------------------------------------ */
+
+/* Whether a path exists, and if not, whether that may be known. */
+static bool is_look(const struct reply *r)
+{
+    return !failed_reply(r) || strcmp(r->p, "ENOENT") == 0 || strcmp(r->p, "EACCES") == 0;
+}
+
+static bool snapshot(const struct clash *c)
+{
+    bool above = is_look(c->ours) && is_look(c->theirs) && (failed_reply(c->ours) || failed_reply(c->theirs));
+
+    return c->txn && *c->path && txn_touched(c->txn, c->path, above);
+}
+
+static bool both_fail(const struct clash *c) { return failed_reply(c->ours) && failed_reply(c->theirs); }
+
+static bool special_perms(const struct clash *c)
+{
+    if (c->path[0] != '@' || !theirs_is(c, "EINVAL"))
+        return false;
+    return c->op->type == XK_STORE_GET_PERMS || (c->op->type == XK_STORE_SET_PERMS && both_fail(c));
+}
+
+/* DOMID_ANY of xen.h */
+static bool owner_any(const struct clash *c)
+{
+    const char *owner = op_string(c->op, 1);
+    return c->op->type == XK_STORE_SET_PERMS && both_fail(c) && owner && strcmp(owner + (*owner != 0), "32757") == 0;
+}
+
+static bool unwatch_path(const struct clash *c)
+{
+    return c->op->type == XK_STORE_UNWATCH && ours_is(c, "EINVAL") && theirs_is(c, "ENOENT");
+}
+
+/* How many nodes the requests so far, and this one, can have to do with: their paths and all directories above. */
+static unsigned nodes_in_reach(const struct clash *c)
+{
+    char paths[64][XK_STORE_PACKET_MAX];
+    unsigned n = 0;
+
+    for (size_t i = 0; i <= c->txn->log.n && n < 64; i++) {
+        const struct op *op = i < c->txn->log.n ? &c->txn->log.v[i] : c->op;
+        char path[XK_STORE_PACKET_MAX];
+        bool more = op_path(op, path, sizeof(path));
+        if (op->type == XK_STORE_RM)
+            return 64; /* and all below, nobody knows how many */
+        while (more && n < 64) {
+            bool known = false;
+            for (unsigned k = 0; k < n; k++)
+                known |= strcmp(paths[k], path) == 0;
+            if (!known)
+                strcpy(paths[n++], path);
+            more = path[0] == '/' && path[1];
+            if (more)
+                strrchr(path, '/')[strrchr(path, '/') == path] = 0; /* of "/a" the slash stays */
+        }
+    }
+    return n;
+}
+
+static bool txn_nodes(const struct clash *c)
+{
+    return c->txn && is_ring(c->op->conn) &&
+           (theirs_is(c, "ENOSPC") || ours_is(c, "ENOSPC") || (theirs_is(c, "EIO") && c->op->type == XK_STORE_RM) ||
+            (theirs_is(c, "ENOMEM") && c->op->type == XK_STORE_TRANSACTION_END)) &&
+           nodes_in_reach(c) > c->w->setup.tx_nodes;
+}
+
+static unsigned owned(const struct clash *c)
+{
+    struct tree t;
+    unsigned n;
+
+    tree_read(c->w, OURS, &t);
+    n = tree_owned(&t, domid_of(c->op->conn));
+    tree_free(&t);
+    return n;
+}
+
+static bool txn_quota(const struct clash *c)
+{
+    if (!c->txn || !is_ring(c->op->conn) || ours_is(c, "ENOSPC") == theirs_is(c, "ENOSPC"))
+        return false;
+    if (c->op->type == XK_STORE_TRANSACTION_END)
+        return owned(c) + !ours_is(c, "OK") * nodes_in_reach(c) >= c->w->setup.nodes;
+    return (c->op->type == XK_STORE_WRITE || c->op->type == XK_STORE_MKDIR) &&
+           owned(c) + nodes_in_reach(c) > c->w->setup.nodes;
+}
+
+static bool special_owner(const struct clash *c)
+{
+    static const char *const names[] = {"@introduceDomain", "@releaseDomain"};
+    bool any = false;
+
+    for (int i = 0; i < 2 && ours_is(c, "ENOSPC") && is_ring(c->op->conn); i++) {
+        struct op op = {.type = XK_STORE_GET_PERMS, .payload = (char *)(uintptr_t)names[i]};
+        struct reply r;
+        op.len = (uint16_t)(strlen(names[i]) + 1);
+        if (!ask(c->w, OURS, WATCHER, &op, 0, &r))
+            return false;
+        any |= !failed_reply(&r) && strtoul(r.p + 1, NULL, 10) == domid_of(c->op->conn);
+        free(r.p);
+    }
+    return any && owned(c) + 2 >= c->w->setup.nodes;
+}
+
+static bool refusal(const struct clash *c)
+{
+    return c->op->type == XK_STORE_TRANSACTION_END && both_fail(c) && ours_is(c, "EAGAIN") &&
+           (c->txn->noutside || c->txn->everything);
+}
+
+static bool enospc_inside(const struct clash *c)
+{
+    return c->op->type == XK_STORE_TRANSACTION_END && theirs_is(c, "ENOMEM") && txn_enospc_inside(c->txn);
+}
+
+static bool dead_account(const struct clash *c)
+{
+    return c->op->type == XK_STORE_TRANSACTION_END && theirs_is(c, "ENOMEM") && c->txn->everything;
+}
+
+static bool plain_number(const char *s)
+{
+    size_t n = strspn(s, "0123456789");
+    return n > 0 && n < 11 && !s[n] && strtoull(s, NULL, 10) <= 65535;
+}
+
+static bool plain_entries(const struct op *op)
+{
+    const char *s;
+
+    for (unsigned i = 1; (s = op_string(op, i)); i++)
+        if (*s && !plain_number(s + 1))
+            return false;
+    return true;
+}
+
+static bool numbers(const struct clash *c)
+{
+    const char *s = op_string(c->op, c->op->type == XK_STORE_DIRECTORY_PART);
+
+    switch (c->op->type) {
+    case XK_STORE_DIRECTORY_PART:
+    case XK_STORE_GET_DOMAIN_PATH:
+    case XK_STORE_IS_DOMAIN_INTRODUCED:
+    case XK_STORE_RELEASE:
+    case XK_STORE_RESUME:
+        return s && !plain_number(s) && ours_is(c, "EINVAL");
+    case XK_STORE_SET_PERMS:
+        return ours_is(c, "EINVAL") && !plain_entries(c->op);
+    default:
+        return false;
+    }
+}
+
+static bool dead_entries(const struct clash *c)
+{
+    char text[SIDES][XK_STORE_PACKET_MAX];
+    const struct reply *r[SIDES] = {c->ours, c->theirs};
+
+    if (c->op->type != XK_STORE_GET_PERMS || failed_reply(c->ours) || failed_reply(c->theirs))
+        return false;
+    for (enum side side = OURS; side < SIDES; side++) {
+        memcpy(text[side], r[side]->p, r[side]->len + 1);
+        for (uint32_t i = 0; i + 1 < r[side]->len; i++)
+            if (!text[side][i])
+                text[side][i] = ' ';
+    }
+    return allowed_perms(c->w, text[OURS], text[THEIRS]);
+}
+
+static bool special_watch(const struct clash *c)
+{
+    return (c->op->type == XK_STORE_WATCH || c->op->type == XK_STORE_UNWATCH) && c->path[0] == '@' &&
+           ours_is(c, "EINVAL") && !theirs_is(c, "EINVAL");
+}
+
+static bool long_path(const struct clash *c)
+{
+    return !is_ring(c->op->conn) && theirs_is(c, "EINVAL") && strlen(c->path) > c->w->setup.path &&
+           strlen(c->path) <= XK_STORE_ABS_PATH_MAX;
+}
+
+static bool newer(const struct clash *c)
+{
+    return c->op->type >= XK_STORE_GET_FEATURE && c->op->type <= XK_STORE_SET_QUOTA && theirs_is(c, "ENOSYS");
+}
+
+static const struct {
+    const char *name;
+    bool (*fits)(const struct clash *c);
+    enum effect effect;
+    const char *why;
+} answers[] = {
+    {"special-perms", special_perms, PLAIN,
+     "permissions of @introduceDomain and @releaseDomain: the text lets them be set and says nothing about reading "
+     "them, "
+     "which is EINVAL in xenstored; the error of a refused SET_PERMS is whatever errno held there"},
+    {"owner-any", owner_any, PLAIN,
+     "DOMID_ANY as owner is an error of another name: ENOENT in 4.17, which does not "
+     "know it"},
+    {"unwatch-path", unwatch_path, PLAIN,
+     "UNWATCH of a path that is none: EINVAL, as in later xenstoreds; 4.17 does not "
+     "check it and finds no such watch"},
+    {"refusal", refusal, PLAIN,
+     "a commit that fails for two reasons: ours looks for conflicts first, and a client that "
+     "tries again will be told the other"},
+    {"txn-nodes", txn_nodes, ABORT,
+     "the quota for the nodes that a transaction touches: ours counts those that were named, xenstored all that it had "
+     "to "
+     "look at on the way"},
+    {"txn-quota", txn_quota, ABORT,
+     "the quota of nodes, in a transaction: ours counts what it has made and removed so far; xenstored does that at "
+     "its "
+     "end, and there lets one less pass than without a transaction"},
+    {"special-owner", special_owner, PLAIN,
+     "@introduceDomain and @releaseDomain count as nodes of who was made their "
+     "owner; the text does not say whether"},
+    {"enospc-inside", enospc_inside, PLAIN,
+     "after a request in a transaction has failed with ENOSPC, 4.17 also fails the "
+     "commit, with ENOMEM; in ours that request has simply not happened"},
+    {"dead-account", dead_account, PLAIN,
+     "a commit with changes to the nodes of a domain that is gone meanwhile: xenstored cannot book them, and says "
+     "ENOMEM"},
+    {"numbers", numbers, PLAIN,
+     "what is no decimal number in the range of 0..65535 is EINVAL: the text says that such errors \"generally go "
+     "undetected\", as in xenstored, which takes the digits that it finds"},
+    {"dead-entries", dead_entries, PLAIN,
+     "of domains that are gone, permission lists have no entries; xenstored shows them, without effect"},
+    {"special-watch", special_watch, PLAIN,
+     "watches on special paths that no event will ever have, such as \"@/\", are EINVAL; in xenstored any are set"},
+    {"long-path", long_path, PLAIN,
+     "domain 0 may use paths of up to 3072 bytes, as the text has it; in xenstored the quota binds it, too"},
+    {"newer", newer, PLAIN, "operations that came after 4.17, which answers ENOSYS"},
+    {"snapshot", snapshot, STALE,
+     "inside a transaction, about a path near one that others changed since its start: \"When transaction is started "
+     "whole db is copied\" is what ours does; xenstored shows the live node until the transaction has touched it"},
+};
+
+enum { ANSWERS = sizeof(answers) / sizeof(answers[0]) };
+
+/* --- events ------------------------------------------------------------------------------------------------------- */
+
+/* The transaction that has just ended removed (path), or a directory that it was in. */
+static bool removed_in_it(const struct world *w, const char *path)
+{
+    char gone[XK_STORE_PACKET_MAX];
+
+    for (size_t i = 0; i < w->ended.log.n; i++)
+        if (w->ended.log.v[i].type == XK_STORE_RM && !failed_reply(&w->ended.said[i]) &&
+            op_path(&w->ended.log.v[i], gone, sizeof(gone)) && strlen(gone) <= strlen(path) && path_near(gone, path))
+            return true;
+    return false;
+}
+
+static bool event_path(unsigned conn, const struct event *e, char *out, size_t room)
+{
+    struct op op = {.conn = (uint8_t)conn, .payload = e->path, .len = (uint16_t)(strlen(e->path) + 1)};
+    return op_path(&op, out, room);
+}
+
+/* Ours decides by the permissions of the directory, too, which xenstored forgets where the node is gone. */
+static bool gone_in_txn(struct world *w, const struct op *op, enum side extra, unsigned conn, const struct event *e)
+{
+    char path[XK_STORE_PACKET_MAX];
+
+    return extra == OURS && op->type == XK_STORE_TRANSACTION_END && is_ring(conn) &&
+           event_path(conn, e, path, sizeof(path)) && removed_in_it(w, path);
+}
+
+/* What was made, removed and made again inside. Either the watch has an event of what is there in the end, or the
+ * watcher cannot read that. */
+static bool remade_in_txn(struct world *w, const struct op *op, enum side extra, unsigned conn, const struct event *e)
+{
+    struct op read = {.type = XK_STORE_READ, .payload = e->path, .len = (uint16_t)(strlen(e->path) + 1)};
+    const struct inbox *in = &w->conn[conn].in[OURS];
+    char path[XK_STORE_PACKET_MAX];
+    struct reply r;
+    bool hidden;
+
+    if (extra != THEIRS || op->type != XK_STORE_TRANSACTION_END || !event_path(conn, e, path, sizeof(path)) ||
+        !removed_in_it(w, path))
+        return false;
+    for (size_t i = 0; i < in->nevents; i++)
+        if (strcmp(in->events[i].token, e->token) == 0 && path_near(in->events[i].path, e->path))
+            return true;
+    if (!ask(w, THEIRS, conn, &read, 0, &r))
+        return false;
+    hidden = failed_reply(&r);
+    free(r.p);
+    return hidden;
+}
+
+/* Which of the permissions of the directory count, those before or those after the commit? */
+static bool txn_directory_set(struct world *w, const struct op *op, enum side extra, unsigned conn,
+                              const struct event *e)
+{
+    char path[XK_STORE_PACKET_MAX], set[XK_STORE_PACKET_MAX];
+
+    if (extra != THEIRS || op->type != XK_STORE_TRANSACTION_END || !is_ring(conn) ||
+        !event_path(conn, e, path, sizeof(path)) || strrchr(path, '/') <= path)
+        return false;
+    *strrchr(path, '/') = 0;
+    for (size_t i = 0; i < w->ended.log.n; i++)
+        if (w->ended.log.v[i].type == XK_STORE_SET_PERMS && !failed_reply(&w->ended.said[i]) &&
+            op_path(&w->ended.log.v[i], set, sizeof(set)) && strcmp(set, path) == 0)
+            return true;
+    return false;
+}
+
+static bool txn_directory(struct world *w, const struct op *op, enum side extra, unsigned conn, const struct event *e)
+{
+    char path[XK_STORE_PACKET_MAX];
+    struct op list = {.type = XK_STORE_DIRECTORY, .conn = (uint8_t)conn, .payload = path};
+    struct reply r;
+    bool may;
+
+    if (extra != OURS || op->type != XK_STORE_TRANSACTION_END || !is_ring(conn) ||
+        !event_path(conn, e, path, sizeof(path)) || strrchr(path, '/') <= path)
+        return false;
+    *strrchr(path, '/') = 0;
+    list.len = (uint16_t)(strlen(path) + 1);
+    if (!ask(w, THEIRS, conn, &list, 0, &r))
+        return false;
+    may = !failed_reply(&r);
+    free(r.p);
+    return may;
+}
+
+static bool merged_mkdir(struct world *w, const struct op *op, enum side extra, unsigned conn, const struct event *e)
+{
+    char path[XK_STORE_PACKET_MAX], made[XK_STORE_PACKET_MAX];
+
+    if (extra != OURS || op->type != XK_STORE_TRANSACTION_END || !event_path(conn, e, path, sizeof(path)) ||
+        !txn_touched(&w->ended, path, false))
+        return false;
+    for (size_t i = 0; i < w->ended.log.n; i++)
+        if (w->ended.log.v[i].type == XK_STORE_MKDIR && op_path(&w->ended.log.v[i], made, sizeof(made)) &&
+            strcmp(made, path) == 0)
+            return true;
+    return false;
+}
+
+static bool special_perms_event(struct world *w, const struct op *op, enum side extra, unsigned conn,
+                                const struct event *e)
+{
+    (void)op, (void)conn;
+    for (size_t i = 0; i < w->pending.n; i++)
+        if (extra == OURS && w->pending.v[i].type == XK_STORE_SET_PERMS && e->path[0] == '@' &&
+            op_string(&w->pending.v[i], 0) && strcmp(op_string(&w->pending.v[i], 0), e->path) == 0)
+            return true;
+    return false;
+}
+
+static bool one_domain(struct world *w, const struct op *op, enum side extra, unsigned conn, const struct event *e)
+{
+    (void)w, (void)op, (void)conn;
+    return extra == OURS &&
+           (strncmp(e->path, "@releaseDomain/", 15) == 0 || strncmp(e->path, "@introduceDomain/", 17) == 0);
+}
+
+static const struct {
+    const char *name;
+    bool (*fits)(struct world *w, const struct op *op, enum side extra, unsigned conn, const struct event *e);
+    const char *why;
+} events[] = {
+    {"gone-in-txn", gone_in_txn,
+     "a node that cannot be read, but whose directory could, was removed in a transaction: xenstored tells of it only "
+     "without one; \"Watches may be triggered spuriously\""},
+    {"remade-in-txn", remade_in_txn,
+     "made, removed and made again in a transaction: ours tells who watches there what is there in the end, xenstored "
+     "each "
+     "step"},
+    {"txn-directory", txn_directory,
+     "a node that cannot be read, but whose directory can, was made or changed in a transaction: xenstored tells of it "
+     "only if it happens to store the directory first"},
+    {"txn-directory-set", txn_directory_set,
+     "a node that cannot be read was changed in a transaction that also took the right to read its directory: \"A "
+     "notification may omitted if a node's permissions are changed so as to make it unreadable\""},
+    {"merged-mkdir", merged_mkdir,
+     "MKDIR in a transaction of what others made meanwhile is a change to ours, as it sees the store without it; "
+     "\"Watches may be triggered spuriously\""},
+    {"special-perms-event", special_perms_event,
+     "SET_PERMS of a special path is told to who watches it, as by later xenstoreds; \"Watches may be triggered "
+     "spuriously\""},
+    {"one-domain", one_domain, "\"it is possible to watch only for a specific domain\", which came after 4.17"},
+};
+
+enum { EVENTS = sizeof(events) / sizeof(events[0]) };
+
+/* --- found elsewhere ---------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name, *why;
+} others[] = {
+    {"merge",
+     "ours commits what xenstored refuses with EAGAIN: \"only intervening `conflicting' writes cause EAGAIN\" is "
+     "the text's plan; done again on xenstored at once, the transaction must say and do the same"},
+    {"eagain",
+     "ours refuses with EAGAIN what xenstored commits, after others changed the store: the text allows it for "
+     "\"any other intervening writes\"; done again on ours, it must say and do the same"},
+    {"dead-entries-tree", "the same when trees are compared"},
+    {"enospc-inside-again", "\"enospc-inside\", when a transaction is done again"},
+    {"owner-again", "which domains exist is no part of the store: SET_PERMS, done again after one came or went, may be "
+                    "granted or refused instead"},
+    {"txn-nodes-again", "\"txn-nodes\", when a transaction is done again"},
+    {"error-kind",
+     "done again, a request that was refused is refused for another reason, as its directory has changed: "
+     "that a path does not exist is all that ours remembers of a failed look"},
+};
+
+enum { OTHERS = sizeof(others) / sizeof(others[0]), ALL = ANSWERS + EVENTS + OTHERS };
+
+static uint64_t used[ALL];
+static const char *shown = "";
+
+void allowed_show(const char *name) { shown = name; }
+
+bool allowed_reply(const struct clash *c, enum effect *effect)
+{
+    for (int i = 0; i < ANSWERS; i++)
+        if (answers[i].fits(c)) {
+            *effect = answers[i].effect;
+            used[i]++;
+            if (strcmp(answers[i].name, shown) == 0) {
+                op_print(c->op);
+                show_reply("ours", c->ours);
+                show_reply("theirs", c->theirs);
+            }
+            return true;
+        }
+    return false;
+}
+
+bool allowed_again(struct world *w, const struct op *op, struct txn *t, const struct reply *ours,
+                   const struct reply *theirs)
+{
+    char path[XK_STORE_PACKET_MAX] = "";
+    struct clash c = {w, op, t, ours, theirs, path};
+    enum effect ignored;
+
+    if (txn_nodes(&c)) {
+        allowed_count("txn-nodes-again");
+        return true;
+    }
+    if (op->type == XK_STORE_SET_PERMS && t->everything) {
+        allowed_count("owner-again");
+        return true;
+    }
+    c.txn = NULL; /* there is only one state now */
+    op_path(op, path, sizeof(path));
+    return allowed_reply(&c, &ignored);
+}
+
+bool allowed_event(struct world *w, const struct op *op, enum side extra, unsigned conn, const struct event *e)
+{
+    for (int i = 0; i < EVENTS; i++)
+        if (events[i].fits(w, op, extra, conn, e)) {
+            used[ANSWERS + i]++;
+            if (strcmp(events[i].name, shown) == 0) {
+                op_print(op);
+                printf("# %s tell connection %u: %s %s\n", extra == OURS ? "ours" : "theirs", conn, e->path, e->token);
+            }
+            return true;
+        }
+    return false;
+}
+
+/* Ours is theirs without some entries of domains that are gone. */
+bool allowed_perms(struct world *w, const char *ours, const char *theirs)
+{
+    size_t n;
+
+    for (bool owner = true; *theirs; theirs += n + (theirs[n] == ' '), owner = false) {
+        unsigned domid = (unsigned)strtoul(theirs + 1, NULL, 10);
+        n = strcspn(theirs, " ");
+        if (strncmp(ours, theirs, n) == 0 && (ours[n] == ' ' || !ours[n]))
+            ours += n + (ours[n] == ' ');
+        else if (owner || domid > DOMAINS || !w->died_once[domid])
+            return false;
+    }
+    return !*ours;
+}
+
+bool allowed_count(const char *name)
+{
+    for (int i = 0; i < OTHERS; i++)
+        if (strcmp(others[i].name, name) == 0)
+            used[ANSWERS + EVENTS + i]++;
+    return strcmp(name, shown) == 0;
+}
+
+static void print_one(bool why, const char *name, const char *reason, uint64_t n)
+{
+    if (why)
+        printf("%-20s %s\n", name, reason);
+    else
+        printf("# allowed: %-20s %llu times\n", name, (unsigned long long)n);
+}
+
+void allowed_print(bool why)
+{
+    for (int i = 0; i < ANSWERS; i++)
+        print_one(why, answers[i].name, answers[i].why, used[i]);
+    for (int i = 0; i < EVENTS; i++)
+        print_one(why, events[i].name, events[i].why, used[ANSWERS + i]);
+    for (int i = 0; i < OTHERS; i++)
+        print_one(why, others[i].name, others[i].why, used[ANSWERS + EVENTS + i]);
+}
