@@ -325,7 +325,7 @@ int xk_store_domain_next(const struct xk_store_server *s, int after)
         const struct xk__dom *d = xk__dom_find(s, (unsigned)domid);
         if (!s->doms[domid >> 8])
             domid |= 0xff;
-        else if (d && d->introduced)
+        else if (d && (d->introduced || d->owned || d->refs || d->conns))
             return domid;
     }
     return -1;

@@ -133,6 +133,17 @@ static void release(void *arg, unsigned domid)
 
 static uint64_t now(void *arg) { return (uint64_t)xk_now(((struct xk_store_service *)arg)->platform); }
 
+/* Entries of domains that do not exist are of no effect: a later one of that number is another. Where Xen does not tell
+ * us, they are taken for alive, as the number may be. */
+static int domain_exists(void *arg, unsigned domid)
+{
+    struct xk_store_service *s = arg;
+    struct xk_domain_info info;
+    int r = xk_domain_info(s->platform, (xk_domid)domid, &info);
+
+    return !(r == XK_ENOENT || r == XK_EGONE || (r == 0 && info.state == XK_DOMAIN_DYING));
+}
+
 static int update(void *arg)
 {
     struct xk_store_service *s = arg;
@@ -172,6 +183,7 @@ static const struct xk_store_server_ops ops = {
     .now = now,
     .introduce = introduce,
     .release = release,
+    .domain_exists = domain_exists,
     .wakeup = wakeup,
     .log = log_line,
     .update = update,
@@ -180,25 +192,12 @@ static const struct xk_store_server_ops ops = {
     .control = control,
 };
 
-/* Some domain ended: ask after each that is connected. One that is dying is gone for us: on Xen it cannot be freed
- * before we let go of its page. */
+/* Some domain ended. */
 static void on_virq(struct xk_port_watch *w)
 {
     struct xk_store_service *s = XK_CONTAINER(w, struct xk_store_service, virq_watch);
 
-    XK_LIST_EACH_SAFE(l, &s->transports)
-    {
-        struct xk__transport *t = XK_CONTAINER(l, struct xk__transport, link);
-        struct xk_domain_info info;
-        int r;
-        if (!t->ring || t->domid == 0)
-            continue;
-        r = xk_domain_info(s->platform, t->domid, &info);
-        if (r == XK_ENOENT || (r == 0 && info.state == XK_DOMAIN_DYING))
-            (void)!xk_store_domain_died(s->server, t->domid);
-        else if (r == 0 && info.state == XK_DOMAIN_SHUTDOWN)
-            (void)!xk_store_domain_shutdown(s->server, t->domid);
-    }
+    xk__service_bury(s);
 }
 
 /* --- life cycle --- */

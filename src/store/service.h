@@ -94,6 +94,7 @@ void xk__socket_accept(struct xk_acceptor *a);
 /* service_state.c: what is pending for the journal is written out. Before anything is sent. */
 void xk__keeper_flush(struct xk_store_service *s);
 void xk__keeper_fini(struct xk_store_service *s);
+void xk__service_bury(struct xk_store_service *s); /* the domains that have died or shut down */
 struct xk_store_link xk__transport_link(const struct xk__transport *t);
 
 #endif

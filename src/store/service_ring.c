@@ -20,9 +20,11 @@ static void ignore(struct xk__transport *t, uint32_t why)
                                                : "a packet whose field len is above 4096");
     xk_shared_store32(word(t->page, ERROR_WORD), why);
     xk_port_watch_stop(t->service->loop, &t->watch);
+    xk_store_conn_reset(t->conn); /* what it holds of ours, and of others' trees, goes at once */
 }
 
-/* Requests in, as far as the engine takes them. Returns 1 when something moved. */
+/* Requests in, as far as the engine takes them. 1 when something moved; -1 when a request closed its own connection, as
+ * one may in a private world: (t) is gone. */
 static int input(struct xk__transport *t)
 {
     uint8_t copy[RING];
@@ -38,6 +40,8 @@ static int input(struct xk__transport *t)
             break;
         xk_shared_copy_out(copy, p, (size_t)n);
         used = xk_store_conn_input(t->conn, copy, (size_t)n);
+        if (used == XK_ECLOSED)
+            return -1;
         if (used < 0) {
             ignore(t, XK_STORE_RING_PROTO);
             break;
@@ -158,6 +162,8 @@ void xk__ring_run(struct xk__transport *t)
 
     do {
         once = t->ignored ? 0 : input(t);
+        if (once < 0)
+            return;
         if (once && !t->ignored)
             promise(t);
         once |= t->ignored ? 0 : output(t);

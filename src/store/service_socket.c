@@ -69,6 +69,8 @@ void xk__socket_run(struct xk__transport *t)
     }
     if (r == XK_EPROTO)
         xk__service_say(s, "a client of the socket: a packet whose field len is above 4096; its connection is closed");
+    if (r == XK_ECLOSED)
+        return; /* by its own request: (t) is gone */
     if (r < 0 && r != XK_EAGAIN)
         xk__transport_close(t);
     else if (!xk_buf_len(&t->left))

@@ -178,8 +178,9 @@ static void take_back(void *arg, struct xk_store_conn *c)
     xk__transport_close(xk_store_conn_cookie(c));
 }
 
-/* Who died while nobody served. A ring that could not be had again is a guest's that is gone, or as good as gone. */
-static void bury_dead(struct xk_store_service *s)
+/* Asks after each domain that the store knows: also one that was never introduced may own nodes, which its successor must
+ * not inherit. One that is dying is gone for us: on Xen it cannot be freed before we let go of its page. */
+void xk__service_bury(struct xk_store_service *s)
 {
     for (int domid = xk_store_domain_next(s->server, 0); domid > 0; domid = xk_store_domain_next(s->server, domid)) {
         struct xk_domain_info info;
@@ -193,7 +194,7 @@ static void bury_dead(struct xk_store_service *s)
 
 static void serve_all(struct xk_store_service *s)
 {
-    bury_dead(s);
+    xk__service_bury(s);
     XK_LIST_EACH_SAFE(l, &s->transports)
     {
         struct xk__transport *t = XK_CONTAINER(l, struct xk__transport, link);

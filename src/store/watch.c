@@ -216,14 +216,16 @@ static int plan_removed(void *arg, const struct xk__node *node, struct xk__path 
 {
     struct xk_store_server *s = arg;
     struct xk__perms v[2] = {xk__node_perms(node), {NULL, 0}};
+    const struct xk__node *up;
 
     XK_LIST_EACH(e, bucket_of(s, hash))
     {
         struct xk__watch *w = XK_CONTAINER(e, struct xk__watch, bucket);
         if (w->hash != hash || !xk__path_equal(watch_path(w), path))
             continue;
-        if (!v[1].n) /* its directory stands yet */
-            v[1] = xk__node_perms(xk__tree_find(s->top, xk__path_parent(path)));
+        up = v[1].n ? NULL : xk__tree_find(s->top, xk__path_parent(path));
+        if (up) /* its directory stands yet; not when it comes back with all of it (history.c) */
+            v[1] = xk__node_perms(up);
         if (!permitted(w, v, 2))
             continue;
         if (add_match(s, w, w->data, w->path_len)) /* the walk's buffer is gone by then, the watch's own path is not */
