@@ -94,13 +94,16 @@ static void commit(void)
 
 static void put(const char *dir, const char *name, const char *value)
 {
-    char path[128];
+    char path[160];
     int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
 
     request(XS_WRITE, path, (size_t)n + 1, value, strlen(value));
 }
 
-static void perms(const char *path, const char *list, size_t n) { request(XS_SET_PERMS, path, strlen(path) + 1, list, n); }
+static void perms(const char *path, const char *list, size_t n)
+{
+    request(XS_SET_PERMS, path, strlen(path) + 1, list, n);
+}
 
 static void rm(const char *path) { request(XS_RM, path, strlen(path) + 1, NULL, 0); }
 
@@ -109,7 +112,7 @@ static void rm(const char *path) { request(XS_RM, path, strlen(path) + 1, NULL, 
 static void fill(long count)
 {
     for (long i = 0; i < count; i++) {
-        char dir[48], name[24];
+        char dir[48], name[32];
         snprintf(dir, sizeof(dir), "/bulk/%ld", i / 1000);
         snprintf(name, sizeof(name), "node-%ld", i);
         put(dir, name, "twenty bytes of text");
@@ -121,7 +124,7 @@ static void fill(long count)
 
 static void device(long id, const char *kind, const char *number, int back_nodes, int front_nodes)
 {
-    char front[80], back[80], list[32], name[16];
+    char front[100], back[100], list[48], name[24];
     int n;
 
     snprintf(front, sizeof(front), "/local/domain/%ld/device/%s/%s", id, kind, number);
@@ -149,12 +152,30 @@ static void device(long id, const char *kind, const char *number, int back_nodes
 
 static void create(long id)
 {
-    static const char *const home_dirs[] = {"control/shutdown", "control/feature-poweroff", "control/feature-reboot",
-                                            "control/sysrq", "data", "drivers", "feature", "attr", "error"};
-    static const char *const plain[] = {"memory/static-max", "memory/target", "memory/videoram", "store/port",
-                                        "store/ring-ref", "console/limit", "console/type", "console/output",
-                                        "console/tty", "console/port", "console/ring-ref", "vm", "name", "domid"};
-    char home[40], path[96], list[32], vm[64];
+    static const char *const home_dirs[] = {"control/shutdown",
+                                            "control/feature-poweroff",
+                                            "control/feature-reboot",
+                                            "control/sysrq",
+                                            "data",
+                                            "drivers",
+                                            "feature",
+                                            "attr",
+                                            "error"};
+    static const char *const plain[] = {"memory/static-max",
+                                        "memory/target",
+                                        "memory/videoram",
+                                        "store/port",
+                                        "store/ring-ref",
+                                        "console/limit",
+                                        "console/type",
+                                        "console/output",
+                                        "console/tty",
+                                        "console/port",
+                                        "console/ring-ref",
+                                        "vm",
+                                        "name",
+                                        "domid"};
+    char home[40], path[96], list[64], vm[64];
     int n = snprintf(list, sizeof(list), "n%ld%cr%ld", 0L, 0, id);
 
     snprintf(home, sizeof(home), "/local/domain/%ld", id);

@@ -43,6 +43,27 @@ local function start_peer()
   return { pid = tools.serve("xenstored", command, "unix", dir .. "/socket"), socket = dir .. "/socket" }
 end
 
+-- oxenstored's socket has a fixed place: it runs where /run is a file system of its own, for which it takes root.
+local function start_ocaml()
+  local program, lib = xenstored()
+  local shim, why = tools.program("xenstored_shim.so")
+  if not program or not shim then
+    return nil, program and why or lib
+  end
+  program = program:gsub("xenstored$", "oxenstored")
+  local _, root = tools.sh("unshare -m true 2>/dev/null")
+  if not tools.exists(program) or not root then
+    return nil, "oxenstored skipped: " .. (root and "not in the package" or "needs root, for a /run of its own")
+  end
+  local dir = tools.temp()
+  tools.write(dir .. "/conf", "pid-file = " .. dir .. "/pid\nxenstored-log-file = /dev/null\n")
+  local command = string.format("unshare -m sh -c %s", tools.quote(string.format(
+    "mount -t tmpfs none /run && mkdir -p /run/xenstored /run/xen && mount --bind %s /run/xenstored && exec env "
+    .. "LD_PRELOAD=%s LD_LIBRARY_PATH=%s %s --no-fork --no-access-log --no-domain-init --config-file %s/conf",
+    dir, shim, lib, program, dir)))
+  return { pid = tools.serve("oxenstored", command, "unix", dir .. "/socket"), socket = dir .. "/socket" }
+end
+
 local function start_ours()
   local socket = tools.temp() .. "/socket"
   local command, why = tools.our_command("XK_STORE_CMD", default, { socket = socket })
@@ -55,13 +76,49 @@ end
 local titles = { read = "read 100 B", write = "write 100 B", mkrm = "mkdir + rm", txn = "transaction of 10",
   list = "list 1000 children" }
 
+local NODES, DOMAINS = 100000, 1000
+
+-- One run of store_bulk on each server; the figures by server.
+local function bulk(servers, verb, count)
+  local t = {}
+  for name, server in pairs(servers) do
+    t[name] = { tools.sample(string.format("%s%s %s %s %s %d", tools.on(1), tools.need("store_bulk"), server.socket,
+      server.pid, verb, count))[1] }
+  end
+  return t
+end
+
+-- Guests of a world of ours; no peer can be asked over rings without Xen.
+local function rings(out)
+  local program = tools.root .. "/build/xenkit"
+  local dir = tools.temp()
+  if not tools.exists(program) then
+    return out.note("store", "rings skipped: build/xenkit is not there")
+  end
+  local world = tools.write(dir .. "/w.lua", 'return { name = "bench", domains = {} }')
+  tools.serve("a world", string.format("env XENKIT_RUNTIME_DIR=%s/rt %s up -q %s", dir, program, world), "unix",
+    dir .. "/rt/bench/store.sock")
+  local pid = tools.sh(string.format("XENKIT_RUNTIME_DIR=%s/rt %s list --json", dir, program)):match(
+    '"name":"store"[^}]-"pid":(%d+)')
+  for _, active in ipairs(tools.quick and { 1, 8 } or { 1, 8, 64, 1000 }) do
+    local t = {}
+    for i = 1, tools.quick and 2 or 5 do
+      t[i] = tools.sample(string.format("%s %s/rt/bench/join %s %d 0 %d", tools.need("store_ring"), dir, pid, active,
+        tools.quick and 200 or 500))[1]
+      tools.sh("sleep " .. (active > 64 and 3 or 0.5)) -- until all of them have left
+    end
+    out.row({ workload = string.format("rings: reads of %d guests", active), unit = "op/s", ours = t })
+  end
+end
+
 return function(out)
   local load = tools.need("store_load")
-  local servers = tools.start_all(out, "store", { ours = start_ours, peer = start_peer })
+  local servers = tools.start_all(out, "store", { ours = start_ours, peer = start_peer, ocaml = start_ocaml })
   local rounds, ms = tools.quick and 2 or 5, tools.quick and 150 or 250
+  local nodes, domains = tools.quick and NODES // 10 or NODES, tools.quick and DOMAINS // 10 or DOMAINS
 
   local function measure(workload, connections)
-    local t = { ours = {}, peer = {} }
+    local t = { ours = {}, peer = {}, ocaml = {} }
     for _ = 1, rounds do
       for name, server in pairs(servers) do
         table.insert(t[name], tools.sample(string.format("%s%s %s %s %s %d %d", tools.on(1), load, server.socket,
@@ -72,23 +129,47 @@ return function(out)
   end
 
   local function row(title, t, spec)
-    out.row({ workload = title, unit = spec.unit, key = spec.key, ours = t.ours, theirs = t.peer,
-      peer = servers.peer and "xenstored 4.17", lower_is_better = spec.lower, goal = spec.goal })
+    local r = { workload = title, unit = spec.unit, key = spec.key, ours = t.ours, theirs = t.peer,
+      peer = servers.peer and "xenstored 4.17", lower_is_better = spec.lower, goal = spec.goal }
+    out.row(r)
+    if servers.ocaml then
+      out.row({ workload = "", unit = spec.unit, key = spec.key, ours = t.ours, theirs = t.ocaml,
+        peer = "oxenstored 4.17", lower_is_better = spec.lower })
+    end
   end
 
   if not next(servers) then
     return
   end
-  for _, workload in ipairs({ "read", "write", "mkrm", "txn", "list" }) do
-    for _, connections in ipairs(tools.quick and { 8, 64 } or { 1, 8, 64 }) do
-      row(string.format("%s, c%d", titles[workload], connections), measure(workload, connections),
-        { unit = "op/s", goal = connections == 64 and (workload == "read" or workload == "write") and 1 or nil })
+  local function rows(list, suffix)
+    for _, r in ipairs(list) do
+      for _, connections in ipairs(r[2]) do
+        row(string.format("%s, c%d%s", titles[r[1]], connections, suffix), measure(r[1], connections),
+          { unit = "op/s" })
+      end
     end
   end
-  for _, watchers in ipairs({ 1, 64 }) do
-    local t = measure("watch", watchers)
+
+  -- First, as memory that a store has freed would hide what it takes.
+  local t = bulk(servers, "fill", nodes)
+  row(string.format("create %dk nodes", nodes // 1000), t, { unit = "op/s" })
+  row(string.format("memory of %dk nodes, each (lower)", nodes // 1000), t, { unit = "B", key = "bytes", lower = true })
+  rows({ { "txn", { 8 } }, { "mkrm", { 8 } } }, ", beside these")
+  t = bulk(servers, "domains", domains)
+  row(string.format("trees of %d domains, beside these", domains), t, { unit = "op/s" })
+  row("their teardown", bulk(servers, "teardown", domains), { unit = "op/s" })
+  bulk(servers, "clear", 1)
+  row(string.format("trees of %d domains", domains), bulk(servers, "domains", domains), { unit = "op/s" })
+  bulk(servers, "teardown", domains)
+
+  local all = tools.quick and { 8, 64 } or { 1, 8, 64, 1000 }
+  rows({ { "read", all }, { "write", all }, { "mkrm", all }, { "txn", all },
+    { "list", tools.quick and { 8 } or { 8, 64 } } }, "")
+  for _, watchers in ipairs(tools.quick and { 1, 64 } or { 1, 8, 64, 1000 }) do
+    t = measure("watch", watchers)
     for _, key in ipairs({ "p50", "p99" }) do
       row(string.format("watch, %d watchers, %s (lower)", watchers, key), t, { unit = "ns", key = key, lower = true })
     end
   end
+  rings(out)
 end

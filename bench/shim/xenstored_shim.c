@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <xenctrl.h>
@@ -168,4 +169,11 @@ int xc_domain_getinfo(xc_interface *h, uint32_t first, unsigned int max, xc_domi
     memset(info, 0, sizeof(*info));
     info->running = 1;
     return 1;
+}
+
+/* oxenstored raises its number of descriptors beyond what is allowed here, and ends when it cannot. */
+int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+{
+    (void)resource, (void)limit;
+    return 0;
 }
