@@ -24,3 +24,12 @@ int xk_host_exec(int program, char *const argv[], const int *keep, int count)
     fexecve(program, argv, environ);
     return xk__sys_err(errno);
 }
+
+int xk_host_fork(void)
+{
+    pid_t pid;
+
+    fflush(NULL);
+    pid = fork();
+    return pid < 0 ? xk__sys_err(errno) : pid;
+}
