@@ -180,7 +180,7 @@ end
 
 local function start_console(self)
   local t, err, code = self:declare { name = "console", service = "console", restart = "never",
-    params = { log = self.dir .. "/console.log" } }
+    params = { logs = self.dir, combined = true } }
   if not t then return nil, err, code end
   local d
   d, err, code = self:create(t)

@@ -1,0 +1,191 @@
+--- All consoles that one process serves: opens and closes them, keeps their logs and terminals, and those that have
+-- ended for who asks late. Where the bytes come from - rings or a bridge - and who asks is not its matter.
+-- @module xenkit.console.service
+local console = require "xenkit.console.console"
+local logfile = require "xenkit.console.logfile"
+local scrollback = require "xenkit.console.scrollback"
+local task = require "xenkit.task"
+local trigger = require "xenkit.console.trigger"
+local tty = require "xenkit.console.tty"
+
+local M = {}
+local Service = {}
+Service.__index = Service
+Service.__name = "xenkit.console.service"
+
+local ENDED_MAX = 64
+local FLUSH, GATHER = 0.5, 0.02 -- seconds
+local NAME_MAX = 100
+
+--- @param ctx a domain's context
+-- @param opts policy; pool = bytes; logs = a folder or nil; combined = one file for all, console.log; log = options of
+--   logfile; ttys = opener of terminals or nil; triggers = text, triggers_path
+function M.new(ctx, opts)
+  local self = setmetatable({ ctx = ctx, world = ctx.world, policy = opts.policy, opts = opts,
+    pool = scrollback.pool(opts.pool), consoles = {}, ended = {}, logs = {}, subscribers = {},
+    started = ctx.world:now() }, Service)
+  function self.say(text) self:note(text) end
+  if opts.logs then function self.log_for(c) return self:open_log(c) end end
+  if opts.triggers and opts.triggers ~= "" then
+    local t, err, code = trigger.new(opts.triggers, opts.triggers_path, { say = self.say,
+      write = function(path, value) self:write_node(path, value) end,
+      mark = function(key, text) self:mark(key, text) end })
+    if not t then return nil, err, code end
+    self.triggers = t
+  end
+  return self
+end
+
+function Service:write_node(path, value)
+  local ok, err = self.ctx.store:write(path, value)
+  if not ok then self:note("a trigger cannot write " .. path .. ": " .. tostring(err)) end
+end
+
+-- --- logs -------------------------------------------------------------------------------------------------------
+
+local function file_name(title)
+  if title == "hypervisor" then return "hypervisor.log" end
+  return "guest-" .. title:gsub("[^%w_.%-]", "_"):sub(1, NAME_MAX) .. ".log"
+end
+
+local function log_named(self, name, stamps)
+  local log = self.logs[name]
+  if not log then
+    local o = self.opts.log
+    log = logfile.new(self.opts.logs, name, { world = self.world, size = o.size, keep = o.keep, stamps = stamps })
+    log.users = 0
+    self.logs[name] = log
+  end
+  log.users = log.users + 1
+  return log
+end
+
+--- The log of a console, and what stands before each line of it.
+function Service:open_log(c)
+  if self.opts.combined then return log_named(self, "console.log", "line"), ("[%s] "):format(c:title()) end
+  return log_named(self, file_name(c:title()), c.settings.stamps)
+end
+
+--- A line in a console's log, such as a trigger asks for.
+function Service:mark(key, text)
+  local c = self.consoles[key]
+  if c and c.log then c.log:mark(c.key, text, c.prefix) end
+end
+
+--- What the service itself has to say: nobody serves its own console, so it goes to the common log, too.
+function Service:note(text)
+  print(text)
+  if self.opts.combined and self.opts.logs then
+    self.own_log = self.own_log or log_named(self, "console.log", "line")
+    self.own_log:mark("", text, "[console] ")
+  end
+end
+
+function Service:flush()
+  for name, log in pairs(self.logs) do
+    local ok, err = log:flush()
+    if not ok and log.said ~= err then
+      log.said = err
+      self:note(("log %s: %s; what comes is counted until it can be written"):format(name, tostring(err)))
+    elseif ok then
+      log.said = nil
+    end
+    if log.users == 0 then
+      log:close()
+      self.logs[name] = nil
+    end
+  end
+end
+
+--- Writes logs, for ever: soon after something came, and now and then for what could not be written before.
+function Service:run_logs()
+  while true do
+    self.flusher = task.wait_id()
+    task.wait(self.flusher, FLUSH)
+    self.flusher = nil
+    self:flush()
+    task.sleep(GATHER)
+  end
+end
+
+--- There is something for a log.
+function Service:dirty()
+  local id = self.flusher
+  self.flusher = nil
+  if id then task.wake(id) end
+end
+
+-- --- consoles ---------------------------------------------------------------------------------------------------
+
+local function tell(self, event, c)
+  for fn in pairs(self.subscribers) do fn(event, c) end
+end
+
+-- The terminal needs the opener, which takes a moment, in which output already flows.
+local function start_tty(self, c, node)
+  task.detach(function()
+    local stop, err = tty.start(self.world, c, self.opts.ttys, function(path)
+      local ok, e = self.ctx.store:write(node, path)
+      if not ok then self:note(("%s: %s"):format(node, tostring(e))) end
+    end)
+    if not stop then return self:note(("no terminal for %s: %s"):format(c:title(), tostring(err))) end
+    c.stop_tty = stop
+    if c.ended then stop() end
+  end)
+end
+
+--- Begins to serve a console. @param d domid, num, name, channel, stream, tty_node
+function Service:open(d)
+  local c = console.new(self, d)
+  local before = self.consoles[c.key]
+  if before then self:close(before) end
+  self.consoles[c.key] = c
+  c:start()
+  if self.opts.ttys and d.tty_node and c.settings.tty then start_tty(self, c, d.tty_node) end
+  tell(self, "open", c)
+  return c
+end
+
+function Service:close(c)
+  c:stop()
+  if c.stop_tty then c.stop_tty() end
+  if c.log then c.log.users = c.log.users - 1 end
+  if self.consoles[c.key] == c then self.consoles[c.key] = nil end
+  self.ended[#self.ended + 1] = c
+  if #self.ended > ENDED_MAX then table.remove(self.ended, 1).history:free() end
+  tell(self, "close", c)
+end
+
+--- Calls fn(event, console) when one opens ("open") or closes ("close"). @return a function that ends that
+function Service:subscribe(fn)
+  self.subscribers[fn] = true
+  return function() self.subscribers[fn] = nil end
+end
+
+--- A console by domain and number or channel name, also one that has ended. @return it, and whether it is there
+function Service:find(domid, num)
+  local function is(c) return c.domid == domid and (c.num == num or c.channel == num) end
+  for _, c in pairs(self.consoles) do if is(c) then return c, true end end
+  for i = #self.ended, 1, -1 do if is(self.ended[i]) then return self.ended[i], false end end
+end
+
+--- Everything about all consoles, for tools.
+function Service:list()
+  local list = {}
+  for _, c in pairs(self.consoles) do list[#list + 1] = c:info() end
+  table.sort(list, function(a, b)
+    if a.domid ~= b.domid then return a.domid < b.domid end
+    return a.console < b.console
+  end)
+  return { consoles = list, ended = #self.ended, scrollback = self.pool.size, scrollback_limit = self.pool.limit,
+    uptime = self.world:now() - self.started, triggers = self.triggers and self.triggers:stats() or nil,
+    home = self.world:platform() }
+end
+
+--- Ends all, for the end of the process.
+function Service:stop()
+  for _, c in pairs(self.consoles) do c:last_words() end
+  for _, log in pairs(self.logs) do log:close() end
+end
+
+return M
