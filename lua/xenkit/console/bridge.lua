@@ -54,6 +54,13 @@ local function tty_node(domid, num)
   return (num == 0 and home .. "/console" or home .. "/device/console/" .. num) .. "/tty"
 end
 
+local function close_console(self, key, only)
+  local m = self.open[key]
+  if not m or (only and m ~= only) then return end
+  self.open[key] = nil
+  if m.handle then self.service:close(m.handle) end
+end
+
 local function open_console(self, m)
   local store, key = self.ctx.store, m.domid .. "." .. m.console
   local name = store:read("/local/domain/" .. m.domid .. "/name") or "domain-" .. m.domid
@@ -61,23 +68,17 @@ local function open_console(self, m)
   local s, err = ask(self, "attach", { domid = m.domid, console = m.console, lazy = true, complete = true,
     resume = true, escape = "raw", who = "xl console" })
   if not s then return self.service.say(("console %s of %s: %s"):format(key, name, tostring(err))) end
-  if self.open[key] ~= m then return s:close() end -- closed meanwhile
+  if self.open[key] ~= m then return s:close() end -- the bridge is down
   m.handle = self.service:open { domid = m.domid, num = m.console, name = name, channel = m.channel, stream = s,
-    tty_node = tty_node(m.domid, m.console) }
-end
-
-local function close_console(self, key)
-  local m = self.open[key]
-  self.open[key] = nil
-  if m and m.handle then self.service:close(m.handle) end
+    tty_node = tty_node(m.domid, m.console), on_end = function() close_console(self, key, m) end }
 end
 
 local function on_event(self, m)
   local domid, num = math.tointeger(m.domid), math.tointeger(m.console)
   if not domid or not num then return end
   local key = domid .. "." .. num
+  if m.event ~= "open" then return end -- what was said last is still on its way, the end of the flow follows it
   close_console(self, key)
-  if m.event ~= "open" then return end
   self.open[key] = { domid = domid, console = num, channel = m.channel and tostring(m.channel) }
   task.detach(open_console, self, self.open[key])
 end

@@ -22,12 +22,13 @@ local LAST_WORDS = 64 * 1024
 function M.key(domid, num) return num == 0 and tostring(domid) or domid .. "." .. num end
 
 --- @param host the service: world, policy, pool, triggers (or nil), log_for(console) -> log, prefix; say(text)
--- @param d domid, num, name (of the domain), channel (its own name, or nil), stream, read_only
+-- @param d domid, num, name (of the domain), channel (its own name, or nil), stream, read_only; on_end(console) for
+--   the end of a stream that may end
 function M.new(host, d)
   local world = host.world
   local settings = host.policy:of(d.name)
   local self = setmetatable({ host = host, domid = d.domid, num = d.num, name = d.name, channel = d.channel,
-    read_only = d.read_only, key = M.key(d.domid, d.num), stream = d.stream, settings = settings,
+    read_only = d.read_only, on_end = d.on_end, key = M.key(d.domid, d.num), stream = d.stream, settings = settings,
     readers = readers.new(),
     history = scrollback.new(settings.scrollback * 1024, host.pool),
     bucket = bucket.new(settings.rate, settings.burst, world:now()), line = "",
@@ -46,10 +47,11 @@ function Console:rename(name)
 end
 
 --- What it is called: "web", "web-1", "web-log".
-function Console:title()
-  if self.num == 0 then return self.name end
-  return self.name .. "-" .. (self.channel or self.num)
+function M.title(c)
+  if c.num == 0 then return c.name end
+  return c.name .. "-" .. (c.channel or c.num)
 end
+Console.title = M.title
 
 local function trigger_lines(self, text)
   self.line = self.line .. text
@@ -101,6 +103,7 @@ end
 function Console:start()
   self.task = task.detach(function()
     local err, code = serve(self)
+    if not code and self.on_end then return self.on_end(self) end -- a bridge's flow came to its end
     self.broken = code == "XK_EPEER" and "its ring makes no sense" or tostring(err)
     self.host.say(("console of %s (%s) ended: %s"):format(self:title(), self.key, self.broken))
     if self.log then self.log:mark(self.key, "the console ended: " .. self.broken, self.prefix) end
@@ -145,7 +148,7 @@ function Console:stop()
   if self.ended then return end
   self.ended = true
   self:last_words()
-  if self.task then self.task:cancel() end
+  if self.task and self.task ~= task.current() then self.task:cancel() end
   if self.host.triggers and self.line ~= "" then self.host.triggers:line(self, self.line) end
   if self.log then self.log:done(self.key, self.prefix) end
   self.readers:finish()

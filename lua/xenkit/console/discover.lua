@@ -178,13 +178,13 @@ local function watch_deaths(self)
   local store = self.ctx.store
   local w <close> = store:watch "@releaseDomain" -- refused to a domain without that right: then the nodes must do
   while w and w:next() do
-    local gone = {}
-    for _, e in pairs(self.entries) do
-      if e.handle and store:is_introduced(e.domid) == false then gone[#gone + 1] = e end
-    end
-    for _, e in ipairs(gone) do
-      disconnect(self, e)
-      e.failed = nil
+    local served = {}
+    for _, e in pairs(self.entries) do if e.handle then served[#served + 1] = e end end
+    for _, e in ipairs(served) do
+      if store:is_introduced(e.domid) == false then
+        disconnect(self, e)
+        e.failed = nil
+      end
     end
   end
 end

@@ -72,12 +72,12 @@ function Reader:tell(text)
   wake(self)
 end
 
---- Waits for what is to be shown. @return text; nil when the console has ended or the reader has left
-function Reader:next()
+--- Waits for what is to be shown. @return text, "" at the timeout; nil when the console has ended or the reader left
+function Reader:next(timeout)
   while #self.pending == 0 do
     if self.ended then return nil end
     self.wait = task.wait_id()
-    task.wait(self.wait)
+    if not task.wait(self.wait, timeout) then return "" end
   end
   local text = table.concat(self.pending)
   if self.lost > 0 then
@@ -95,8 +95,11 @@ end
 --- Waits while a reader that must have all is behind, up to a deadline; then that one loses like others.
 -- @return seconds that it took
 function Readers:hold(now)
-  local began = now()
+  local began, behind = now(), {}
   for reader in pairs(self.list) do
+    if reader.complete and reader.size > BACKLOG then behind[#behind + 1] = reader end
+  end
+  for _, reader in ipairs(behind) do
     while reader.complete and reader.size > BACKLOG and self.list[reader] and not reader.ended do
       local left = PATIENCE - (now() - began)
       self.holder = task.wait_id()

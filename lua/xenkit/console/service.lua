@@ -69,7 +69,9 @@ end
 --- A line in a console's log, such as a trigger asks for.
 function Service:mark(key, text)
   local c = self.consoles[key]
-  if c and c.log then c.log:mark(c.key, text, c.prefix) end
+  if not c or not c.log then return end
+  c.log:mark(c.key, text, c.prefix)
+  self:dirty()
 end
 
 --- What the service itself has to say: nobody serves its own console, so it goes to the common log, too.
@@ -78,11 +80,15 @@ function Service:note(text)
   if self.opts.combined and self.opts.logs then
     self.own_log = self.own_log or log_named(self, "console.log", "line")
     self.own_log:mark("", text, "[console] ")
+    self:dirty()
   end
 end
 
 function Service:flush()
-  for name, log in pairs(self.logs) do
+  local names = {} -- writing may wait for the opener, and meanwhile there may be more logs
+  for name in pairs(self.logs) do names[#names + 1] = name end
+  for _, name in ipairs(names) do
+    local log = self.logs[name]
     local ok, err = log:flush()
     if not ok and log.said ~= err then
       log.said = err
@@ -100,9 +106,12 @@ end
 --- Writes logs, for ever: soon after something came, and now and then for what could not be written before.
 function Service:run_logs()
   while true do
-    self.flusher = task.wait_id()
-    task.wait(self.flusher, FLUSH)
-    self.flusher = nil
+    if not self.unwritten then
+      self.flusher = task.wait_id()
+      task.wait(self.flusher, FLUSH)
+      self.flusher = nil
+    end
+    self.unwritten = false
     self:flush()
     task.sleep(GATHER)
   end
@@ -110,6 +119,7 @@ end
 
 --- There is something for a log.
 function Service:dirty()
+  self.unwritten = true
   local id = self.flusher
   self.flusher = nil
   if id then task.wake(id) end
@@ -185,7 +195,7 @@ end
 --- Ends all, for the end of the process.
 function Service:stop()
   for _, c in pairs(self.consoles) do c:last_words() end
-  for _, log in pairs(self.logs) do log:close() end
+  self:flush()
 end
 
 return M

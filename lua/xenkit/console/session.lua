@@ -7,11 +7,13 @@
 local escape = require "xenkit.console.escape"
 local rpc = require "xenkit.rpc"
 local task = require "xenkit.task"
+local vchan = require "xenkit.core.vchan"
 
 local M = {}
 
 local FIRST_MESSAGE = 10 -- seconds
 local APPEAR = 2
+local LOOK = 0.1
 local LINES_MAX, ANSWER_MAX = 10000, 512 * 1024
 local WRITE = 30
 
@@ -101,13 +103,30 @@ local function typing(service, s, c, reader)
   reader:leave()
 end
 
+-- Whether the other end of a flow has taken all that was written.
+local function taken(s)
+  local ok, done = pcall(vchan.drain, s.raw)
+  return not ok or done
+end
+
+-- A bridge that comes again goes on behind what it took: what it may not have seen is rather said twice than never.
 local function showing(s, c, reader, resume)
+  local place
   while true do
-    local text = reader:next()
-    if not text then return end
-    local ok = s:write(text, WRITE)
-    if not ok then return end
-    if resume then c.bridged = c.history.total - reader.size end
+    if place and taken(s) then c.bridged, place = place, nil end
+    local text = reader:next(place and LOOK)
+    if text == nil then break end
+    if text ~= "" then
+      if not s:write(text, WRITE) then return end
+      place = resume and c.history.total - reader.size
+    end
+  end
+  if place then
+    for _ = 1, 100 do
+      if taken(s) then break end
+      task.sleep(LOOK)
+    end
+    if taken(s) then c.bridged = place end
   end
 end
 
