@@ -4,25 +4,17 @@ local discover = require "xenkit.console.discover"
 local flow = require "xenkit.flow"
 local policy = require "xenkit.console.policy"
 local service = require "xenkit.console.service"
-local session = require "xenkit.console.session"
 local stream = require "xenkit.stream"
 local task = require "xenkit.task"
 
 local HYPERVISOR = 0x7ff2 -- DOMID_XEN: the number under which Xen's own log is found
 local FLOW_RING = 8192
 
-local function serve_session(s, all)
-  task.detach(function()
-    local conn <close> = s
-    session.serve(all, conn)
-  end)
-end
-
 -- Domain 0 of a hosted world hands connections of tools.
 local function serve_handed(ctx, all)
   function ctx.on_handle(name, fd)
     local s = name == "session" and stream.from_handle(ctx.world, fd)
-    if s then serve_session(s, all) else require("xenkit.core.stream").handle_close(fd) end
+    if s then all:session(s) else require("xenkit.core.stream").handle_close(fd) end
   end
 end
 
@@ -31,7 +23,7 @@ local function serve_socket(ctx, all)
   task.spawn(function()
     while true do
       local s = ctx.unix.socket:accept()
-      if s then serve_session(s, all) else task.sleep(0.1) end
+      if s then all:session(s) else task.sleep(0.1) end
     end
   end)
 end
@@ -44,7 +36,7 @@ local function serve_flows(ctx, all)
     while true do
       local s = l:accept()
       if not s then task.sleep(0.1)
-      elseif s.peer == 0 then serve_session(s, all)
+      elseif s.peer == 0 then all:session(s)
       else
         all:note("domain " .. s.peer .. " asked for consoles and was refused")
         s:close()
@@ -108,7 +100,9 @@ return {
     if ctx.unix.socket then serve_socket(ctx, all) end
     if stub then serve_flows(ctx, all) end
     if ctx.hypervisor.log then
-      all:open { domid = HYPERVISOR, num = 0, name = "hypervisor", stream = ctx.hypervisor.log, read_only = true }
+      local c = all:open { domid = HYPERVISOR, num = 0, name = "hypervisor", log_name = "hypervisor.log",
+        stream = ctx.hypervisor.log, read_only = true }
+      all:mark(c.key, "from here on all that Xen still has of its log") -- it may stand above already
     end
     if p.bridge ~= "" then task.spawn(function() bridge.new(ctx, all, p.bridge):run() end) end
     find_consoles(ctx, all)

@@ -29,9 +29,19 @@ return { summary = "Says things, and gives back what is typed.",
     end
   end }
 S
+echo 'return { { domain = "quiet*", escape = "strip" } }' > "$tmp/policy.lua"
+cat > "$tmp/triggers.lua" <<'T'
+return {
+  { domain = "talker", match = "^typed: (%a+)", action = function(e) e.mark(e.captures[1] .. " is number " .. e.count) end },
+  { match = "three", action = function() while true do end end },
+}
+T
 cat > "$tmp/w.lua" <<W
 return { name = "c", domains = {
+  { name = "console", service = "console", params = { rate = 262144, burst = 65536, policy = "$tmp/policy.lua",
+    triggers = "$tmp/triggers.lua" } },
   { name = "talker", script = "$tmp/talker.lua" },
+  { name = "quiet", script = "$tmp/talker.lua" },
   { name = "flooder", script = "$tmp/talker.lua", params = { flood = 20000 } },
 } }
 W
@@ -55,6 +65,10 @@ has "$(cat "$tmp/c")" "typed: three"; ok $? "--take takes the keyboard"
 wait $a
 has "$(cat "$tmp/a")" "has taken the keyboard"; ok $? "the one who had it is told"
 out=$( (sleep 1) | timeout 5 "$build/xenkit" console talker -r); has "$out" "typed: three"; ok $? "-r only looks"
+
+has "$($x console quiet --tail 1)" "colour red title  end"; ok $? "a policy file decides by domain"
+grep -q '\[talker\] \[xenkit\] three is number 2$' "$log"; ok $? "a trigger marks the log"
+has "$($x console --stats)" "switched off: it took more than"; ok $? "one that does not end is switched off, and that is said"
 
 out=$($x console talker --search typed); [ "$(echo "$out" | wc -l)" = 2 ] && has "$out" "typed: one"; ok $? "--search finds lines"
 out=$($x console talker --search '^typed: t%a+$' -e --json); has "$out" '"line":"typed: three"'; ok $? "-e by a pattern, as JSON"

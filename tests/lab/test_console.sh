@@ -55,7 +55,7 @@ is "$(step second con-pv 0 log)" connected; ok $? "a further console connects"
 printf '+ #\n> echo to second > /dev/hvc1; (head -n 1 < /dev/hvc1 > /tmp/got) & sleep 0.1; echo done$((1))\n+ done1\n' | user con-pv > "$tmp/out"
 out=$(printf '+ to second\n> from second\n. 300\n' | user con-pv -t pv -n 1); ok $? "xl console -t pv -n 1 shows it"
 out=$(printf '+ #\n> cat /tmp/got; echo end$((1))\n+ end1\n' | user con-pv); has "$out" "from second"; ok $? "and types into it"
-has "$(log guest-con-pv-log.log)" "to second"; ok $? "it has a log of its channel's name"
+has "$(log guest-con-pv+log.log)" "to second"; ok $? "it has a log of its channel's name"
 has "$(xenkit console --on xen con-pv -n log --search second)" "to second"; ok $? "xenkit console finds it by name, and searches"
 
 # A flood is slowed and complete, and another console answers meanwhile.

@@ -17,12 +17,13 @@ local KEY = "/tool/xenconsoled/domid"
 local FLOW = "console"
 local AGAIN = 1 -- seconds between attempts
 local ANSWER = 10
+local CONSOLES_MAX = 1024
 
 --- @param ctx dom0's context
 -- @param service of xenkit.console.service
 -- @param target the stub domain's name or number
 function M.new(ctx, service, target)
-  return setmetatable({ ctx = ctx, service = service, target = target, open = {} }, Bridge)
+  return setmetatable({ ctx = ctx, service = service, target = target, open = {}, count = 0, refused = 0 }, Bridge)
 end
 
 local function resolve(self)
@@ -49,28 +50,45 @@ local function ask(self, method, params)
   return s
 end
 
-local function tty_node(domid, num)
+local function front(domid, num)
   local home = "/local/domain/" .. domid
-  return (num == 0 and home .. "/console" or home .. "/device/console/" .. num) .. "/tty"
+  return num == 0 and home .. "/console" or home .. "/device/console/" .. num
+end
+
+-- The stub is believed what its consoles say, not which they are: the toolstack's nodes must name it.
+local function is_its_own(self, domid, num)
+  local back = ("/local/domain/%d/backend/console/%d/%d"):format(self.domid, domid, num)
+  local store = self.ctx.store
+  return store:read(front(domid, num) .. "/backend") == back and
+    store:read(front(domid, num) .. "/backend-id") == tostring(self.domid)
 end
 
 local function close_console(self, key, only)
   local m = self.open[key]
   if not m or (only and m ~= only) then return end
   self.open[key] = nil
+  self.count = self.count - 1
   if m.handle then self.service:close(m.handle) end
 end
 
 local function open_console(self, m)
   local store, key = self.ctx.store, m.domid .. "." .. m.console
+  if not is_its_own(self, m.domid, m.console) then
+    self.refused = self.refused + 1
+    close_console(self, key, m)
+    return self.service.say(("console %s is not domain %d's to serve, and refused"):format(key, self.domid))
+  end
   local name = store:read("/local/domain/" .. m.domid .. "/name") or "domain-" .. m.domid
   store:write(("/local/domain/%d/backend/console/%d/%d/domain"):format(self.domid, m.domid, m.console), name)
   local s, err = ask(self, "attach", { domid = m.domid, console = m.console, lazy = true, complete = true,
     resume = true, escape = "raw", who = "xl console" })
-  if not s then return self.service.say(("console %s of %s: %s"):format(key, name, tostring(err))) end
+  if not s then
+    close_console(self, key, m)
+    return self.service.say(("console %s of %s: %s"):format(key, name, tostring(err)))
+  end
   if self.open[key] ~= m then return s:close() end -- the bridge is down
   m.handle = self.service:open { domid = m.domid, num = m.console, name = name, channel = m.channel, stream = s,
-    tty_node = tty_node(m.domid, m.console), on_end = function() close_console(self, key, m) end }
+    tty_node = front(m.domid, m.console) .. "/tty", on_end = function() close_console(self, key, m) end }
 end
 
 local function on_event(self, m)
@@ -79,6 +97,11 @@ local function on_event(self, m)
   local key = domid .. "." .. num
   if m.event ~= "open" then return end -- what was said last is still on its way, the end of the flow follows it
   close_console(self, key)
+  if self.count >= CONSOLES_MAX then
+    self.refused = self.refused + 1
+    return self.service.say(("console %s is not served: there are %d already"):format(key, CONSOLES_MAX))
+  end
+  self.count = self.count + 1
   self.open[key] = { domid = domid, console = num, channel = m.channel and tostring(m.channel) }
   task.detach(open_console, self, self.open[key])
 end

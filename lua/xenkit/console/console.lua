@@ -22,13 +22,14 @@ local LAST_WORDS = 64 * 1024
 function M.key(domid, num) return num == 0 and tostring(domid) or domid .. "." .. num end
 
 --- @param host the service: world, policy, pool, triggers (or nil), log_for(console) -> log, prefix; say(text)
--- @param d domid, num, name (of the domain), channel (its own name, or nil), stream, read_only; on_end(console) for
---   the end of a stream that may end
+-- @param d domid, num, name (of the domain), channel (its own name, or nil), stream; read_only; log_name, of its file,
+--   if not by the domain; on_end(console) for the end of a stream that may end
 function M.new(host, d)
   local world = host.world
   local settings = host.policy:of(d.name)
   local self = setmetatable({ host = host, domid = d.domid, num = d.num, name = d.name, channel = d.channel,
-    read_only = d.read_only, on_end = d.on_end, key = M.key(d.domid, d.num), stream = d.stream, settings = settings,
+    read_only = d.read_only, on_end = d.on_end, log_name = d.log_name,
+    key = M.key(d.domid, d.num), stream = d.stream, settings = settings,
     readers = readers.new(),
     history = scrollback.new(settings.scrollback * 1024, host.pool),
     bucket = bucket.new(settings.rate, settings.burst, world:now()), line = "",
@@ -46,10 +47,10 @@ function Console:rename(name)
   self.bucket = bucket.new(self.settings.rate, self.settings.burst, self.host.world:now())
 end
 
---- What it is called: "web", "web-1", "web-log".
+--- What it is called: "web", "web+1", "web+log"; the sign keeps it apart from a domain of that name.
 function M.title(c)
   if c.num == 0 then return c.name end
-  return c.name .. "-" .. (c.channel or c.num)
+  return c.name .. "+" .. (c.channel or c.num)
 end
 Console.title = M.title
 

@@ -44,7 +44,7 @@ local allow = {
   sgr = { controls = "[\7\8]", csi = function(params, between, final)
     return final == "m" and between == "" and not params:find "[^%d;:]"
   end },
-  strip = { controls = "\0" },
+  strip = {},
 }
 
 -- Each looks at `s` from the ESC at `at`. @return what passes, where to go on; nil: more must come
@@ -124,7 +124,7 @@ local function run(rule, s)
     local pass, after
     if c == "\27" then pass, after = escape_sequence(rule, s, special)
     elseif c >= "\128" then pass, after = high(s, special)
-    elseif c:find "[\t\r\n]" or c:find(rule.controls) then pass, after = c, special + 1
+    elseif c:find "[\t\r\n]" or (rule.controls and c:find(rule.controls)) then pass, after = c, special + 1
     else pass, after = "", special + 1 end
     if not pass then return table.concat(out), s:sub(special) end
     out[#out + 1] = pass

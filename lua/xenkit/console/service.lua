@@ -4,6 +4,7 @@
 local console = require "xenkit.console.console"
 local logfile = require "xenkit.console.logfile"
 local scrollback = require "xenkit.console.scrollback"
+local session = require "xenkit.console.session"
 local task = require "xenkit.task"
 local trigger = require "xenkit.console.trigger"
 local tty = require "xenkit.console.tty"
@@ -16,13 +17,15 @@ Service.__name = "xenkit.console.service"
 local ENDED_MAX = 64
 local FLUSH, GATHER = 0.5, 0.02 -- seconds
 local NAME_MAX = 100
+local SESSIONS_MAX = 256
 
 --- @param ctx a domain's context
 -- @param opts policy; pool = bytes; logs = a folder or nil; combined = one file for all, console.log; log = options of
 --   logfile; ttys = opener of terminals or nil; triggers = text, triggers_path
 function M.new(ctx, opts)
   local self = setmetatable({ ctx = ctx, world = ctx.world, policy = opts.policy, opts = opts,
-    pool = scrollback.pool(opts.pool), consoles = {}, ended = {}, logs = {}, subscribers = {},
+    pool = scrollback.pool(opts.pool), sessions = 0, sessions_refused = 0,
+    consoles = {}, ended = {}, logs = {}, subscribers = {},
     started = ctx.world:now() }, Service)
   function self.say(text) self:note(text) end
   if opts.logs then function self.log_for(c) return self:open_log(c) end end
@@ -43,9 +46,11 @@ end
 
 -- --- logs -------------------------------------------------------------------------------------------------------
 
-local function file_name(title)
-  if title == "hypervisor" then return "hypervisor.log" end
-  return "guest-" .. title:gsub("[^%w_.%-]", "_"):sub(1, NAME_MAX) .. ".log"
+local function plain(name) return name:gsub("[^%w_.%-]", "_"):sub(1, NAME_MAX) end
+
+local function file_name(c)
+  local further = c.num > 0 and "+" .. plain(c.channel or tostring(c.num)) or ""
+  return "guest-" .. plain(c.name) .. further .. ".log"
 end
 
 local function log_named(self, name, stamps)
@@ -63,7 +68,7 @@ end
 --- The log of a console, and what stands before each line of it.
 function Service:open_log(c)
   if self.opts.combined then return log_named(self, "console.log", "line"), ("[%s] "):format(c:title()) end
-  return log_named(self, file_name(c:title()), c.settings.stamps)
+  return log_named(self, c.log_name or file_name(c), c.settings.stamps)
 end
 
 --- A line in a console's log, such as a trigger asks for.
@@ -189,7 +194,23 @@ function Service:list()
   end)
   return { consoles = list, ended = #self.ended, scrollback = self.pool.size, scrollback_limit = self.pool.limit,
     uptime = self.world:now() - self.started, triggers = self.triggers and self.triggers:stats() or nil,
-    home = self.world:platform() }
+    home = self.world:platform(), sessions = self.sessions, sessions_refused = self.sessions_refused }
+end
+
+--- Serves what a tool asks on stream `s`, in a task of its own.
+function Service:session(s)
+  if self.sessions >= SESSIONS_MAX then
+    self.sessions_refused = self.sessions_refused + 1
+    s:close()
+    return self:note(("a tool was refused: %d are here already"):format(SESSIONS_MAX))
+  end
+  self.sessions = self.sessions + 1
+  task.detach(function()
+    local conn <close> = s
+    local ok, err = pcall(session.serve, self, conn)
+    self.sessions = self.sessions - 1
+    if not ok and err ~= task.cancelled then self:note("a tool's session ended: " .. tostring(err)) end
+  end)
 end
 
 --- Ends all, for the end of the process.

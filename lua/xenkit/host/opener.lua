@@ -18,7 +18,7 @@ local PTYS_RATE = 200 -- a second; how many there are is bounded by Linux (kerne
 M.kinds = { dir = true, pty = true, hypervisor = true }
 
 -- A plain name of a file: no way out of the folder, no hidden file.
-local function good_name(name) return #name <= 128 and name:find "^[%w_][%w_.%-]*$" ~= nil end
+local function good_name(name) return #name <= 240 and name:find "^[%w_][%w_.+%-]*$" ~= nil end
 
 local function open_log(self, path)
   local fd, err, code = host.open(path, "a")
