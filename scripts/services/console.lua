@@ -70,7 +70,7 @@ return {
     { "rate", type = "integer", default = 262144, min = 0, help = "bytes a second a console may write; 0: no limit" },
     { "burst", type = "integer", default = 131072, min = 1, help = "bytes above that at once" },
     { "scrollback", type = "integer", default = 256, min = 1, max = 1048576, help = "KiB kept of each console" },
-    { "pool", type = "integer", default = 0, min = 0, help = "KiB kept of all; 0: 65536, in a stub domain 2048" },
+    { "pool", type = "integer", default = 0, min = 0, help = "KiB kept of all; 0: 65536, in a stub domain 1024" },
     { "escape", default = "safe", choices = { "raw", "safe", "sgr", "strip" },
       help = "what of a guest's control sequences reaches terminals" },
     { "policy", type = "path", default = "", help = "file with settings by domain" },
@@ -91,7 +91,7 @@ return {
     local p, stub = ctx.params, ctx.world:platform() == "stub"
     local settings = assert(policy.new(ctx.text.policy, p.policy, { escape = p.escape, rate = p.rate, burst = p.burst,
       scrollback = p.scrollback, stamps = p.stamps, log = true, tty = true }))
-    local pool = (p.pool > 0 and p.pool or stub and 2048 or 65536) * 1024
+    local pool = (p.pool > 0 and p.pool or stub and 1024 or 65536) * 1024
     all = assert(service.new(ctx, { policy = settings, pool = pool, logs = ctx.dir.logs, combined = p.combined,
       log = { size = p.rotate_size * 1024, keep = p.rotate_keep }, ttys = ctx.pty.tty, triggers = ctx.text.triggers,
       triggers_path = p.triggers }))

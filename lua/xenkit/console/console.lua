@@ -30,11 +30,11 @@ function M.new(host, d)
   local self = setmetatable({ host = host, domid = d.domid, num = d.num, name = d.name, channel = d.channel,
     read_only = d.read_only, on_end = d.on_end, log_name = d.log_name,
     key = M.key(d.domid, d.num), stream = d.stream, settings = settings,
-    readers = readers.new(),
     history = scrollback.new(settings.scrollback * 1024, host.pool),
     bucket = bucket.new(settings.rate, settings.burst, world:now()), line = "",
     since = world:wallclock(),
     stats = { out = 0, typed = 0, typed_lost = 0, throttled = 0, throttled_s = 0, held_s = 0 } }, Console)
+  self.readers = readers.new(self.history)
   if settings.log and host.log_for then self.log, self.prefix = host.log_for(self) end
   return self
 end
@@ -69,7 +69,7 @@ end
 function Console:output(text)
   self.stats.out = self.stats.out + #text
   self.history:add(text, self.host.world:wallclock())
-  self.readers:give(text)
+  self.readers:more()
   if self.log then
     self.log:feed(self.key, text, self.prefix)
     self.host:dirty()
@@ -103,8 +103,9 @@ end
 --- Serves it in a task of its own, until `stop`.
 function Console:start()
   self.task = task.detach(function()
-    local err, code = serve(self)
-    if not code and self.on_end then return self.on_end(self) end -- a bridge's flow came to its end
+    local fine, err, code = pcall(serve, self)
+    if not fine and err == task.cancelled then error(err, 0) end
+    if fine and not code and self.on_end then return self.on_end(self) end -- a bridge's flow came to its end
     self.broken = code == "XK_EPEER" and "its ring makes no sense" or tostring(err)
     self.host.say(("console of %s (%s) ended: %s"):format(self:title(), self.key, self.broken))
     if self.log then self.log:mark(self.key, "the console ended: " .. self.broken, self.prefix) end

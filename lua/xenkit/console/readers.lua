@@ -1,7 +1,8 @@
 --- Who looks at a console, and who types: many readers, one writer.
 --
--- Each reader has its own backlog and its own filter. One that does not keep up loses the middle and is told how much,
--- nobody else waits for it; a reader that must have all (a bridge) holds the console back instead, up to a deadline.
+-- A reader has a place in the scrollback and takes from there, through its own filter: it needs no memory of its own,
+-- and nobody waits for it. One that falls behind what is kept loses that, and is told how much. A reader that must have
+-- all (a bridge) holds the console back instead, up to a deadline.
 -- The writer is who asked first; it stays until it leaves, or until somebody takes over, which it is told.
 -- @module xenkit.console.readers
 local escape = require "xenkit.console.escape"
@@ -15,12 +16,17 @@ local Reader = {}
 Reader.__index = Reader
 Reader.__name = "xenkit.console.reader"
 
-local BACKLOG = 64 * 1024
-local PATIENCE = 30 -- seconds that a console is held back
+local PIECE = 16 * 1024
+local BEHIND = 64 * 1024 -- where a reader that must have all begins to hold the console back
+local PATIENCE = 30 -- seconds that it may
 local READERS_MAX = 64
 local LAZY = 10 -- seconds
+local TOLD_MAX = 16
 
-function M.new() return setmetatable({ list = {}, count = 0, lost = 0, refused = 0 }, Readers) end
+--- @param history the scrollback of the console
+function M.new(history)
+  return setmetatable({ history = history, list = {}, count = 0, lost = 0, refused = 0 }, Readers)
+end
 
 local function wake(reader)
   local id = reader.wait
@@ -28,79 +34,83 @@ local function wake(reader)
   if id then task.wake(id) end
 end
 
---- Adds a reader. @param opts who; escape; complete = it must have all; text = what it gets first; lazy = it gives the
--- keyboard up when it has not typed for ten seconds
+--- Adds a reader. @param opts who; escape; place = where in the scrollback it begins (default: now); complete = it must
+-- have all; lazy = it gives the keyboard up when it has not typed for ten seconds
 -- @return the reader, or nil, message, "XK_EMFILE"
 function Readers:add(opts)
   if self.count >= READERS_MAX then
     self.refused = self.refused + 1
     return nil, "the console has " .. READERS_MAX .. " readers; one must leave first", "XK_EMFILE"
   end
-  local reader = setmetatable({ all = self, who = opts.who or "somebody",
+  local reader = setmetatable({ all = self, who = opts.who or "somebody", place = opts.place or self.history.total,
     filter = escape.filter(opts.escape or "raw"), lazy = opts.lazy, complete = opts.complete,
-    wants_all = opts.complete, pending = {}, size = 0, lost = 0, lost_total = 0, given = 0 }, Reader)
+    wants_all = opts.complete, told = {} }, Reader)
   self.list[reader] = true
   self.count = self.count + 1
-  if opts.text and opts.text ~= "" then reader:give(opts.text) end
   return reader
 end
 
---- Gives `text` to all of them.
-function Readers:give(text)
-  for reader in pairs(self.list) do reader:give(text) end
-end
-
-function Reader:give(text)
-  if self.ended then return end
-  if self.size > BACKLOG and not self.complete then
-    self.lost = self.lost + #text
-    self.lost_total = self.lost_total + #text
-    self.all.lost = self.all.lost + #text
-    return
-  end
-  text = self.filter(text)
-  self.pending[#self.pending + 1] = text
-  self.size = self.size + #text
-  wake(self)
+--- There is more in the scrollback.
+function Readers:more()
+  for reader in pairs(self.list) do wake(reader) end
 end
 
 --- A line from the service to this reader alone.
 function Reader:tell(text)
-  text = "\r\n[xenkit: " .. text .. "]\r\n"
-  self.pending[#self.pending + 1] = text
-  self.size = self.size + #text
+  if #self.told >= TOLD_MAX then return end -- it does not read at all
+  self.told[#self.told + 1] = "\r\n[xenkit: " .. text .. "]\r\n"
   wake(self)
+end
+
+local function behind(reader) return reader.all.history.total - reader.place end
+
+-- Whoever holds the console back has taken something.
+local function release(all)
+  local id = all.holder
+  all.holder = nil
+  if id then task.wake(id) end
+end
+
+local function next_piece(self)
+  local text, lost = self.all.history:from(self.place, PIECE)
+  self.place = self.place + lost + #text
+  text = self.filter(text)
+  if lost > 0 then
+    self.all.lost = self.all.lost + lost
+    text = ("\r\n[xenkit: %d bytes were lost here, they came faster than they were read]\r\n"):format(lost) .. text
+  end
+  if behind(self) == 0 then self.complete = self.wants_all end
+  release(self.all)
+  return text
 end
 
 --- Waits for what is to be shown. @return text, "" at the timeout; nil when the console has ended or the reader left
 function Reader:next(timeout)
-  while #self.pending == 0 do
+  while true do
+    if self.told[1] then return table.remove(self.told, 1) end
+    if self.left then return nil end
+    if behind(self) > 0 then return next_piece(self) end
     if self.ended then return nil end
     self.wait = task.wait_id()
     if not task.wait(self.wait, timeout) then return "" end
   end
-  local text = table.concat(self.pending)
-  if self.lost > 0 then
-    text = text .. ("\r\n[xenkit: %d bytes were lost here, the reader was slow]\r\n"):format(self.lost)
-    self.lost = 0
-  end
-  self.pending, self.size, self.complete = {}, 0, self.wants_all
-  self.given = self.given + #text
-  local id = self.all.holder
-  self.all.holder = nil
-  if id then task.wake(id) end
-  return text
 end
 
 --- Waits while a reader that must have all is behind, up to a deadline; then that one loses like others.
 -- @return seconds that it took
 function Readers:hold(now)
-  local began, behind = now(), {}
+  local list
+  local limit = math.min(BEHIND, self.history.limit // 2)
   for reader in pairs(self.list) do
-    if reader.complete and reader.size > BACKLOG then behind[#behind + 1] = reader end
+    if reader.complete and behind(reader) > limit then
+      list = list or {}
+      list[#list + 1] = reader
+    end
   end
-  for _, reader in ipairs(behind) do
-    while reader.complete and reader.size > BACKLOG and self.list[reader] and not reader.ended do
+  if not list then return 0 end
+  local began = now()
+  for _, reader in ipairs(list) do
+    while reader.complete and behind(reader) > limit and self.list[reader] and not reader.ended do
       local left = PATIENCE - (now() - began)
       self.holder = task.wait_id()
       if left <= 0 or not task.wait(self.holder, left) then
@@ -142,9 +152,8 @@ function Reader:leave()
   all.list[self] = nil
   all.count = all.count - 1
   if all.writer == self then all.writer = nil end
-  local id = all.holder
-  all.holder = nil
-  if id then task.wake(id) end
+  self.left = true
+  release(all)
   self:finish()
 end
 

@@ -65,15 +65,23 @@ function M.add(self, text, time)
 end
 Scrollback.add = M.add
 
---- All that is kept from place `from` on. @return text, and how many bytes before it are gone
-function Scrollback:from(from)
-  local at = self.total - self.size
-  local lost = math.max(0, at - from)
-  local parts = {}
-  for i = self.first, self.last do
+--- What is kept from place `from` on. @param max about how many bytes at most
+-- @return text, and how many bytes before it are gone
+function Scrollback:from(from, max)
+  local first = self.total - self.size
+  local lost = math.max(0, first - from)
+  from = math.max(from, first)
+  local i, at = self.last + 1, self.total -- mostly it is the end that is asked for
+  while i > self.first and at > from do
+    i = i - 1
+    at = at - #self.chunks[i]
+  end
+  local parts, n = {}, 0
+  while i <= self.last and n < (max or math.huge) do
     local chunk = self.chunks[i]
-    if at + #chunk > from then parts[#parts + 1] = from > at and chunk:sub(from - at + 1) or chunk end
-    at = at + #chunk
+    if at < from then chunk, at = chunk:sub(from - at + 1), from end
+    parts[#parts + 1] = chunk
+    n, at, i = n + #chunk, at + #chunk, i + 1
   end
   return table.concat(parts), lost
 end
@@ -94,12 +102,12 @@ function Scrollback:tail(lines)
   return text
 end
 
---- The last `bytes` bytes, from the beginning of a line on where there is one.
+--- The place of the last `bytes` bytes, or of the beginning of a line among them.
 function Scrollback:recent(bytes)
-  if self.size <= bytes then return self:text() end
-  local text = self:from(self.total - bytes)
-  local at = text:find("\n", 1, true)
-  return at and text:sub(at + 1) or text
+  local place = self.total - math.min(bytes, self.size)
+  if place == self.total - self.size then return place end
+  local at = self:from(place):find("\n", 1, true)
+  return at and place + at or place
 end
 
 --- An iterator over lines: place, time, line without its end.

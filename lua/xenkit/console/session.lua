@@ -14,6 +14,7 @@ local M = {}
 local FIRST_MESSAGE = 10 -- seconds
 local APPEAR = 2
 local LOOK = 0.1
+local FIRST = 64 * 1024 -- bytes of what was said before
 local LINES_MAX, ANSWER_MAX = 10000, 512 * 1024
 local WRITE = 30
 
@@ -75,14 +76,9 @@ function methods.tail(service, p)
   return { text = escape.filter(policy)(text) }
 end
 
-local function first_text(c, p)
-  if p.tail then return c.history:tail(math.tointeger(p.tail) or 10) end
-  if p.resume then
-    local text, lost = c.history:from(c.bridged or 0)
-    if lost > 0 then text = ("\n[xenkit: %d bytes were lost here, nobody fetched them]\n"):format(lost) .. text end
-    return text
-  end
-  return c.history:text()
+local function first_place(c, p)
+  if p.tail then return c.history.total - #c.history:tail(math.tointeger(p.tail) or 10) end
+  return p.resume and (c.bridged or 0) or c.history:recent(FIRST)
 end
 
 local function typing(service, s, c, reader)
@@ -118,7 +114,7 @@ local function showing(s, c, reader, resume)
     if text == nil then break end
     if text ~= "" then
       if not s:write(text, WRITE) then return end
-      place = resume and c.history.total - reader.size
+      place = resume and reader.place
     end
   end
   if place then
@@ -139,7 +135,7 @@ local function attach(service, s, message)
   if known(policy) then
     reader, err, code = c.readers:add { who = tostring(p.who or "a tool"):sub(1, 64):gsub("[%c\127-\255]", "?"),
       escape = policy, complete = p.complete, lazy = p.lazy,
-      text = first_text(c, p) }
+      place = first_place(c, p) }
   else
     err, code = "there is no escape policy '" .. tostring(policy) .. "'", "XK_EINVAL"
   end

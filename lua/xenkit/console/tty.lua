@@ -40,7 +40,7 @@ end
 -- One user, from its coming to its leaving.
 local function serve_user(console, raw)
   local reader, err = console.readers:add { who = "xl console", escape = console.settings.escape,
-    text = console.history:recent(FIRST) }
+    place = console.history:recent(FIRST) }
   if not reader then
     show(raw, "[xenkit: " .. err .. "]\r\n")
     return

@@ -59,7 +59,4 @@ second() {
 }
 has_tty() { [ -n "$(xenstore-read "/local/domain/$1/device/console/1/tty")" ]; }
 
-case $1 in
-    start | stop | restore | user | second) "$@" ;;
-    *) "$@" ;;
-esac
+"$@"
