@@ -34,10 +34,10 @@ local function ask(self, request)
     end
   end
   self.busy = false
-  if not n then return nil, err, code end
-  if not text then
+  if not n or not text then
     self.gone = true
-    return nil, fd or "the opener is gone", code or "XK_EGONE"
+    if code == "XK_ETIMEDOUT" then return nil, fd, code end
+    return nil, "the opener is gone: " .. tostring(err or fd), "XK_EGONE"
   end
   return text, fd
 end
@@ -57,6 +57,7 @@ Dir.__index = Dir
 Dir.__name = "xenkit.dir"
 
 local function file(self, verb, name, keep)
+  if name:find "%s" then return nil, "'" .. name .. "' is no name of a file", "XK_EINVAL" end
   local fd, more, code = request(self.opener, ("dir %s %s %s %s"):format(self.name, verb, name, keep or ""))
   return fd, fd and tonumber(more) or more, code
 end

@@ -38,7 +38,8 @@ return {
 T
 cat > "$tmp/w.lua" <<W
 return { name = "c", domains = {
-  { name = "console", service = "console", params = { rate = 262144, burst = 65536, policy = "$tmp/policy.lua",
+  { name = "console", service = "console", params = { rate = 262144, burst = 65536,
+    rotate_size = 1024, policy = "$tmp/policy.lua",
     triggers = "$tmp/triggers.lua" } },
   { name = "talker", script = "$tmp/talker.lua" },
   { name = "quiet", script = "$tmp/talker.lua" },
@@ -47,6 +48,7 @@ return { name = "c", domains = {
 W
 $x up -d -q "$tmp/w.lua"; ok $? "up"
 log=$tmp/rt/c/console.log
+logs() { cat "$log"*; } # with those that have rotated
 
 out=$($x console talker --tail 5); has "$out" "colour "; ok $? "--tail prints what is kept and ends"
 case $out in *evil* | *"]0;"*) false ;; *) true ;; esac; ok $? "a title does not reach the terminal"
@@ -67,7 +69,7 @@ has "$(cat "$tmp/a")" "has taken the keyboard"; ok $? "the one who had it is tol
 out=$( (sleep 1) | timeout 5 "$build/xenkit" console talker -r); has "$out" "typed: three"; ok $? "-r only looks"
 
 has "$($x console quiet --tail 1)" "colour red title  end"; ok $? "a policy file decides by domain"
-grep -q '\[talker\] \[xenkit\] three is number 2$' "$log"; ok $? "a trigger marks the log"
+logs | grep -q '\[talker\] \[xenkit\] three is number 2$'; ok $? "a trigger marks the log"
 has "$($x console --stats)" "switched off: it took more than"; ok $? "one that does not end is switched off, and that is said"
 
 out=$($x console talker --search typed); [ "$(echo "$out" | wc -l)" = 2 ] && has "$out" "typed: one"; ok $? "--search finds lines"
@@ -84,12 +86,13 @@ begin=$(date +%s%N)
 has "$(cat "$tmp/d")" "typed: four"; ok $? "another console answers during a flood"
 until_true 15 grep -q "flood is over" "$log"; ok $? "the flood comes to its end"
 echo "# $((($(date +%s%N) - begin) / 1000000)) ms later"
-[ "$(grep -c '\[flooder\] flood [0-9]' "$log")" = 20000 ]; ok $? "all of it is in the log"
+[ "$(logs | grep -c '\[flooder\] flood [0-9]')" = 20000 ]; ok $? "all of it is in the logs"
+[ -s "$log.1" ] && [ -s "$log.2" ] && [ "$(stat -c %s "$log.1")" -lt 1200000 ]; ok $? "which have rotated by size"
 out=$($x console --stats --json)
 echo "$out" | grep -q '"name":"flooder"[^}]*"throttled_s":[1-9]'; ok $? "it was slowed, and that is counted"
 has "$($x console --stats)" flooder; ok $? "--stats as a table"
-! LC_ALL=C grep -q '[[:cntrl:]]' "$log" && grep -q 'x1b\[31mred' "$log"; ok $? "the log holds no control bytes"
-grep -q '^20[0-9-]*T[0-9:]*Z \[talker\] typed: one$' "$log"; ok $? "each line has time and name"
+! logs | LC_ALL=C grep -q '[[:cntrl:]]' && logs | grep -q 'x1b\[31mred'; ok $? "the log holds no control bytes"
+logs | grep -q '^20[0-9-]*T[0-9:]*Z \[talker\] typed: one$'; ok $? "each line has time and name"
 $x down; ok $? "down"
 echo "1..$n"
 exit $bad

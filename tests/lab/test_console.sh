@@ -13,7 +13,7 @@ if ! ${CC:-cc} -O2 -D_GNU_SOURCE -o "$tmp/console_pty" tests/lab/console_pty.c -
     exit 1
 fi
 cat > "$tmp/policy.lua" << 'POLICY'
-return { { domain = "con-pvh", rate = 16384, burst = 4096 }, { domain = "console", stamps = "line" } }
+return { { domain = "con-pvh", rate = 4096, burst = 2048 }, { domain = "console", stamps = "line" } }
 POLICY
 cat > "$tmp/triggers.lua" << 'TRIGGERS'
 return { { domain = "con-*", match = "^trigger (%w+)", action = function(event)
@@ -59,12 +59,12 @@ has "$(log guest-con-pv+log.log)" "to second"; ok $? "it has a log of its channe
 has "$(xenkit console --on xen con-pv -n log --search second)" "to second"; ok $? "xenkit console finds it by name, and searches"
 
 # A flood is slowed and complete, and another console answers meanwhile.
-printf '+ #\n> (seq 1 6000 | sed "s/^/flood/"; echo flood""end) > /dev/console &\n+ flood100\n' | user con-pvh > "$tmp/out"
+printf '+ #\n> (seq 1 1500 | sed "s/^/flood/"; echo flood""end) > /dev/console &\n+ flood100\n' | user con-pvh > "$tmp/out"
 begin=$(now_ms)
 printf '+ #\n> echo quick$((6*7))\n+ quick42\n' | user con-pv > "$tmp/out"; ok $? "another console answers during a flood"
 echo "# in $(($(now_ms) - begin)) ms"
 step until_true 20 grep -q floodend /var/log/xen/console/guest-con-pvh.log; ok $? "the flood comes to its end"
-is "$($lab run 'grep -c "flood[0-9][0-9]*$" /var/log/xen/console/guest-con-pvh.log')" 6000; ok $? "all of it is in the log"
+is "$($lab run 'grep -c "flood[0-9][0-9]*$" /var/log/xen/console/guest-con-pvh.log')" 1500; ok $? "all of it is in the log"
 out=$(xenkit console --on xen --stats --json)
 has "$out" '"throttled_s":' && printf %s "$out" | grep -q '"name":"con-pvh"[^}]*"throttled_s":[1-9]'; ok $? "it was slowed, and that is counted"
 echo "# $(xenkit console --on xen --stats | sed -n 's/^con-pvh.*/&/p')"

@@ -29,7 +29,7 @@ local function claim(dir)
   return lock
 end
 
-local CONSOLE_LOGS = 3 -- rotated ones, as scripts/services/console.lua keeps them
+local CONSOLE_LOGS = 100 -- rotated ones, at most
 local SOCKETS = { "store.sock", "join", "control.sock", "lock" }
 
 local function sweep(dir, keep_log)

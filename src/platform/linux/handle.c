@@ -133,6 +133,8 @@ int xk_handle_receive(int h, void *buf, size_t n, int *fd)
 
     *fd = -1;
     r = xk__fd_recv(h, buf, n, fd, &count, 0);
+    if (r < 0)
+        *fd = -1; /* it was closed again */
     return r;
 }
 
