@@ -69,7 +69,8 @@ int xk_host_detach(int log);
 void xk_host_detached(int ok);
 
 /* xk_host_exec (program, argv, keep, count) - this process becomes (program), an open descriptor of an executable, with
- * (argv), which ends with NULL. Of its descriptors the standard ones and (keep) stay open. Returns only when it fails.
+ * (argv), which ends with NULL. Of its descriptors the standard ones and (keep) stay open, and it may open as many as
+ * the hard limit allows. Returns only when it fails.
  */
 int xk_host_exec(int program, char *const argv[], const int *keep, int count);
 

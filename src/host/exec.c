@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <xenkit/host.h>
@@ -10,6 +11,17 @@
 #include "platform/linux/sys.h"
 
 extern char **environ;
+
+/* A daemon for many guests needs more than the usual 1024 descriptors, and uses no select(). */
+static void raise_limit(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
 
 int xk_host_exec(int program, char *const argv[], const int *keep, int count)
 {
@@ -20,6 +32,7 @@ int xk_host_exec(int program, char *const argv[], const int *keep, int count)
             return xk__sys_err(errno);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    raise_limit();
     fflush(NULL);
     fexecve(program, argv, environ);
     return xk__sys_err(errno);

@@ -8,11 +8,13 @@ local Policy = {}
 Policy.__index = Policy
 Policy.__name = "xenkit.console.policy"
 
---- Whether `name` is matched by `glob`, where `*` is any text and `?` any character.
-function M.glob(glob, name)
-  local pattern = glob:gsub("[%^%$%(%)%%%.%[%]%+%-]", "%%%0"):gsub("%*", ".*"):gsub("%?", ".")
-  return name:find("^" .. pattern .. "$") ~= nil
+--- A Lua pattern for `glob`, where `*` is any text and `?` any character.
+function M.pattern(glob)
+  return "^" .. glob:gsub("[%^%$%(%)%%%.%[%]%+%-]", "%%%0"):gsub("%*", ".*"):gsub("%?", ".") .. "$"
 end
+
+--- Whether `name` is matched by `glob`.
+function M.glob(glob, name) return name:find(M.pattern(glob)) ~= nil end
 
 --- Runs a file that returns a list, in an empty environment. @return the list, or nil, message
 function M.load_list(text, path)

@@ -17,6 +17,7 @@ local LOOK = 0.1
 local FIRST = 64 * 1024 -- bytes of what was said before
 local LINES_MAX, ANSWER_MAX = 10000, 512 * 1024
 local WRITE = 30
+local EVENTS_MAX = 4096
 
 local function find(service, p)
   local domid = math.tointeger(tonumber(p.domid) or -1)
@@ -155,6 +156,10 @@ end
 local function events(service, s, message)
   local queue, id = {}, nil
   local function note(event, c)
+    if #queue >= EVENTS_MAX then -- it will come again, and is told of all that is there then
+      s:close()
+      return
+    end
     queue[#queue + 1] = { event = event, domid = c.domid, console = c.num, channel = c.channel }
     if id then
       task.wake(id)

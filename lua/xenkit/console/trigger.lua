@@ -65,8 +65,8 @@ function M.new(text, path, out)
     local where = ("%s: trigger %d"):format(path, i)
     local good, e, code = check(entry, where)
     if not good then return nil, e, code end
-    self.list[i] = { domain = entry.domain or "*", match = entry.match, action = entry.action, count = 0,
-      name = entry.name or where:match "trigger.*" }
+    self.list[i] = { domain = policy.pattern(entry.domain or "*"), match = entry.match, action = entry.action,
+      count = 0, name = entry.name or where:match "trigger.*" }
   end
   return self
 end
@@ -110,7 +110,7 @@ end
 function Triggers:line(console, line)
   line = line:sub(1, LINE_MAX)
   for _, t in ipairs(self.list) do
-    if not t.off and policy.glob(t.domain, console.name) then
+    if not t.off and console.name:find(t.domain) then
       local captures = { line:match(t.match) }
       if captures[1] then fire(self, t, console, line, captures) end
     end
