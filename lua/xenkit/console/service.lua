@@ -15,7 +15,7 @@ Service.__index = Service
 Service.__name = "xenkit.console.service"
 
 local ENDED_MAX = 64
-local FLUSH, GATHER = 0.5, 0.02 -- seconds
+local FLUSH = 0.5 -- seconds
 local NAME_MAX = 100
 local SESSIONS_MAX = 256
 
@@ -118,7 +118,7 @@ function Service:run_logs()
     end
     self.unwritten = false
     self:flush()
-    task.sleep(GATHER)
+    task.yield() -- what else is ready now comes along
   end
 end
 
