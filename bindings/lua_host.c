@@ -5,6 +5,8 @@
 #include <xenkit/host.h>
 #include <xenkit/hosted.h>
 #include <xenkit/hypervisor.h>
+#include <xenkit/pty.h>
+#include <xenkit/xen.h>
 
 #include "bindings/world.h"
 
@@ -72,7 +74,7 @@ static int connect_unix(lua_State *L)
 
 static int make_pair(lua_State *L)
 {
-    int pair[2], r = xk_host_socketpair(pair);
+    int pair[2], r = xk_host_socketpair(pair, (enum xk_host_socket)luaL_checkoption(L, 1, "stream", types));
 
     if (r < 0)
         return xk_lua_fail(L, r);
@@ -80,6 +82,59 @@ static int make_pair(lua_State *L)
     lua_pushinteger(L, pair[1]);
     return 2;
 }
+
+/* pass (handle, text[, descriptor]) - one packet. */
+static int pass(lua_State *L)
+{
+    size_t n;
+    int handle = (int)luaL_checkinteger(L, 1);
+    const char *text = luaL_checklstring(L, 2, &n);
+
+    return xk_lua_ok(L, xk_host_pass(handle, text, n, (int)luaL_optinteger(L, 3, -1)));
+}
+
+/* pty () - the master's descriptor and the path of the slave. */
+static int open_pty(lua_State *L)
+{
+    char path[64];
+    int r = xk_pty_open(path, sizeof(path));
+
+    if (r < 0)
+        return xk_lua_failf(L, r, "a pseudo terminal");
+    lua_pushinteger(L, r);
+    lua_pushstring(L, path);
+    return 2;
+}
+
+/* identity (path) - a string that tells one file from another. */
+static int identity(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    uint64_t id[2];
+    int r = xk_host_identity(path, id);
+
+    if (r < 0)
+        return xk_lua_failf(L, r, path);
+    lua_pushlstring(L, (const char *)id, sizeof(id));
+    return 1;
+}
+
+/* hypervisor_log (world, index) - what Xen has logged since (index), at most 16 KiB, and the next index. */
+static int hypervisor_log(lua_State *L)
+{
+    struct xk_lua_world *w = xk_lua_check_world(L, 1);
+    uint32_t index = (uint32_t)xk_lua_integer(L, 2, 0, UINT32_MAX);
+    char text[16384];
+    int r = xk_xen_console_read(w->platform, &index, text, sizeof(text));
+
+    if (r < 0)
+        return xk_lua_failf(L, r, "Xen's log");
+    lua_pushlstring(L, text, (size_t)r);
+    lua_pushinteger(L, index);
+    return 2;
+}
+
+static int fork_process(lua_State *L) { return xk_lua_result(L, xk_host_fork()); }
 
 static int open_file(lua_State *L)
 {
@@ -373,6 +428,11 @@ int luaopen_xenkit_core_host(lua_State *L)
         {"listen_unix", listen_unix},
         {"connect_unix", connect_unix},
         {"socketpair", make_pair},
+        {"pass", pass},
+        {"pty", open_pty},
+        {"identity", identity},
+        {"hypervisor_log", hypervisor_log},
+        {"fork", fork_process},
         {"open", open_file},
         {"lock", lock_file},
         {"memory", memory_file},

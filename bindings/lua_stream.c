@@ -8,7 +8,7 @@
 
 int luaopen_xenkit_core_stream(lua_State *L);
 
-enum { READ_STACK = 16384, READ_MAX = 1 << 20 };
+enum { READ_STACK = 16384, READ_MAX = 1 << 20, PACKET_MAX = 1024 };
 
 static void on_waiter(struct xk_waiter *w)
 {
@@ -191,6 +191,37 @@ static int acceptor_accept(lua_State *L)
     return xk_lua_result(L, xk_handle_accept(m->handle));
 }
 
+/* receive () - a packet, and the descriptor that came with it, which is the caller's, or nil; nil, "end of stream". */
+static int acceptor_receive(lua_State *L)
+{
+    struct acceptor *m = xk_lua_check_object(L, 1, ACCEPTOR, "acceptor");
+    char text[PACKET_MAX];
+    int fd, r = xk_handle_receive(m->handle, text, sizeof(text), &fd);
+
+    if (r < 0)
+        return xk_lua_fail(L, r);
+    if (r == 0) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "end of stream");
+        return 2;
+    }
+    lua_pushlstring(L, text, (size_t)r);
+    if (fd < 0)
+        return 1;
+    lua_pushinteger(L, fd);
+    return 2;
+}
+
+/* send (text) - a packet. */
+static int acceptor_send(lua_State *L)
+{
+    struct acceptor *m = xk_lua_check_object(L, 1, ACCEPTOR, "acceptor");
+    size_t n;
+    const char *text = luaL_checklstring(L, 2, &n);
+
+    return xk_lua_result(L, xk_handle_write(m->handle, text, n));
+}
+
 static int acceptor_arm(lua_State *L)
 {
     struct acceptor *m = xk_lua_check_object(L, 1, ACCEPTOR, "acceptor");
@@ -239,8 +270,13 @@ static const luaL_Reg stream_methods[] = {
     {"shutdown", stream_shutdown}, {"close", stream_close}, {"closed", stream_closed}, {NULL, NULL},
 };
 static const luaL_Reg acceptor_methods[] = {
-    {"accept", acceptor_accept}, {"arm", acceptor_arm}, {"handle", acceptor_handle},
-    {"close", acceptor_close},   {NULL, NULL},
+    {"accept", acceptor_accept},
+    {"arm", acceptor_arm},
+    {"handle", acceptor_handle},
+    {"receive", acceptor_receive},
+    {"send", acceptor_send},
+    {"close", acceptor_close},
+    {NULL, NULL},
 };
 
 int luaopen_xenkit_core_stream(lua_State *L)

@@ -53,9 +53,8 @@ static const struct xk_stream_ops back_ops = {
     XK_STREAM_VERSION, back_read, back_write, back_arm, back_shutdown, back_close,
 };
 
-static int connect_ring(struct back *b, struct xk_loop *loop, xk_domid domid, xk_port port)
+static int connect_ring(struct back *b, struct xk_loop *loop, xk_domid domid, xk_gref ref, xk_port port)
 {
-    xk_gref ref = XK_GREF_CONSOLE;
     struct xk_pipe in, out;
     int r = xk_page_map(b->platform, domid, &ref, 1, 0, NULL, &b->page);
 
@@ -75,7 +74,8 @@ static int connect_ring(struct back *b, struct xk_loop *loop, xk_domid domid, xk
     return r < 0 ? r : xk_pipe_stream(&b->alloc, loop, &in, &out, b->port, &b->inner);
 }
 
-int xk_console_back(const xk_alloc *alloc, struct xk_loop *loop, xk_domid domid, xk_port port, struct xk_stream **out)
+int xk_console_back_at(const xk_alloc *alloc, struct xk_loop *loop, xk_domid domid, xk_gref ref, xk_port port,
+                       struct xk_stream **out)
 {
     struct back *b = xk_new(alloc, sizeof(*b));
     int r;
@@ -86,11 +86,16 @@ int xk_console_back(const xk_alloc *alloc, struct xk_loop *loop, xk_domid domid,
     b->alloc = alloc ? *alloc : *xk_alloc_libc();
     b->platform = xk_loop_platform(loop);
     b->port = -1;
-    r = connect_ring(b, loop, domid, port);
+    r = connect_ring(b, loop, domid, ref, port);
     if (r < 0) {
         back_close(&b->stream);
         return r;
     }
     *out = &b->stream;
     return 0;
+}
+
+int xk_console_back(const xk_alloc *alloc, struct xk_loop *loop, xk_domid domid, xk_port port, struct xk_stream **out)
+{
+    return xk_console_back_at(alloc, loop, domid, XK_GREF_CONSOLE, port, out);
 }

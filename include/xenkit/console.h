@@ -16,9 +16,12 @@ XK_MUSTCHECK int xk_console_front(const xk_alloc *alloc, struct xk_loop *loop, s
 
 /* xk_console_back (alloc, loop, domid, port, out) - the console of (domid): maps its reference 0 and binds (port). The
  * stream reads what the domain wrote, and writes what it shall read. Closing gives both back. A domain whose ring makes
- * no sense reads as XK_EPEER. */
+ * no sense reads as XK_EPEER. xk_console_back_at: the same for a further console, whose page its domain grants by
+ * (ref). */
 XK_MUSTCHECK int xk_console_back(const xk_alloc *alloc, struct xk_loop *loop, xk_domid domid, xk_port port,
                                  struct xk_stream **out);
+XK_MUSTCHECK int xk_console_back_at(const xk_alloc *alloc, struct xk_loop *loop, xk_domid domid, xk_gref ref,
+                                    xk_port port, struct xk_stream **out);
 
 /* xk_console_print (page, data, n) - for early words before there is a loop: copies what fits into the out ring of
  * (page), notifies nobody. Returns how many bytes. */

@@ -36,6 +36,10 @@ int xk_handle_accept(int h);
 int xk_handle_shutdown_write(int h);
 void xk_handle_close(int h);
 
+/* xk_handle_receive (h, buf, n, fd) - a packet from a unix socket, with the descriptor that came with it, which is the
+ * caller's, in *fd, or -1. Its length, 0 at the end, XK_EAGAIN, XK_EPROTO: it was longer than (n). */
+int xk_handle_receive(int h, void *buf, size_t n, int *fd);
+
 /* xk_handle_nodelay (h) - small writes go out at once (TCP); no error elsewhere. */
 void xk_handle_nodelay(int h);
 

@@ -6,6 +6,7 @@
 #define XENKIT_HOST_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <xenkit/err.h>
 
@@ -19,7 +20,11 @@ int xk_host_connect_tcp(const char *address, unsigned port);
 enum xk_host_socket { XK_HOST_STREAM, XK_HOST_SEQPACKET };
 int xk_host_listen_unix(const char *path, enum xk_host_socket type);
 int xk_host_connect_unix(const char *path, enum xk_host_socket type);
-int xk_host_socketpair(int pair[2]);
+int xk_host_socketpair(int pair[2], enum xk_host_socket type);
+
+/* xk_host_pass (handle, data, n, fd) - a packet to a unix socket, with the descriptor (fd) if that is not negative; who
+ * receives it (xk_handle_receive) gets one of its own. XK_EAGAIN: there is no room. */
+int xk_host_pass(int handle, const void *data, size_t n, int fd);
 
 /* Files. open: mode "r", "w" (truncate), "rw" (create), "a". lock: an exclusive lock on an open file, XK_EBUSY.
  * memory: a sealed file in memory that holds (data). */
@@ -29,6 +34,10 @@ int xk_host_memory(const char *name, const void *data, size_t n);
 int xk_host_mkdir(const char *path); /* 0700, with its parents; existing is fine */
 int xk_host_rmdir(const char *path);
 int xk_host_is_dir(const char *path); /* 1, 0, XK_E... */
+
+/* xk_host_identity (path, out) - what file stands at (path): two numbers that no other file has. XK_ENOENT. A link is
+ * not followed. */
+int xk_host_identity(const char *path, uint64_t out[2]);
 
 /* xk_host_list (path, fn, arg) - calls (fn) for each name but . and .., with 1 for a directory, until it returns
  * non-zero, which is returned. */
@@ -71,9 +80,13 @@ int xk_host_detach(int log);
 void xk_host_detached(int ok);
 
 /* xk_host_exec (program, argv, keep, count) - this process becomes (program), an open descriptor of an executable, with
- * (argv), which ends with NULL. Of its descriptors the standard ones and (keep) stay open. Returns only when it fails.
+ * (argv), which ends with NULL. Of its descriptors the standard ones and (keep) stay open, and it may open as many as
+ * the hard limit allows. Returns only when it fails.
  */
 int xk_host_exec(int program, char *const argv[], const int *keep, int count);
+
+/* xk_host_fork - this process twice: 0 in the child, the child's number in the parent. */
+int xk_host_fork(void);
 
 int xk_host_pid(void);
 int xk_host_uid(void);

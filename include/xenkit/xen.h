@@ -8,6 +8,9 @@
 #ifndef XENKIT_XEN_H
 #define XENKIT_XEN_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include <xenkit/alloc.h>
 #include <xenkit/platform.h>
 
@@ -20,6 +23,12 @@ XK_MUSTCHECK int xk_xen_attach(const xk_alloc *alloc, struct xk_platform **out);
 /* xk_xen_hand (p, name, fd) - a descriptor for xk_handle_take, as domain 0 of a hosted world hands them. It belongs to
  * (p) until it is taken. XK_EMFILE when 2048 wait. */
 int xk_xen_hand(struct xk_platform *p, const char *name, int fd);
+
+/* xk_xen_console_read (p, index, buf, n) - for dom0: what Xen has logged from *index on (0: all it still has), at most
+ * (n) bytes; *index becomes where to go on. Returns how many bytes; XK_EPERM: this is not dom0. What Xen has meanwhile
+ * overwritten is left out, and *index shows it. XK_VIRQ_CON_RING tells of more. */
+enum { XK_VIRQ_CON_RING = 8 };
+int xk_xen_console_read(struct xk_platform *p, uint32_t *index, char *buf, size_t n);
 
 XK_API_END
 

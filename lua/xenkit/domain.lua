@@ -16,6 +16,10 @@ local function take_handles(ctx, handles)
     local kind, rest = name:match("^(%a+):(.+)$")
     if kind == "tcp" or kind == "unix" then
       ctx[kind][rest] = assert(stream.listener(ctx.world, fd))
+    elseif kind == "hypervisor" then
+      ctx[kind][rest] = assert(stream.from_handle(ctx.world, fd))
+    elseif name == "opener" then
+      require("xenkit.domain_open").enter(ctx, fd)
     elseif kind == "udp" or kind == "file" then
       ctx[kind][rest] = fd
     else
@@ -46,7 +50,8 @@ local function make_context(world, handles, boot)
   local ctx = {
     world = world, domid = world:domid(), name = desc.name, params = desc.params or {}, desc = desc, archive = ar,
     first_line = first_line,
-    tcp = {}, udp = {}, unix = {}, file = {}, handle = {}, tree = {}, text = {}, text_path = {},
+    tcp = {}, udp = {}, unix = {}, file = {}, handle = {}, tree = {}, text = {}, text_path = {}, dir = {}, pty = {},
+    hypervisor = {},
   }
   for name, path in pairs(desc.text or {}) do
     ctx.text[name] = ar:get("text/" .. name)

@@ -118,6 +118,7 @@ local function attempt(ctx, server, name, timeout)
     s:rm(b .. "/connect/" .. key)
     return nil, err, code
   end
+  if ctx.domid == 0 then s:rm(node) end -- which is domain 0's: by C xenstored's rules the server may not
   local ref, port = where:match("^(%d+) (%d+)$")
   if not ref then return nil, name .. ": " .. where, "XK_ECONNREFUSED" end
   local raw

@@ -75,13 +75,14 @@ local function substitute(text, params, path, where)
   return r
 end
 
-local KINDS = { tcp = true, udp = true, unix = true, file = true, tree = true, text = true, lib = true, rights = true }
+local KINDS = { tcp = true, udp = true, unix = true, file = true, tree = true, text = true, lib = true, rights = true,
+  dir = true, pty = true, hypervisor = true }
 
 -- Values of a parameter that leave out what is needed only `when` it is set.
 local OFF = { [false] = true, [0] = true, [""] = true }
 
 -- One need: a string, or a table with the string first. @return the need, or nil, message
-local function read_need(kind, name, spec, params, path)
+local function read_need(kind, name, spec, params, path, ground)
   local where = kind .. "." .. tostring(name)
   if kind == "rights" then
     if type(spec) ~= "string" then return nil, ("%s: needs.%s must be a string"):format(path, where) end
@@ -95,18 +96,20 @@ local function read_need(kind, name, spec, params, path)
   local v, err = substitute(value, params, path, where)
   if not v then return nil, err end
   if options.when and OFF[params[options.when] or false] then v = "" end
+  if options.on and not (" " .. options.on .. " "):find(" " .. ground .. " ", 1, true) then v = "" end
   return { kind = kind, name = name, value = v, mode = options.mode, lock = options.lock, optional = options.optional }
 end
 
 --- The needs of a service with parameters filled in: lists of {kind, name, ...}. Optional needs whose value is empty
--- are left out.
-function M.needs(service, params, path)
+-- are left out. @param ground where it is to run: "hosted" (default), "xen" or "stub"; what is needed elsewhere only is
+-- left out
+function M.needs(service, params, path, ground)
   local list = {}
   for kind, entries in pairs(service.needs or {}) do
     if not KINDS[kind] then return nil, ("%s: unknown need '%s'"):format(path, tostring(kind)) end
     if type(entries) ~= "table" then return nil, ("%s: needs.%s must be a table"):format(path, kind) end
     for name, spec in pairs(entries) do
-      local need, err = read_need(kind, name, spec, params, path)
+      local need, err = read_need(kind, name, spec, params, path, ground or "hosted")
       if not need then return nil, err end
       if need.value ~= "" then list[#list + 1] = need end
     end

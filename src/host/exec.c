@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,17 @@
 #include "platform/linux/sys.h"
 
 extern char **environ;
+
+/* A daemon for many guests needs more than the usual 1024 descriptors, and uses no select(). */
+static void raise_limit(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
 
 int xk_host_exec(int program, char *const argv[], const int *keep, int count)
 {
@@ -21,22 +33,30 @@ int xk_host_exec(int program, char *const argv[], const int *keep, int count)
             return xk__sys_err(errno);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    raise_limit();
     fflush(NULL);
     fexecve(program, argv, environ);
     return xk__sys_err(errno);
 }
 
-int xk_host_spawn(int program, char *const argv[], const int *keep, int count)
+int xk_host_fork(void)
 {
     pid_t pid;
 
     fflush(NULL);
     pid = fork();
+    return pid < 0 ? xk__sys_err(errno) : pid;
+}
+
+int xk_host_spawn(int program, char *const argv[], const int *keep, int count)
+{
+    int pid = xk_host_fork();
+
     if (pid == 0) {
         xk_host_exec(program, argv, keep, count);
         _exit(127);
     }
-    return pid < 0 ? xk__sys_err(errno) : pid;
+    return pid;
 }
 
 int xk_host_wait(int pid)

@@ -86,6 +86,17 @@ int xk_host_is_dir(const char *path)
     return stat(path, &st) < 0 ? xk__sys_err(errno) : S_ISDIR(st.st_mode);
 }
 
+int xk_host_identity(const char *path, uint64_t out[2])
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0)
+        return xk__sys_err(errno);
+    out[0] = st.st_dev;
+    out[1] = st.st_ino;
+    return 0;
+}
+
 int xk_host_list(const char *path, int (*fn)(void *arg, const char *name, int is_dir), void *arg)
 {
     DIR *d = opendir(path);

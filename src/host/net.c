@@ -150,7 +150,11 @@ int xk_host_connect_unix(const char *path, enum xk_host_socket type)
     return fd;
 }
 
-int xk_host_socketpair(int pair[2])
+int xk_host_socketpair(int pair[2], enum xk_host_socket type)
 {
-    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0 ? xk__sys_err(errno) : 0;
+    int kind = (type == XK_HOST_SEQPACKET ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
+
+    return socketpair(AF_UNIX, kind, 0, pair) < 0 ? xk__sys_err(errno) : 0;
 }
+
+int xk_host_pass(int handle, const void *data, size_t n, int fd) { return xk__fd_send(handle, data, n, &fd, fd >= 0); }

@@ -323,7 +323,7 @@ verbs.run = {
 
 -- --- consoles and logs -----------------------------------------------------------------------------------------
 
--- Turns a connection raw by `method`, then copies between it and the terminal. Ctrl-] leaves.
+-- Turns a connection raw by `method`, then copies between it and the terminal.
 local function attach(p, method, params, interactive)
   return with_world(p, function(world, dir)
     local s <close>, err = client.connect(world, dir)
@@ -337,10 +337,15 @@ local function attach(p, method, params, interactive)
 end
 
 verbs.console = {
-  summary = "attach to a domain's console (Ctrl-] leaves)",
-  options = { WORLD, { "-r", "--read-only", help = "only look" } },
-  positionals = { DOMAIN },
-  run = function(p) return attach(p, "console", { name = p.domain, read_only = p.read_only }, not p.read_only) end,
+  summary = "attach to a domain's console (Ctrl-] leaves), or look through it",
+  description = "Who comes first may type, the others look. Without a terminal, what comes by standard input is typed.",
+  options = require("xenkit.cli.console").options(WORLD, JSON),
+  positionals = { { "DOMAIN", optional = true, help = "a name or a number, as `xenkit list` shows them" } },
+  examples = { { "xenkit console web --take", "and take the keyboard" },
+    { "xenkit console web --tail 20 -f", "as tail -f" },
+    { "xenkit console web --search 'out of memory'", "with the time of each line" },
+    { "xenkit console --stats", "all consoles" } },
+  run = function(p) return require("xenkit.cli.console").run(p, fail, say, with_world) end,
 }
 
 verbs.log = {
@@ -367,7 +372,8 @@ verbs.repl = {
       if not r then return fail(e) end
     end)
     if code then return code end
-    code = attach(p, "console", { name = name }, true)
+    code = require("xenkit.cli.console").run({ world = p.world, domain = name, console = "0", escape = "raw" }, fail,
+      say, with_world)
     client.run(function(world) client.call(world, dir, "destroy", { name = name }) end)
     return code
   end,

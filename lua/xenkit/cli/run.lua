@@ -1,6 +1,7 @@
 --- `xenkit run`: one service in a world of its own. @module xenkit.cli.run
 local files = require "xenkit.host.files"
 local host = require "xenkit.core.host"
+local rpc = require "xenkit.rpc"
 local service = require "xenkit.service"
 local stream = require "xenkit.stream"
 local task = require "xenkit.task"
@@ -27,9 +28,12 @@ end
 -- The domain's console, on standard output, through the console domain as for any tool.
 local function show_console(T, domid)
   local ours, theirs = host.socketpair()
-  host.hand(T.world, T.console_domid, "attach:" .. domid .. ":r", theirs)
+  host.hand(T.world, T.console_domid, "session", theirs)
   require("xenkit.core.stream").handle_close(theirs)
   local s <close> = assert(stream.from_handle(T.world, ours))
+  rpc.send(s, { id = 1, method = "attach", params = { domid = domid, who = "xenkit run" } })
+  local r = rpc.receive(s, 10)
+  if not r or r.error then return end
   while true do
     local text = s:read()
     if not text then return end

@@ -29,11 +29,16 @@ local function claim(dir)
   return lock
 end
 
+local CONSOLE_LOGS = 100 -- rotated ones, at most
 local SOCKETS = { "store.sock", "join", "control.sock", "lock" }
 
 local function sweep(dir, keep_log)
   for _, name in ipairs(SOCKETS) do os.remove(dir .. "/" .. name) end
-  if not keep_log then os.remove(dir .. "/console.log"); os.remove(dir .. "/stderr.log") end
+  if not keep_log then
+    os.remove(dir .. "/stderr.log")
+    os.remove(dir .. "/console.log")
+    for i = 1, CONSOLE_LOGS do os.remove(dir .. "/console.log." .. i) end
+  end
   host.rmdir(dir)
 end
 

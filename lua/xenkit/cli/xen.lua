@@ -6,12 +6,16 @@ local files = require "xenkit.host.files"
 local host = require "xenkit.core.host"
 local image = require "xenkit.host.image"
 local json = require "xenkit.json"
+local opener = require "xenkit.host.opener"
 local pack = require "xenkit.host.pack"
 local service = require "xenkit.service"
 local store = require "xenkit.store"
+local stream = require "xenkit.stream"
 local task = require "xenkit.task"
 
 local M = {}
+
+local CON_RING = 8 -- VIRQ_CON_RING
 
 local function quote(s) return "'" .. tostring(s):gsub("'", "'\\''") .. "'" end
 
@@ -120,7 +124,7 @@ function M.create(p, fail, say)
   else say("domain %d, %s", domid, name) end
   for _, line in ipairs(lines) do say("%s", line) end
   io.stdout:flush()
-  if p.console then return M.console({ domain = name }) end
+  if p.console then return M.console({ domain = name, console = "0" }, fail, say) end
   if not next(listeners) then return 0 end
   local log = assert(host.open(dir .. "/gateway.log", "w"))
   local ok, why = host.detach(log)
@@ -158,7 +162,9 @@ function M.list(p, fail, say, print_list)
   if p.json then say("%s", json.encode(list, { sorted = true })) else print_list(list) end
 end
 
-function M.console(p) return xl("console", p.domain) end
+M.in_xen, M.xl, M.find_domid = in_xen, xl, find_domid
+
+function M.console(p, fail, say) return require("xenkit.cli.console_xen").run(p, fail, say) end
 
 for _, verb in ipairs { "pause", "unpause", "destroy" } do
   M[verb] = function(p, fail)
@@ -183,6 +189,59 @@ function M.log(p, fail)
   return code or 1
 end
 
+-- What Xen logs, into a stream, for ever: as it comes where its event can be had, which only one process may.
+local function pump_log(world, handle)
+  local s <close> = assert(stream.from_handle(world, handle))
+  local port = world:bind_virq(CON_RING)
+  local index = 0
+  while true do
+    local text, next_index = host.hypervisor_log(world, index)
+    if not text then
+      io.stderr:write("xenkit: ", next_index, "; Xen's log is for dom0 alone, hypervisor=false leaves it out\n")
+      return
+    end
+    index = next_index
+    if text ~= "" then
+      if not s:write(text) then return end
+    else
+      local id = task.wait_id()
+      if not port or not port:arm(id) then task.wait(id, port and 10 or 1) end
+    end
+  end
+end
+
+-- A child of this process opens what the service needs while it runs, until that ends.
+local function start_opener(needs, give)
+  if not opener.wanted(needs) then return true end
+  local ours, theirs = host.socketpair "seqpacket"
+  local logs, given = {}, { { "opener", theirs } }
+  for _, need in ipairs(needs) do
+    if need.kind == "hypervisor" then
+      local a, b = host.socketpair()
+      logs[#logs + 1] = a
+      given[#given + 1] = { "hypervisor:" .. need.name, b }
+    end
+  end
+  local pid, err = host.fork()
+  if not pid then return nil, err end
+  if pid > 0 then
+    core_stream.handle_close(ours)
+    for _, fd in ipairs(logs) do core_stream.handle_close(fd) end
+    for _, g in ipairs(given) do give(g[1], g[2]) end
+    return true
+  end
+  for _, g in ipairs(given) do core_stream.handle_close(g[2]) end
+  local function work(world)
+    for _, fd in ipairs(logs) do task.detach(pump_log, world, fd) end
+    opener.serve(world, ours, needs)
+    return true
+  end
+  local ok, why
+  if logs[1] then ok, why = in_xen(work) else ok, why = require("xenkit.cli.client").run(work) end
+  if not ok then io.stderr:write("xenkit: opener: ", tostring(why), "\n") end
+  os.exit(ok and 0 or 1)
+end
+
 --- `run --on xen`: this process becomes the service, in this Linux domain.
 function M.run(p, fail)
   local source, err = files.read(p.script)
@@ -193,7 +252,7 @@ function M.run(p, fail)
   params, e = service.params(svc, p.words or {}, "xenkit run " .. p.script)
   if not params then return fail(p.script .. ": " .. e, 2) end
   local needs
-  needs, e = service.needs(svc, params, p.script)
+  needs, e = service.needs(svc, params, p.script, "xen")
   if not needs then return fail(e, 2) end
   local grant
   grant, e = require("xenkit.host.builder").grant(needs)
@@ -219,6 +278,9 @@ function M.run(p, fail)
     if need.bound then io.stdout:write(("%s listens on %s\n"):format(need.name, need.bound)) end
   end
   io.stdout:flush()
+  local made
+  made, e = start_opener(grant.list, give)
+  if not made then return fail("opener: " .. tostring(e)) end
   local path = host.program("xenkit-domain")
   if not path then return fail("xenkit-domain is not beside this program") end
   if p.restart then return require("xenkit.cli.keep").run(assert(host.open(path, "r")), words, keep) end

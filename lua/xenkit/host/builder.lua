@@ -2,9 +2,11 @@
 -- packs the boot archive, makes the sandbox, writes the store nodes that a Xen guest would have, and introduces it.
 -- @module xenkit.host.builder
 local host = require "xenkit.core.host"
+local opener = require "xenkit.host.opener"
 local pack = require "xenkit.host.pack"
 local core_stream = require "xenkit.core.stream"
 local service = require "xenkit.service"
+local task = require "xenkit.task"
 
 local M = {}
 
@@ -78,12 +80,15 @@ end
 -- @return a grant: {list, sandbox}
 function M.grant(needs)
   local grant = { list = needs, allow = {}, rights = {} }
-  local order = { tcp = 1, unix = 2, udp = 3, file = 4, tree = 5, text = 6, lib = 7, rights = 8 }
+  local order = { tcp = 1, unix = 2, udp = 3, file = 4, tree = 5, text = 6, lib = 7, rights = 8, dir = 9, pty = 10,
+    hypervisor = 11 }
   table.sort(needs, function(a, b) return order[a.kind] < order[b.kind] end)
+  local made, why, what = opener.prepare(needs)
+  if not made then return nil, why, what end
   for _, need in ipairs(needs) do
-    local opener = openers[need.kind]
-    if opener then
-      local fd, err, code = opener(need, grant)
+    local open = openers[need.kind]
+    if open then
+      local fd, err, code = open(need, grant)
       if not fd then
         release(grant)
         return nil, err, code
@@ -116,6 +121,11 @@ function M.template(d)
   local needs
   needs, err = service.needs(svc, params, path)
   if not needs then return nil, err, "XK_EINVAL" end
+  for _, need in ipairs(needs) do
+    if need.kind == "hypervisor" then
+      return nil, ("%s: needs.hypervisor.%s: there is none in a hosted world"):format(path, need.name), "XK_ENOSYS"
+    end
+  end
   local grant
   grant, err, code = M.grant(needs)
   if not grant then return nil, d.name .. ": " .. err, code end
@@ -153,6 +163,22 @@ local function hand_all(world, domid, t, boot, handles)
   return ok, err, code
 end
 
+-- What it opens while it runs, domain 0 opens for it.
+local function hand_opener(world, domid, t)
+  if not opener.wanted(t.grant.list) then return true end
+  local ours, theirs, code = host.socketpair "seqpacket"
+  if not ours then return nil, theirs, code end
+  local ok, err
+  ok, err, code = host.hand(world, domid, "opener", theirs)
+  close(theirs)
+  if not ok then
+    close(ours)
+    return nil, err, code
+  end
+  task.detach(opener.serve, world, ours, t.grant.list)
+  return true
+end
+
 --- Makes the process of a new domain and hands it all; it waits in state "building".
 -- @param extra {name, store (boolean), dom0_port, lasting, handles = list of {name, descriptor}}
 function M.create(world, program, t, extra)
@@ -163,6 +189,7 @@ function M.create(world, program, t, extra)
   if not domid then return nil, err, code end
   local ok
   ok, err, code = hand_all(world, domid, t, boot, extra.handles)
+  if ok then ok, err, code = hand_opener(world, domid, t) end
   if not ok then
     world:domctl(domid, "destroy")
     return nil, err, code
@@ -203,7 +230,7 @@ function M.write_nodes(s, domid, name, t, opts)
     put(front .. "/backend-id", opts.console_domid)
     put(front .. "/ring-ref", 0)
     put(front .. "/port", opts.console_port, readers)
-    put(front .. "/type", "xenconsoled")
+    put(front .. "/type", "xenconsoled", readers)
     list[#list + 1] = { "set_perms", front, readers }
     put(back, "", owner)
     put(back .. "/frontend", front, owner)

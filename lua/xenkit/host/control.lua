@@ -19,6 +19,11 @@ function M.methods(T)
       store = T.dir .. "/store.sock", join = T.dir .. "/join", control = T.dir .. "/control.sock",
       addresses = T:addresses(), domains = #T:list() }
   end
+  function m.find(p)
+    local d, err, code = T:find(p.name)
+    if not d then return nil, err, code end
+    return { domid = d.domid, name = d.name }
+  end
   function m.events(p)
     local list = {}
     for i = math.max(1, #T.events - (math.tointeger(p.lines) or 50) + 1), #T.events do list[#list + 1] = T.events[i] end
@@ -88,9 +93,7 @@ local function serve_tool(T, methods, conn)
     if not msg then return end
     local p = type(msg.params) == "table" and msg.params or {}
     if msg.method == "console" then
-      local d, err, code = T:find(p.name)
-      local ok
-      if d then ok, err, code = attach(T, "console", "attach:" .. d.domid .. (p.read_only and ":r" or ""), conn) end
+      local ok, err, code = attach(T, "console", "session", conn)
       if not ok then rpc.send(conn, { id = msg.id, error = { code = code, message = err } }) end
       return
     elseif msg.method == "log" then
@@ -131,7 +134,7 @@ function M.serve(T, handle)
   end
 end
 
--- What any domain may ask.
+-- What any domain may ask; who is who stands in the list.
 local READ_ONLY = { list = true, info = true, events = true }
 
 --- Serves the flow "toolstack": everyone may look, the domains that have the right may change; anyone else is told so.

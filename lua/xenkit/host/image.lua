@@ -13,6 +13,7 @@ local M = {}
 local TRAILER = "XKBOOT1\n" -- after the archive's size; see src/platform/stub/abi.h
 local FULL = { ["xenkit.core.http"] = true, ["xenkit.core.dns"] = true, ["xenkit.core.db"] = true,
   ["xenkit.core.markup"] = true }
+local NOT_YET = { udp = true, unix = true, file = true, dir = true, pty = true, hypervisor = true }
 local MEMORY = { core = 8, full = 24 } -- MiB, where nothing else is said
 
 -- What a text requires, by its look: a name in quotes after the word.
@@ -77,11 +78,11 @@ local function describe(d)
   local params, e = service.params(svc, d.words or {})
   if not params then return nil, d.path .. ": " .. tostring(e), "XK_EINVAL" end
   local needs
-  needs, e = service.needs(svc, params, d.path)
+  needs, e = service.needs(svc, params, d.path, "stub")
   if not needs then return nil, e, "XK_EINVAL" end
   local had = {}
   for _, need in ipairs(needs) do
-    if need.kind ~= "udp" and need.kind ~= "unix" and need.kind ~= "file" then
+    if not NOT_YET[need.kind] then
       had[#had + 1] = need
     elseif not need.optional then
       return nil, ("%s: needs.%s.%s cannot be had in a stub domain yet"):format(d.path, need.kind, need.name),

@@ -31,6 +31,14 @@ function adders.tcp(need, desc)
   return true
 end
 
+-- What the opener gives at run time: only the name stands here.
+local function by_opener(need, desc)
+  desc[need.kind] = desc[need.kind] or {}
+  table.insert(desc[need.kind], need.name)
+  return true
+end
+adders.dir, adders.pty = by_opener, by_opener
+
 -- A value as Lua text: what a domain reads first should need no parser but the one that is there.
 local function literal(v)
   if type(v) ~= "table" then return ("%q"):format(v) end

@@ -216,9 +216,14 @@ function Toolstack:rewire_store_console()
   end
 end
 
-local function start_console(self)
-  local t, err, code = self:declare { name = "console", service = "console", restart = "never",
-    params = { log = self.dir .. "/console.log" } }
+-- The world file's entry for the console, if any, sets its parameters. A process is not held up as a guest may be: its
+-- words are dropped when its console does not keep up, hence the higher rate.
+local function start_console(self, list)
+  local params = { logs = self.dir, combined = true, rate = 4 << 20, burst = 1 << 20 }
+  for _, d in ipairs(list) do
+    for key, value in pairs(d.name == "console" and d.params or {}) do params[key] = value end
+  end
+  local t, err, code = self:declare { name = "console", service = "console", restart = "never", params = params }
   if not t then return nil, err, code end
   local d
   d, err, code = self:create(t)
@@ -232,7 +237,7 @@ end
 --- Brings the world up: store, console, then all of `list` (domains of a world file).
 function Toolstack:up(list)
   local ok, err, code = start_store(self)
-  if ok then ok, err, code = start_console(self) end
+  if ok then ok, err, code = start_console(self, list) end
   if not ok then return nil, err, code end
   for _, d in ipairs(list) do
     if d.name ~= "store" and d.name ~= "console" then

@@ -127,6 +127,17 @@ int xk_handle_accept(int h)
     }
 }
 
+int xk_handle_receive(int h, void *buf, size_t n, int *fd)
+{
+    int count = 1, r;
+
+    *fd = -1;
+    r = xk__fd_recv(h, buf, n, fd, &count, 0);
+    if (r < 0)
+        *fd = -1; /* it was closed again */
+    return r;
+}
+
 int xk_handle_shutdown_write(int h) { return shutdown(h, SHUT_WR) < 0 ? failed() : 0; }
 
 void xk_handle_close(int h)

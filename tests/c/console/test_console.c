@@ -95,6 +95,39 @@ TEST(a_lying_guest_reads_as_broken)
     close_pair(&p);
 }
 
+/* A further console: any page that its domain has granted, by its reference. */
+TEST(a_console_by_its_reference)
+{
+    struct world w;
+    struct xk_loop *loop;
+    struct xk_stream *s;
+    struct xencons_interface *page;
+    xk_port port;
+    xk_gref ref;
+    void *at;
+    char buf[16];
+
+    world_open_fake(&w);
+    EQ(xk_loop_create(NULL, w.dom[2], &loop), 0);
+    EQ(xk_page_share(w.dom[1], 2, 1, 0, &ref, &at), 0);
+    port = xk_evtchn_alloc(w.dom[1], 2);
+    OK(port >= 0);
+    page = at;
+    memcpy(page->out, "second", 6);
+    page->out_prod = 6;
+    EQ(xk_console_back_at(NULL, loop, 1, ref + 77, port, &s), XK_EINVAL);
+    EQ(xk_console_back_at(NULL, loop, 1, ref, port, &s), 0);
+    EQ(xk_stream_read(s, buf, sizeof(buf)), 6);
+    MEMEQ(buf, "second", 6);
+    EQ(xk_stream_write(s, "in", 2), 2);
+    EQ(page->in_prod, 2);
+    xk_stream_close(s);
+    EQ(xk_page_unshare(w.dom[1], at, 1), 0);
+    EQ(xk_evtchn_unbind(w.dom[1], port), 0);
+    xk_loop_destroy(loop);
+    world_close(&w);
+}
+
 TEST(no_console_no_stream)
 {
     struct world w;
