@@ -67,12 +67,18 @@ $x down; ok $? "down"
 [ -z "$(ls "$tmp/rt" 2>/dev/null)" ]; ok $? "no socket or file is left"
 $x list 2> "$tmp/err"; [ $? = 3 ] && has "$(cat "$tmp/err")" "no world runs"; ok $? "no world: exit code 3 and what to do"
 
-# The store dies: the world says so and ends.
+# A vital domain dies: the world says so and ends. The store is started again (store.sh).
 timeout -k 2 20 "$build/xenkit" up -q "$tmp/w.lua" 2> "$tmp/err" & p=$!
 sleep 1.5
-pid=$($x list --json | tr '{' '\n' | sed -n 's/.*"name":"store".*"pid":\([0-9]*\).*/\1/p')
-[ -n "$pid" ] && kill -9 "$pid"
-wait $p; [ $? = 1 ] && has "$(cat "$tmp/err")" "store ended"; ok $? "the death of the store is said, and ends the world"
+pid_of() { $x list --json | tr '{' '\n' | sed -n "s/.*\"name\":\"$1\".*\"pid\":\([0-9]*\).*/\1/p"; }
+pid=$(pid_of store)
+[ "${pid:-0}" -gt 1 ] && kill -9 "$pid"
+sleep 0.5
+out=$($x store read /local/domain/1/name); [ "$out" = store ]; ok $? "the death of the store is survived"
+out=$($x dmesg); has "$out" "exit code 137; its journal goes on"; ok $? "and said"
+pid=$(pid_of console)
+[ "${pid:-0}" -gt 1 ] && kill -9 "$pid"
+wait $p; [ $? = 1 ] && has "$(cat "$tmp/err")" "console ended"; ok $? "the death of the console is said, and ends the world"
 
 # Ctrl-C.
 $x up -q "$tmp/w.lua" & p=$!

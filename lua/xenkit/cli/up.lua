@@ -34,6 +34,7 @@ local SOCKETS = { "store.sock", "join", "control.sock", "lock" }
 
 local function sweep(dir, keep_log)
   for _, name in ipairs(SOCKETS) do os.remove(dir .. "/" .. name) end
+  for _, name in ipairs { "store.state", "store.journal.a", "store.journal.b" } do os.remove(dir .. "/" .. name) end
   if not keep_log then
     os.remove(dir .. "/stderr.log")
     os.remove(dir .. "/console.log")
