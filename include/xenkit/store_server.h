@@ -83,7 +83,7 @@ struct xk_store_limits {
     uint32_t watch_events;     /* queued on a connection: 1024 */
     uint32_t memory;           /* bytes held for a domain, all of it: 2560 KiB */
     uint32_t memory_soft;      /* from here on there is a word in the log: 2048 KiB */
-    uint32_t features;         /* XK_STORE_FEATURE_... that guests are offered: all but RECONNECT */
+    uint32_t features;         /* XK_STORE_FEATURE_... that guests are offered: all */
 };
 
 /* xk_store_limits_default (l) - the figures above. */

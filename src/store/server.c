@@ -29,7 +29,7 @@ void xk_store_limits_default(struct xk_store_limits *l)
         .watch_events = 1024,
         .memory = 2560 * 1024,
         .memory_soft = 2048 * 1024,
-        .features = XK__FEATURES & ~XK_STORE_FEATURE_RECONNECT,
+        .features = XK__FEATURES,
     };
     *l = standard;
 }

@@ -11,15 +11,15 @@ enum { FEATURES = 2064, CONNECTION = 2068, ERROR_WORD = 2072 }; /* io/xs_wire.h,
 
 static volatile uint32_t *word(void *page, size_t at) { return (volatile uint32_t *)(void *)((uint8_t *)page + at); }
 
-/* The guest broke the protocol. It is not served any more, and may read why; its memory and port stay until it dies. */
+/* The guest broke the protocol. It is not served any more, and may read why, until it dies or asks to be connected
+ * anew; its memory and port stay. */
 static void ignore(struct xk__transport *t, uint32_t why)
 {
     t->ignored = 1;
-    xk__service_say(t->service, "domain %u: %s; its ring is ignored until it dies", t->domid,
+    xk__service_say(t->service, "domain %u: %s; its ring is ignored until it dies or reconnects", t->domid,
                     why == XK_STORE_RING_INDEX ? "a ring index beyond the 1024 bytes of the ring"
                                                : "a packet whose field len is above 4096");
     xk_shared_store32(word(t->page, ERROR_WORD), why);
-    xk_port_watch_stop(t->service->loop, &t->watch);
     xk_store_conn_reset(t->conn); /* what it holds of ours, and of others' trees, goes at once */
 }
 
@@ -177,7 +177,45 @@ void xk__ring_run(struct xk__transport *t)
         see_again(t);
 }
 
-static void on_event(struct xk_port_watch *w) { xk__ring_run(XK_CONTAINER(w, struct xk__transport, watch)); }
+/* Both queues are empty where the guest's own indices stand, and nothing of before counts (xenstore-ring.txt). */
+static int make_pipes(struct xk__transport *t, uint32_t consumed, uint32_t produced)
+{
+    int r = xk_pipe_init(&t->in, word(t->page, REQ_PROD), word(t->page, REQ_CONS), (uint8_t *)t->page + REQ_DATA, RING,
+                         consumed);
+
+    if (r == 0)
+        r = xk_pipe_init(&t->out, word(t->page, RSP_PROD), word(t->page, RSP_CONS), (uint8_t *)t->page + RSP_DATA, RING,
+                         produced);
+    t->noted = produced;
+    return r;
+}
+
+static void reconnect(struct xk__transport *t)
+{
+    uint32_t consumed = xk_shared_load32(word(t->page, REQ_PROD)), produced = xk_shared_load32(word(t->page, RSP_CONS));
+
+    xk_store_conn_reset(t->conn);
+    (void)!make_pipes(t, consumed, produced); /* the size is right */
+    xk_shared_store32(word(t->page, REQ_CONS), consumed);
+    xk_shared_store32(word(t->page, RSP_PROD), produced);
+    if (t->service->keeper.on)
+        (void)!xk_store_journal_ring(t->conn, consumed, produced);
+    xk__keeper_flush(t->service);
+    t->ignored = 0;
+    xk_shared_store32(word(t->page, ERROR_WORD), XK_STORE_RING_OK);
+    xk_shared_store_release32(word(t->page, CONNECTION), 0); /* last: the guest looks at nothing else until then */
+    xk_evtchn_notify(t->service->platform, t->port);
+}
+
+static void on_event(struct xk_port_watch *w)
+{
+    struct xk__transport *t = XK_CONTAINER(w, struct xk__transport, watch);
+
+    if (xk_shared_load32(word(t->page, CONNECTION)) == 1 &&
+        xk_store_domain_features(t->service->server, t->domid) & XK_STORE_FEATURE_RECONNECT)
+        reconnect(t);
+    xk__ring_run(t);
+}
 
 int xk__ring_connect(struct xk__transport *t, uint32_t remote)
 {
@@ -191,12 +229,7 @@ int xk__ring_connect(struct xk__transport *t, uint32_t remote)
     r = t->port = xk_evtchn_bind(s->platform, t->domid, (xk_port)remote);
     if (r < 0)
         return r;
-    r = xk_pipe_init(&t->in, word(t->page, REQ_PROD), word(t->page, REQ_CONS), (uint8_t *)t->page + REQ_DATA, RING,
-                     xk_shared_load32(word(t->page, REQ_CONS)));
-    if (r == 0)
-        r = xk_pipe_init(&t->out, word(t->page, RSP_PROD), word(t->page, RSP_CONS), (uint8_t *)t->page + RSP_DATA, RING,
-                         xk_shared_load32(word(t->page, RSP_PROD)));
-    t->noted = t->out.mine;
+    r = make_pipes(t, xk_shared_load32(word(t->page, REQ_CONS)), xk_shared_load32(word(t->page, RSP_PROD)));
     return r < 0 ? r : 0;
 }
 

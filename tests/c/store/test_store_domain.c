@@ -475,13 +475,13 @@ TEST(features)
 {
     setup();
     EQ(kit_do(&g5, XK_STORE_GET_FEATURE, NULL), 0);
-    STREQ((char *)g5.reply, "14");
+    STREQ((char *)g5.reply, "15");
     EQ(kit_do(&dom0, XK_STORE_SET_FEATURE, "5", "2", NULL), 0);
     EQ(kit_do(&dom0, XK_STORE_GET_FEATURE, "5", NULL), 0);
     STREQ((char *)dom0.reply, "2");
     EQ(xk_store_domain_features(server, 5), 2);
     EQ(kit_do(&g5, XK_STORE_WATCH, "x", "t", "1", NULL), XK_EINVAL); /* no watch depth for it */
-    EQ(kit_do(&dom0, XK_STORE_SET_FEATURE, "5", "1", NULL), XK_EINVAL);
+    EQ(kit_do(&dom0, XK_STORE_SET_FEATURE, "5", "16", NULL), XK_EINVAL);
     EQ(kit_do(&dom0, XK_STORE_INTRODUCE, "5", "1", "1", NULL), 0);
     EQ(kit_do(&dom0, XK_STORE_SET_FEATURE, "5", "2", NULL), XK_EBUSY);
     done();
