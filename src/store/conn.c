@@ -149,6 +149,8 @@ void xk__conn_packet(struct xk_store_conn *c, const struct xk_store_header *h, u
     struct xk__record *r = &c->records[c->record_head + c->record_count++];
     uint32_t len = XK_STORE_HEADER_SIZE + h->len;
 
+    if (c->server->tape.on)
+        xk__tape_packet(c, true, h, xk__conn_payload(c));
     xk_store_header_put(h, c->out.data + c->out.wr);
     r->at = c->sent + xk_buf_len(&c->out);
     r->len = len;

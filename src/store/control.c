@@ -237,6 +237,30 @@ static int do_history(struct xk__req *r, size_t at)
     return finish(r, &t);
 }
 
+/* <domid>: begins a tape of it; take: the next bytes of it; off: how many packets did not fit. */
+static int do_record(struct xk__req *r, size_t at)
+{
+    struct text t = start(r);
+    struct xk__path arg;
+    unsigned domid;
+
+    if (xk__req_string(r, &at, &arg))
+        return XK_EINVAL;
+    if (is(arg, "take")) {
+        xk__reply(r, xk__tape_take(r->s, t.p, XK_STORE_PAYLOAD_MAX));
+        return 0;
+    }
+    if (is(arg, "off")) {
+        xk__tape_stop(r->s);
+        say(&t, "%llu", (unsigned long long)r->s->tape.lost);
+        return finish(r, &t);
+    }
+    if (xk__req_domid(arg, &domid))
+        return XK_EINVAL;
+    xk__tape_start(r->s, domid);
+    return xk__reply_ok(r);
+}
+
 /* <path> [<n>]: as it was before its (n)th last change, with all below it. */
 static int do_undo(struct xk__req *r, size_t at)
 {
@@ -303,6 +327,7 @@ static const struct {
     {"memreport", "", do_memreport},
     {"print", "<string>", do_print},
     {"quota", "[set <name> <value>|<domid>]", do_quota},
+    {"record", "<domid>|take|off", do_record},
     {"undo", "<path> [<n>]", do_undo},
     {"watches", "", do_watches},
     {"why", "<domid>", do_why},

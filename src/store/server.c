@@ -129,6 +129,7 @@ void xk_store_server_destroy(struct xk_store_server *s)
     while (!xk_list_empty(&s->conns))
         xk_store_conn_close(XK_CONTAINER(s->conns.next, struct xk_store_conn, link));
     xk__history_fini(s);
+    xk__tape_stop(s);
     xk__node_drop(&s->tree, s->top);
     xk__watches_fini(s);
     xk__tree_fini(&s->tree);
@@ -394,6 +395,8 @@ void xk__execute(struct xk_store_conn *c, const struct xk_store_header *h, const
 
     s->whyfor.text[0] = '\0';
     c->dom->ops++;
+    if (s->tape.on)
+        xk__tape_packet(c, false, h, payload);
     rc = run(&r);
     if (r.tx) { /* what the request took is its transaction's: entries of the log, copies of nodes */
         int64_t more = (int64_t)(s->memory - c->out.cap - c->record_cap * sizeof(*c->records)) - (int64_t)before;

@@ -262,6 +262,21 @@ struct xk__why {
 void xk__why(struct xk_store_server *s, struct xk__path path, const char *fmt, ...) XK_PRINTF(3, 4);
 void xk__why_keep(struct xk_store_conn *c, uint32_t type, int err);
 
+/* --- a tape of one domain (tape.c)
+ * ------------------------------------------------------------------------------------ */
+
+struct xk__tape {
+    bool on;
+    uint16_t domid;
+    struct xk_buf buf;
+    uint64_t start, lost;
+};
+
+void xk__tape_start(struct xk_store_server *s, unsigned domid);
+void xk__tape_stop(struct xk_store_server *s);
+void xk__tape_packet(struct xk_store_conn *c, bool sent, const struct xk_store_header *h, const void *payload);
+size_t xk__tape_take(struct xk_store_server *s, void *out, size_t room);
+
 /* --- history (history.c) -------------------------------------------------------------------------------------------
  */
 
@@ -335,6 +350,7 @@ struct xk_store_server {
     struct xk__deltas deltas; /* of the plan at hand */
     struct xk__journal journal;
     struct xk__history history;
+    struct xk__tape tape;
     struct xk__refusal whyfor; /* what the request at hand fails for, while it runs */
     struct {
         uint16_t domid;

@@ -84,20 +84,48 @@ return function(with_world, fail, say, WORLD, JSON, ON)
     return true
   end)
 
+  local function number_of(s, key)
+    if math.tointeger(tonumber(key)) then return math.tointeger(tonumber(key)) end
+    for _, id in ipairs(s:list("/local/domain") or {}) do
+      if s:read("/local/domain/" .. id .. "/name") == key then return math.tointeger(tonumber(id)) end
+    end
+    return nil, "no domain '" .. key .. "'"
+  end
+
   run.top = with_store(function(s, p) return require("xenkit.cli.store_top").run(s, p, say) end)
 
   run.why = with_store(function(s, p)
-    local domid = p.domain
-    if not math.tointeger(tonumber(domid)) then
-      for _, id in ipairs(s:list("/local/domain") or {}) do
-        if s:read("/local/domain/" .. id .. "/name") == p.domain then domid = id end
-      end
-    end
-    if not math.tointeger(tonumber(domid)) then return nil, "no domain '" .. p.domain .. "'" end
-    local text, err = s:control("why", domid)
+    local domid, e = number_of(s, p.domain)
+    if not domid then return nil, e end
+    local text, err = s:control("why", tostring(domid))
     if not text then return nil, err end
     say("%s", (text:gsub("\n$", "")))
     return true
+  end)
+
+  run.record = with_store(function(s, p)
+    local domid, err = number_of(s, p.domain)
+    if not domid then return nil, err end
+    local total, lost = require("xenkit.cli.store_tape").record(s, domid, p.file, p.seconds)
+    if not total then return nil, lost end
+    say("%s: %d bytes of domain %d%s", p.file, total, domid,
+      lost > 0 and ("; %d packets did not fit and are not in it"):format(lost) or "")
+    return true
+  end)
+
+  run.replay = with_store(function(s, p)
+    local tape = require "xenkit.cli.store_tape"
+    local bytes, err = require("xenkit.host.files").read(p.file)
+    local list
+    if bytes then list, err = tape.parse(bytes) end
+    if not list then return nil, p.file .. ": " .. err end
+    if p.show then
+      for _, e in ipairs(list) do say("%s", tape.line(e)) end
+      return true
+    end
+    local asked, different = tape.replay(s, list, p.home, function(text) say("%s", text) end)
+    say("%d requests, %d answers differ", asked, different)
+    return different == 0 or nil, "the answers are not those of the tape"
   end)
 
   run.history = with_store(function(s, p)
@@ -181,6 +209,13 @@ return function(with_world, fail, say, WORLD, JSON, ON)
       { "-i", "--interval", arg = "SECONDS", type = "number", default = 1, min = 0.05, help = "between two" } } },
     { name = "why", summary = "why a domain's last requests were refused: path, limit, conflict", options = { WORLD },
       positionals = { { "DOMAIN", help = "its name or number" } } },
+    { name = "record", summary = "write what a domain asks of the store, and is answered, to FILE", options = { WORLD,
+      { "-t", "--seconds", arg = "N", type = "number", default = 10, help = "for so long" } },
+      positionals = { { "DOMAIN", help = "its name or number" }, { "FILE", help = "the tape" } } },
+    { name = "replay", summary = "send the requests of a tape again, as domain 0, and compare the answers",
+      options = { WORLD, { "--show", help = "print the tape instead" },
+        { "--home", arg = "DOMID", type = "integer", default = 0, help = "whose home relative paths mean" } },
+      positionals = { { "FILE", help = "the tape" } } },
     { name = "history", summary = "what a node was, and who changed it", options = { WORLD,
       { "--keep", arg = "N", type = "integer", min = 0, max = 4095, help = "keep the last N changes " ..
         "of the store from now on; 0: none, as at the start" } },

@@ -338,3 +338,30 @@ TEST(figures_are_a_subtree_that_nobody_writes)
     EQ(kit_write(&zero, "/tool/xenstored/statsx", "1"), 0);
     xk_store_server_destroy(s);
 }
+
+/* --- the tape --- */
+
+TEST(a_tape_has_requests_and_answers)
+{
+    struct xk_store_server *s = world();
+    uint32_t size;
+
+    EQ(kit_do(&zero, XK_STORE_CONTROL, "record", "5", NULL), 0);
+    EQ(kit_write(&other, "not/on/it", "1"), 0);
+    EQ(kit_write(&guest, "a", "1"), 0);
+    EQ(kit_do(&zero, XK_STORE_CONTROL, "record", "take", NULL), 0);
+    EQ(zero.len, 16 + 16 + 3 + 16 + 16 + 3);
+    memcpy(&size, zero.reply, 4);
+    EQ(size, 16 + 3);
+    EQ(zero.reply[4], 0);
+    EQ(memcmp(zero.reply + 32, "a\0001", 3), 0);
+    EQ(zero.reply[32 + 3 + 4], 1);
+    EQ(memcmp(zero.reply + 32 + 3 + 32, "OK", 3), 0);
+    for (int i = 0; i < 40000; i++)
+        EQ(kit_write(&guest, "a", "1"), 0);
+    EQ(kit_do(&zero, XK_STORE_CONTROL, "record", "off", NULL), 0);
+    OK(strtol((char *)zero.reply, NULL, 10) > 10000); /* more than a MiB is not kept, and is counted */
+    EQ(kit_do(&zero, XK_STORE_CONTROL, "record", "take", NULL), 0);
+    EQ(zero.len, 0);
+    xk_store_server_destroy(s);
+}
