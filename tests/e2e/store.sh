@@ -14,15 +14,15 @@ has() { case "$1" in *"$2"*) true ;; *) echo "# no '$2' in: $1"; false ;; esac; 
 
 updates=8 kills=12 between=0.15
 [ -z "${XK_LONG:-}" ] || { updates=100 kills=200 between=0.3; }
-if ! ${CC:-cc} -O2 -Iinclude -Isrc -o "$tmp/soak" tests/e2e/store_soak.c src/store/wire.c -lpthread 2> "$tmp/err"; then
+if ! ${CC:-cc} -O2 -Iinclude -Isrc -o "$tmp/soak" tests/e2e/lib/store_soak.c src/store/wire.c -lpthread 2> "$tmp/err"; then
     cat "$tmp/err"
     ok 1 "the client is built"
 fi
 start() { # NAME SECONDS
     cat > "$tmp/$1.lua" << W
 return { name = "$1", domains = {
-  { name = "a", script = "$PWD/tests/e2e/store_ringer.lua", params = { seconds = $2 }, restart = "never" },
-  { name = "b", script = "$PWD/tests/e2e/store_ringer.lua", params = { seconds = $2 }, restart = "never" },
+  { name = "a", script = "$PWD/tests/e2e/lib/store_ringer.lua", params = { seconds = $2 }, restart = "never" },
+  { name = "b", script = "$PWD/tests/e2e/lib/store_ringer.lua", params = { seconds = $2 }, restart = "never" },
 } }
 W
     $x up -d -q "$tmp/$1.lua"
