@@ -85,7 +85,7 @@ home() { # NAME
 
 # The daemon is killed at random moments, and handed over, below a guest and clients that notice everything.
 outlive() {
-    "${CC:-cc}" -O2 -Iinclude -Isrc -o "$tmp/store_soak" tests/e2e/store_soak.c src/store/wire.c -lpthread
+    "${CC:-cc}" -O2 -Iinclude -Isrc -o "$tmp/store_soak" tests/e2e/lib/store_soak.c src/store/wire.c -lpthread
     $lab put "$tmp/store_soak"
     $lab guest st-stays --keep --memory 96 --file tests/lab/lib/store_guest.sh -- "sh /lab/store_guest.sh 10.0.2.29" > /dev/null 2>&1
     out=$($lab run -t 500 "
