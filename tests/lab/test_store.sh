@@ -81,6 +81,40 @@ home() { # NAME
     has "$out" "destroyed 0
 0
 0"; ok $? "$1: xl destroy, and nothing of it is left"
+    policy "$1"
+}
+
+# A policy is put in place, replaced and taken away while somebody watches; then our own command looks in.
+policy() { # HOME
+    $lab put "$build/xenkit"
+    for bad in one two; do
+        cat > "$tmp/$bad.lua" << P
+return { permit_ops = { "WRITE" }, permit = function(domid, op, path) return path ~= "/pol/$bad", "EACCES" end }
+P
+    done
+    $lab put "$tmp/one.lua" "$tmp/two.lua"
+    out=$($lab run -t 60 'export LD_LIBRARY_PATH=/h/lib
+        store() { /h/xenkit store "$@" --on xen; }
+        try() { for k in one two; do xenstore-write /pol/$k 1 2> /dev/null; printf " $k $?"; done; echo; }
+        xenstore-watch /pol/seen > /tmp/seen &
+        watcher=$!
+        printf before; try
+        store policy /h/one.lua; printf first; try
+        store policy /h/two.lua; printf second; try
+        xenstore-write /pol/seen 1
+        store policy --off; printf after; try
+        sleep 0.3; kill $watcher; cat /tmp/seen
+        store history --keep 50; xenstore-write /pol/one now; xenstore-write /pol/one then
+        store undo /pol/one; echo undone $(xenstore-read /pol/one)
+        store top -n 1 | head -n 3; store why 0 | head -n 3
+        store history --keep 0; xenstore-rm /pol')
+    has "$out" "before one 0 two 0" && has "$out" "first one 1 two 0" && has "$out" "second one 0 two 1" &&
+        has "$out" "after one 0 two 0"; ok $? "$1: a policy is loaded, replaced and taken away while it runs"
+    has "$out" "
+/pol/seen
+/pol/seen"; ok $? "$1: a watch of before fires after"
+    has "$out" "undone now"; ok $? "$1: history and undo"
+    printf '%s\n' "$out" | sed 's/^/# /'
 }
 
 # The daemon is killed at random moments, and handed over, below a guest and clients that notice everything.
