@@ -2,8 +2,8 @@
  *
  *     store_bulk SOCKET PID fill COUNT          nodes of 20 bytes, 1000 in a directory, 16 requests under way
  *     store_bulk SOCKET PID clear               removes them
- *     store_bulk SOCKET PID domains COUNT       trees as xl makes them for a guest with a disk and a network card
- *     store_bulk SOCKET PID teardown COUNT      and takes them away again
+ *     store_bulk SOCKET PID domains COUNT [FIRST]    trees as xl makes them for a guest with a disk and a network card
+ *     store_bulk SOCKET PID teardown COUNT [FIRST]   and takes them away again; FIRST: the number of the first (1)
  *
  * Prints wall and server CPU time for each node or domain, and what the server's memory grew by. The trees are those of
  * libxl 4.17, counted with xenstore-ls: 75 nodes a guest, in four transactions. SPDX-License-Identifier: MIT */
@@ -245,10 +245,11 @@ int main(int argc, char **argv)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     long count = argc > 4 ? atol(argv[4]) : 1, pid = argc > 3 ? atol(argv[2]) : 0, before;
+    long first = argc > 5 ? atol(argv[5]) : 1;
     uint64_t cpu, ns;
 
     if (argc < 4) {
-        fprintf(stderr, "use: store_bulk SOCKET PID fill|clear|domains|teardown [COUNT]\n");
+        fprintf(stderr, "use: store_bulk SOCKET PID fill|clear|domains|teardown [COUNT [FIRST]]\n");
         return 2;
     }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -263,7 +264,7 @@ int main(int argc, char **argv)
     else if (strcmp(argv[3], "clear") == 0)
         rm("/bulk");
     else
-        for (long i = 1; i <= count; i++)
+        for (long i = first; i < first + count; i++)
             argv[3][0] == 'd' ? create(i) : destroy(i);
     drain();
     ns = bench_now() - ns;

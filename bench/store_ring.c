@@ -4,7 +4,8 @@
  *
  * ACTIVE guests read a node of 20 bytes, each with 16 requests under way; IDLE ones are there and ask nothing. Up to
  * four threads share the active ones. PID is the store's process: its CPU time for each read is printed, and how many
- * reads a second all made together. SPDX-License-Identifier: MIT */
+ * reads a second all made together. With ACTIVE 0 it prints the number of the first idle one and stays until it is ended.
+ * SPDX-License-Identifier: MIT */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -92,13 +93,18 @@ int main(int argc, char **argv)
     long n;
 
     active = argc > 3 ? atoi(argv[3]) : 0;
-    if (active < 1 || active + idle > GUESTS) {
+    if (active < 0 || active + idle < 1 || active + idle > GUESTS) {
         fprintf(stderr, "use: store_ring WORLD PID ACTIVE IDLE [MS]\n");
         return 2;
     }
     threads = active < THREADS ? active : THREADS;
     for (int i = 0; i < active + idle; i++)
         join_world(argv[1], i);
+    if (active == 0) {
+        printf("first=%d\n", (int)xk_platform_domid(guest[0].platform));
+        fflush(stdout);
+        pause();
+    }
     for (int i = 0; i < active; i++) {
         current = &guest[i];
         for (int k = 0; k < WINDOW; k++) {

@@ -1,5 +1,6 @@
 /* The store service: the engine on a platform. SPDX-License-Identifier: MIT */
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,17 +81,20 @@ static void on_flush(struct xk_defer *d)
     }
 }
 
+void xk__transport_flush(struct xk__transport *t)
+{
+    t->flush.fn = on_flush;
+    xk_defer_start(t->service->loop, &t->flush);
+}
+
 /* Output of a connection that is not being served at the moment: watch events. */
 static void wakeup(void *arg, struct xk_store_conn *conn)
 {
-    struct xk_store_service *s = arg;
     struct xk__transport *t = xk_store_conn_cookie(conn);
 
-    if (!t)
-        return; /* of xk_store_service_do */
-
-    t->flush.fn = on_flush;
-    xk_defer_start(s->loop, &t->flush);
+    (void)arg;
+    if (t) /* else: of xk_store_service_do */
+        xk__transport_flush(t);
 }
 
 static int connect_domain(struct xk_store_service *s, unsigned domid, uint32_t port)
@@ -139,9 +143,18 @@ static int domain_exists(void *arg, unsigned domid)
 {
     struct xk_store_service *s = arg;
     struct xk_domain_info info;
-    int r = xk_domain_info(s->platform, (xk_domid)domid, &info);
+    uint8_t *known = &s->alive[domid / 8 % sizeof(s->alive)], bit = (uint8_t)(1 << domid % 8);
+    int r;
 
-    return !(r == XK_ENOENT || r == XK_EGONE || (r == 0 && info.state == XK_DOMAIN_DYING));
+    if (*known & bit)
+        return true; /* nobody died since it was asked; a toolstack names a domain in a dozen nodes before it is
+                        introduced */
+    r = xk_domain_info(s->platform, (xk_domid)domid, &info);
+    if (r == XK_ENOENT || r == XK_EGONE || (r == 0 && info.state == XK_DOMAIN_DYING))
+        return false;
+    if (r == 0 && s->virq >= 0)
+        *known |= bit;
+    return true;
 }
 
 static int update(void *arg)
@@ -197,6 +210,7 @@ static void on_virq(struct xk_port_watch *w)
 {
     struct xk_store_service *s = XK_CONTAINER(w, struct xk_store_service, virq_watch);
 
+    memset(s->alive, 0, sizeof(s->alive));
     xk__service_bury(s);
 }
 

@@ -60,6 +60,7 @@ struct xk_store_service {
     xk_time later_at;      /* 0: it does not run */
     xk_port virq;
     struct xk_port_watch virq_watch;
+    uint8_t alive[0x8000 / 8]; /* domains of which the platform said so since somebody died */
     void (*log)(void *arg, const char *line);
     void *log_arg;
     void (*update)(void *arg);
@@ -74,6 +75,7 @@ void xk__service_say(struct xk_store_service *s, const char *fmt, ...) XK_PRINTF
 
 struct xk__transport *xk__transport_new(struct xk_store_service *s, int ring, xk_domid domid);
 void xk__transport_close(struct xk__transport *t);
+void xk__transport_flush(struct xk__transport *t); /* its output is sent at the end of the loop's turn */
 struct xk__transport *xk__ring_of(struct xk_store_service *s, unsigned domid);
 
 /* service_ring.c. connect: maps the page and binds the port, nothing is served before start. */

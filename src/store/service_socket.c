@@ -1,4 +1,6 @@
 /* A tool's socket: its client is domain 0. SPDX-License-Identifier: MIT */
+#include <stdbool.h>
+
 #include "store/service.h"
 
 enum { ACCEPT_BATCH = 64 };
@@ -19,37 +21,55 @@ void xk__socket_output(struct xk__transport *t)
     }
 }
 
-/* Feeds (n) bytes; what the engine does not take waits in t->left. XK_E... when the connection is to be dropped. */
-static int feed(struct xk__transport *t, const uint8_t *p, size_t n)
+/* How many bytes of (n) the engine took. What it has to say is sent at the end of the turn, when all connections that
+ * had something have been read: then one write to the journal serves them all. Sooner only if the engine waits for it.
+ */
+static long feed(struct xk__transport *t, const uint8_t *p, size_t n)
 {
-    while (n > 0) {
-        long used = xk_store_conn_input(t->conn, p, n);
+    size_t taken = 0;
+    bool sent = false;
+
+    while (taken < n) {
+        long used = xk_store_conn_input(t->conn, p + taken, n - taken);
         if (used < 0)
-            return (int)used;
-        p += used;
-        n -= (size_t)used;
-        xk__socket_output(t);
-        if (used == 0)
+            return used;
+        if (used == 0 && sent)
             break;
+        taken += (size_t)used;
+        sent = taken < n;
+        if (sent)
+            xk__socket_output(t);
     }
-    return n ? xk_buf_put(&t->left, p, n) : 0;
+    xk__transport_flush(t);
+    return (long)taken;
 }
 
+/* What came and was not taken before. XK_E... when the connection is to be dropped, XK_EAGAIN: something is left. */
 static int feed_left(struct xk__transport *t)
 {
-    long used;
+    long used = xk_buf_len(&t->left) ? feed(t, xk_buf_head(&t->left), xk_buf_len(&t->left)) : 0;
 
-    while (xk_buf_len(&t->left)) {
-        used = xk_store_conn_input(t->conn, xk_buf_head(&t->left), xk_buf_len(&t->left));
-        if (used < 0)
-            return (int)used;
-        xk_buf_take(&t->left, (size_t)used);
-        xk__socket_output(t);
-        if (used == 0)
-            return XK_EAGAIN;
-    }
+    if (used < 0)
+        return (int)used;
+    xk_buf_take(&t->left, (size_t)used);
+    if (xk_buf_len(&t->left))
+        return XK_EAGAIN;
     xk_buf_fini(&t->left); /* an idle connection holds no buffer */
     return 0;
+}
+
+static int feed_new(struct xk__transport *t)
+{
+    uint8_t *p = t->service->scratch;
+    int n = xk_stream_read(t->stream, p, XK__SOCKET_READ);
+    long used;
+
+    if (n <= 0)
+        return n == 0 ? XK_EGONE : n;
+    used = feed(t, p, (size_t)n);
+    if (used < 0)
+        return (int)used;
+    return used < n ? xk_buf_put(&t->left, p + used, (size_t)(n - used)) : 0;
 }
 
 void xk__socket_run(struct xk__transport *t)
@@ -60,13 +80,8 @@ void xk__socket_run(struct xk__transport *t)
     if (s->frozen)
         return;
     r = feed_left(t);
-    if (r == 0) {
-        r = xk_stream_read(t->stream, s->scratch, sizeof(s->scratch));
-        if (r == 0)
-            r = XK_EGONE;
-        if (r > 0)
-            r = feed(t, s->scratch, (size_t)r);
-    }
+    if (r == 0)
+        r = feed_new(t);
     if (r == XK_EPROTO)
         xk__service_say(s, "a client of the socket: a packet whose field len is above 4096; its connection is closed");
     if (r == XK_ECLOSED)

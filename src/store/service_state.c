@@ -178,8 +178,8 @@ static void take_back(void *arg, struct xk_store_conn *c)
     xk__transport_close(xk_store_conn_cookie(c));
 }
 
-/* Asks after each domain that the store knows: also one that was never introduced may own nodes, which its successor must
- * not inherit. One that is dying is gone for us: on Xen it cannot be freed before we let go of its page. */
+/* Asks after each domain that the store knows: also one that was never introduced may own nodes, which its successor
+ * must not inherit. One that is dying is gone for us: on Xen it cannot be freed before we let go of its page. */
 void xk__service_bury(struct xk_store_service *s)
 {
     for (int domid = xk_store_domain_next(s->server, 0); domid > 0; domid = xk_store_domain_next(s->server, domid)) {
