@@ -272,14 +272,14 @@ uint64_t xk__credit_wait(const struct xk_store_conn *c); /* nanoseconds until it
 
 struct xk__journal {
     struct xk_buf buf;
-    size_t done; /* bytes before the batch that is open */
+    size_t done; /* bytes of changes that happened, with the head of their batch */
     bool on, open;
 };
 
 struct xk__content;
 
-/* Add to the batch of the change at hand; without a journal they do nothing. XK_ENOMEM. keep ends the batch: the change
- * happened. drop forgets it: it did not. */
+/* Add to the change at hand; without a journal they do nothing. XK_ENOMEM. keep ends it: the change happened. drop
+ * forgets it: it did not. */
 int xk__journal_node(struct xk_store_server *s, struct xk__path path, struct xk__content content);
 int xk__journal_remove(struct xk_store_server *s, struct xk__path path);
 int xk__journal_domain(struct xk_store_server *s, const struct xk__dom *d);
