@@ -243,11 +243,13 @@ static int write_pending(struct xk_store_service *s, struct sink *k)
 {
     const uint8_t *p;
     size_t n = xk_store_journal_pending(s->server, &p);
-    int r = n ? put(k, p, n) : 0;
+    int r = n ? xk_file_write(k->file, p, n, k->at) : 0;
 
-    if (n && r == 0)
-        xk_store_journal_written(s->server, n);
-    return r;
+    if (n == 0 || r < 0)
+        return r;
+    k->at += n;
+    xk_store_journal_written(s->server, n);
+    return 0;
 }
 
 /* A state goes into the other file, and from then on that is the journal. The notes of the rings belong to the state:
@@ -302,14 +304,19 @@ void xk__keeper_flush(struct xk_store_service *s)
 {
     struct xk__keeper *k = &s->keeper;
     struct sink sink = {.file = k->file[k->at], .at = k->end};
+    const uint8_t *p;
     int r;
 
     if (!k->on)
         return;
     r = write_pending(s, &sink);
     k->end = sink.at;
-    if (r == 0 && k->end - k->state_bytes > STATE_MIN && k->end > 3 * k->state_bytes)
+    if (r < 0) { /* most often there is no room, and a state is shorter than what led to it, which it has in it */
+        xk_store_journal_written(s->server, xk_store_journal_pending(s->server, &p));
         r = begin_file(s);
+    } else if (k->end - k->state_bytes > STATE_MIN && k->end > 3 * k->state_bytes) {
+        r = begin_file(s);
+    }
     if (r < 0)
         give_up(s, r);
 }
