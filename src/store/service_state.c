@@ -191,18 +191,15 @@ static void bury_dead(struct xk_store_service *s)
     }
 }
 
+/* Nobody is answered before the loop runs: by then a journal has the state, too. */
 static void serve_all(struct xk_store_service *s)
 {
     bury_dead(s);
-    XK_LIST_EACH_SAFE(l, &s->transports)
+    XK_LIST_EACH(l, &s->transports)
     {
         struct xk__transport *t = XK_CONTAINER(l, struct xk__transport, link);
-        if (t->ring && xk__ring_start(t) == 0)
-            xk__ring_run(t);
-        else if (!t->ring) {
-            xk__socket_output(t);
-            xk__socket_run(t);
-        }
+        if (!t->ring || xk__ring_start(t) == 0)
+            xk__transport_soon(t);
     }
 }
 

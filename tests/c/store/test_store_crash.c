@@ -16,11 +16,15 @@ static jmp_buf death;
 static bool inside;        /* the store's code runs */
 static long moments, fuse; /* (fuse) moments from now it dies; 0: it does not */
 
+static void (*on_moment)(void);
+
 static void moment(void)
 {
     if (!inside)
         return;
     moments++;
+    if (on_moment)
+        on_moment();
     if (fuse > 0 && --fuse == 0) {
         inside = false;
         longjmp(death, 1);
@@ -43,6 +47,7 @@ struct mortal {
     struct xk_file *real;
 };
 
+static long no_room; /* so many writes from now one fails; 0: none */
 static uint64_t dice = 1;
 
 static unsigned roll(unsigned n)
@@ -66,6 +71,8 @@ static int mortal_write(struct xk_file *f, const void *buf, size_t n, uint64_t a
     if (inside && fuse == 1 && n > 32)
         OK(xk_file_write(m->real, buf, roll((unsigned)n), at) >= 0);
     moment();
+    if (no_room > 0 && --no_room == 0)
+        return XK_ENOSPC;
     return xk_file_write(m->real, buf, n, at);
 }
 
@@ -102,10 +109,11 @@ static void *mortal_resize(void *ctx, void *p, size_t old, size_t size)
     struct xk_list *l = p ? (struct xk_list *)(void *)((uint8_t *)p - BLOCK_HEAD) : NULL;
 
     (void)ctx;
-    (void)old;
     if (l)
         xk_list_del(l);
     if (!size) {
+        if (l)
+            memset(l, 0xdd, old + BLOCK_HEAD);
         free(l);
         return NULL;
     }
@@ -150,6 +158,27 @@ static void bury_process(void)
 }
 
 static void (*on_death)(void);
+static bool update_soon;
+
+/* Hands over to another process. */
+static void update(void)
+{
+    static uint8_t state[1 << 20];
+    struct xk_diag diag = {0};
+    struct xk_file *f;
+    int n;
+
+    EQ(xk_file_memory(NULL, sizeof(state), &f), 0);
+    EQ(xk_store_service_save(world.service, f), 0);
+    n = xk_file_read(f, state, sizeof(state), 0);
+    xk_file_close(f);
+    bury_process();
+    lives++;
+    ring_service(&world, &mortal_alloc);
+    if (xk_store_service_load(world.service, state, (size_t)n, NULL, 0, &diag) < 0)
+        TAP_FAIL("%s", diag.text);
+    EQ(xk_store_service_journal(world.service, &files[0].base, &files[1].base, &diag), 0);
+}
 
 /* Runs the store for a round, and when it dies over that, the next one until it serves. */
 static void round_of_store(void)
@@ -162,6 +191,10 @@ static void round_of_store(void)
         start();
     }
     inside = true;
+    if (update_soon) {
+        update_soon = false;
+        update();
+    }
     ring_round(&world);
     inside = false;
 }
@@ -171,8 +204,8 @@ static void world_open(uint64_t seed)
     dice = seed * 0x9e3779b97f4a7c15u | 1;
     lives = 0;
     inside = false;
-    fuse = 0;
-    on_death = NULL;
+    fuse = no_room = 0;
+    on_death = on_moment = NULL;
     xk_list_init(&blocks);
     for (int i = 0; i < 2; i++) {
         files[i].base.ops = &mortal_ops;
@@ -221,6 +254,7 @@ struct actor {
 };
 
 static struct actor actors[RING_DOMAINS];
+static bool died;
 
 static struct asked *ask(struct actor *x, uint32_t type, uint32_t tx, const char *p, size_t n)
 {
@@ -377,6 +411,8 @@ static bool content(const struct actor *x)
 
 static void store_has_died(void)
 {
+    died = true;
+    no_room = 0;
     for (unsigned i = RING_FIRST; i < RING_DOMAINS; i++) {
         actors[i].tx_disturbed = true;
         actors[i].kept = 0;
@@ -391,14 +427,16 @@ static void actors_open(void)
         OK(ring_text(&world, i, XK_STORE_WATCH, "w\0keep") == 0);
     }
     on_death = store_has_died;
+    died = false;
 }
 
-static void actors_run(void)
+static void actors_run(unsigned updates)
 {
     int rounds;
     bool all = false;
 
     for (rounds = 0; !all && rounds < 20000; rounds++) {
+        update_soon = updates && roll(1000) < updates;
         all = true;
         for (unsigned i = RING_FIRST; i < RING_DOMAINS; i++) {
             act(&actors[i]);
@@ -423,7 +461,7 @@ static void actors_watch(void)
             act(&actors[i]);
             round_of_store();
         }
-        if (lives > 1 && !actors[i].kept)
+        if (died && !actors[i].kept)
             TAP_FAIL("domain %u: its watch did not fire after the store died", i);
         before = world.guest[i].events;
         snprintf(path, sizeof(path), "/local/domain/%u/w/last", i);
@@ -442,7 +480,7 @@ static long whole_run(uint64_t seed, long first)
     actors_open();
     moments = 0;
     fuse = first;
-    actors_run();
+    actors_run(0);
     actors_watch();
     world_close();
     return moments;
@@ -475,21 +513,252 @@ static void and_again(void)
     fuse = 1 + (long)roll(often);
 }
 
-TEST(one_death_after_the_other)
+static void many_deaths(uint64_t first, uint64_t last, unsigned updates)
 {
-    long deaths = 0;
+    long ends = 0;
 
-    for (uint64_t seed = 2; seed < 300; seed++) {
+    for (uint64_t seed = first; seed < last; seed++) {
         world_open(seed);
         actors_open();
         on_death = and_again;
         often = 20 + (unsigned)(seed % 5) * 60;
         fuse = 1 + (long)roll(often);
-        actors_run();
+        actors_run(updates);
         actors_watch();
         world_close();
-        deaths += lives - 1;
+        ends += lives - 1;
     }
-    printf("# %ld deaths\n", deaths);
-    OK(deaths > 1000);
+    printf("# %ld processes ended\n", ends);
+    OK(ends > 1000);
+}
+
+TEST(one_death_after_the_other) { many_deaths(2, 250, 0); }
+
+TEST(deaths_and_live_updates) { many_deaths(300, 500, 60); }
+
+TEST(live_updates_alone)
+{
+    long ends = 0;
+
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        world_open(seed);
+        actors_open();
+        actors_run(100);
+        actors_watch();
+        world_close();
+        OK(!died);
+        ends += lives - 1;
+    }
+    OK(ends > 20);
+}
+
+/* --- a new file is begun ------------------------------------------------------------------------------------------ */
+
+static int fill_step(int i)
+{
+    static char value[2001];
+
+    memset(value, 'a' + i % 26, sizeof(value) - 1);
+    return ring_write(&world, 0, i & 1 ? "/fill/odd" : "/fill/even", value);
+}
+
+/* How many steps it takes until the journal outgrows its file. */
+static int steps_to_new_file(void)
+{
+    int64_t size = 0;
+    int i = 0;
+
+    world_open(1);
+    for (;; i++) {
+        int64_t now;
+        OK(fill_step(i) == 0);
+        now = xk_file_size(files[0].real) + xk_file_size(files[1].real);
+        if (now < size)
+            break;
+        size = now;
+        OK(i < 10000);
+    }
+    world_close();
+    return i;
+}
+
+TEST(a_death_while_a_new_file_is_begun)
+{
+    int steps = steps_to_new_file();
+
+    printf("# %d changes fill a file\n", steps);
+    OK(steps > 1000);
+    for (long k = 1; k < 60; k++) {
+        world_open(1);
+        for (int i = 0; i < steps; i++)
+            OK(fill_step(i) == 0);
+        actors_open();
+        fuse = k;
+        actors_run(0);
+        actors_watch();
+        world_close();
+        EQ(lives, 2);
+    }
+}
+
+TEST(a_full_disk_makes_a_new_file)
+{
+    long n = whole_run(1, 0);
+
+    for (long k = 1; k < n; k += 3) {
+        world_open(1);
+        actors_open();
+        no_room = 1 + k / 3;
+        fuse = k + 12;
+        actors_run(0);
+        actors_watch();
+        world_close();
+        EQ(lives <= 2, 1);
+    }
+}
+
+/* --- sequences that went wrong once ------------------------------------------------------------------------------- */
+
+static void put_request(unsigned domid, uint32_t type, const char *p, size_t n)
+{
+    uint8_t packet[XK_STORE_PACKET_MAX];
+    struct ring_guest *g = &world.guest[domid];
+    size_t len = ring_request(packet, type, ++g->id, 0, p, n);
+
+    EQ(ring_send(g, packet, len), len);
+    xk_evtchn_notify(g->p, g->page.port);
+}
+
+/* The toolstack's request closes rings that stand behind its own in the list of those that are served anew. */
+TEST(a_release_waits_in_the_ring)
+{
+    world_open(1);
+    put_request(0, XK_STORE_RELEASE, "2", 2);
+    put_request(0, XK_STORE_RELEASE, "3", 2);
+    bury_process();
+    start();
+    OK(ring_path(&world, 4, XK_STORE_READ, "/local/domain/4") == 0);
+    OK(!xk_store_service_connected(world.service, 2) && !xk_store_service_connected(world.service, 3));
+    put_request(0, XK_STORE_RELEASE, "4", 2);
+    xk__ring_later(&world.service->later); /* the same, from the timer */
+    ring_round(&world);
+    OK(!xk_store_service_connected(world.service, 4));
+    OK(ring_text(&world, 0, XK_STORE_READ, "/tool") == 0);
+    world_close();
+}
+
+TEST(a_trusted_guest_releases_itself)
+{
+    world_open(1);
+    xk_store_service_trust(world.service, 1);
+    OK(ring_introduce(&world, 2) == 0);
+    put_request(2, XK_STORE_RELEASE, "2", 2);
+    ring_round(&world);
+    OK(!xk_store_service_connected(world.service, 2));
+    OK(ring_introduce(&world, 2) == 0);
+    OK(ring_path(&world, 3, XK_STORE_READ, "/local/domain/3") == 0);
+    world_close();
+}
+
+/* Events that expired were in the last note: after a death the output must not be cut where they were. */
+TEST(what_expired_is_not_noted_any_more)
+{
+    char big[1801];
+    struct xk_store_header h;
+    struct ring_guest *g = &world.guest[2];
+    struct xk_store_stats stats;
+    int replies = 0;
+
+    for (int dies = 0; dies < 2; dies++) {
+        world_open(1);
+        memset(big, 'b', sizeof(big) - 1);
+        big[sizeof(big) - 1] = '\0';
+        OK(ring_write(&world, 2, "big", big) == 0);
+        OK(ring_text(&world, 2, XK_STORE_WATCH, "w\0t") == 0);
+        put_request(2, XK_STORE_READ, "big", 4);
+        ring_round(&world);
+        OK(ring_write(&world, 0, "/local/domain/2/w/a-path-that-is-some-bytes-long", "1") == 0);
+        put_request(2, XK_STORE_READ, "big", 4);
+        ring_round(&world);
+        for (int i = 0; i < 12; i++) {
+            xk_fake_advance(world.fake, 5 * XK_SECOND);
+            ring_round(&world);
+        }
+        xk_store_server_stats(xk_store_service_server(world.service), &stats);
+        EQ(stats.events_expired, 1);
+        ring_receive(g, 1000);
+        xk_evtchn_notify(g->p, g->page.port);
+        ring_round(&world);
+        ring_receive(g, 1000);
+        xk_evtchn_notify(g->p, g->page.port);
+        ring_round(&world);
+        if (dies) {
+            bury_process();
+            start();
+        }
+        for (int i = 0; i < 10; i++) {
+            ring_receive(g, 4096);
+            while (ring_packet(g, &h, g->reply)) {
+                if (h.type == XK_STORE_WATCH_EVENT)
+                    continue;
+                EQ(h.type, XK_STORE_READ);
+                STREQ(g->reply, big);
+                replies++;
+            }
+            xk_evtchn_notify(g->p, g->page.port);
+            ring_round(&world);
+        }
+        EQ(g->in_bytes, 0);
+        EQ(replies, 2 * (dies + 1));
+        world_close();
+    }
+}
+
+/* The indices of a ring come round again after 4 GiB. A note that is that old would be taken for one of today. */
+TEST(a_note_is_renewed_before_the_indices_come_round)
+{
+    struct xk_store_stats a, b;
+
+    world_open(1);
+    for (int far = 0; far < 2; far++) {
+        if (far)
+            xk__ring_of(world.service, 2)->unnoted = (1u << 30) + 1;
+        xk_store_server_stats(xk_store_service_server(world.service), &a);
+        OK(ring_text(&world, 2, XK_STORE_READ, "none") == XK_ENOENT);
+        xk_store_server_stats(xk_store_service_server(world.service), &b);
+        EQ(b.journal_batches - a.journal_batches, far);
+    }
+    EQ(xk__ring_of(world.service, 2)->unnoted, 0);
+    world_close();
+}
+
+/* A guest on a processor of its own fills its ring while the store empties it. */
+static long refills;
+
+static void refill(void)
+{
+    struct ring_guest *g = &world.guest[2];
+    uint8_t packet[64];
+
+    if (++refills > 100000)
+        TAP_FAIL("nobody else is served");
+    ring_receive(g, 4096);
+    g->in_bytes = 0;
+    ring_send(g, packet, ring_request(packet, XK_STORE_WRITE, ++g->id, 0, "v\0v", 3));
+}
+
+TEST(a_guest_that_never_stops_does_not_stop_others)
+{
+    world_open(1);
+    put_request(2, XK_STORE_WRITE, "v\0v", 3);
+    on_moment = refill;
+    inside = true;
+    for (int i = 0; i < 3; i++) {
+        OK(ring_text(&world, 3, XK_STORE_READ, "none") == XK_ENOENT);
+        xk_fake_advance(world.fake, 2);
+    }
+    inside = false;
+    on_moment = NULL;
+    printf("# %ld requests of the other one\n", refills);
+    world_close();
 }
