@@ -201,6 +201,12 @@ static int journal(const struct search *q, struct xk__node *after, const struct 
     for (const struct victim *v = q->first; v && rc == 0; v = v->next)
         rc = v->remove ? xk__journal_remove(q->s, victim_path(v))
                        : xk__journal_node(q->s, victim_path(v), xk__content_of(xk__tree_find(after, victim_path(v))));
+    XK_LIST_EACH(e, &q->s->conns)
+    {
+        struct xk_store_conn *c = XK_CONTAINER(e, struct xk_store_conn, link);
+        if (rc == 0 && c->domid == d->domid && !c->privileged)
+            rc = xk__journal_reset(c);
+    }
     gone.introduced = gone.shutdown = false;
     gone.target = -1;
     gone.features = q->s->features;

@@ -133,28 +133,28 @@ int xk__journal_watch(const struct xk__watch *w, bool gone)
     return err || gone || w->depth < 0 ? err : xk__rec_watch(b, XK__REC_WATCH_MORE, w);
 }
 
-/* Without memory for it, what is to be forgotten is remembered too long: after a crash a watch too many fires, and a
- * connection whose domain is gone is not found. */
-static void number(struct xk_store_conn *c, uint32_t type)
+static int number(struct xk_store_conn *c, uint32_t type)
 {
     int err;
-    struct xk_buf *b = c->journaled ? opened(c->server, &err) : NULL;
+    struct xk_buf *b = c->journaled ? opened(c->server, &err) : (err = 0, NULL);
     struct xk__rec r;
 
     if (!b)
-        return;
+        return err;
     xk__rec_begin(&r, b, type);
     xk__rec_u32(&r, c->id);
-    (void)!xk__rec_end(&r);
+    return xk__rec_end(&r);
 }
 
-void xk__journal_reset(struct xk_store_conn *c) { number(c, XK__REC_RESET); }
+int xk__journal_reset(struct xk_store_conn *c) { return number(c, XK__REC_RESET); }
 
+/* Without memory for it, what is to be forgotten is remembered too long: after a crash a connection whose domain is
+ * gone is not found, or a watch too many fires. */
 void xk__journal_closed(struct xk_store_conn *c)
 {
     bool alone = !c->server->journal.open; /* else it is part of the change at hand */
 
-    number(c, XK__REC_CLOSED);
+    (void)!number(c, XK__REC_CLOSED);
     if (alone)
         xk__journal_keep(c->server);
 }

@@ -285,7 +285,7 @@ int xk__journal_remove(struct xk_store_server *s, struct xk__path path);
 int xk__journal_domain(struct xk_store_server *s, const struct xk__dom *d);
 int xk__journal_server(struct xk_store_server *s);
 int xk__journal_watch(const struct xk__watch *w, bool gone);
-void xk__journal_reset(struct xk_store_conn *c);
+int xk__journal_reset(struct xk_store_conn *c);
 void xk__journal_closed(struct xk_store_conn *c);
 void xk__journal_keep(struct xk_store_server *s);
 void xk__journal_drop(struct xk_store_server *s);
