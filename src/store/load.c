@@ -100,6 +100,8 @@ static int load_domain(struct load *l)
     d->shutdown = flags & XK__DOMAIN_SHUTDOWN;
     target = xk_wire_le32(&l->w);
     d->target = target < XK__NO_TARGET ? (int32_t)target : -1;
+    if (!d->introduced)
+        xk__dom_untarget(l->s, domid); /* it died: the next of its number is another one */
     l->s->targets |= d->target >= 0;
     return get_quotas(l, &d->features, d->quota);
 }
@@ -520,8 +522,8 @@ static int load_ring(struct load *l)
 
     if (l->w.err || !c)
         return 0;
-    if (in > XK_STORE_PACKET_MAX)
-        return bad(l, "more of a request than one has");
+    if (in > XK_STORE_PACKET_MAX || whole_packet(p, in))
+        return bad(l, "more of a request than its beginning");
     c->noted = true;
     c->consumed = consumed;
     c->produced = produced;

@@ -71,6 +71,7 @@ struct xk__deltas {
 struct xk__dom *xk__dom_find(const struct xk_store_server *s, unsigned domid);
 struct xk__dom *xk__dom_get(struct xk_store_server *s, unsigned domid); /* made if missing; NULL: no memory */
 void xk__dom_tidy(struct xk_store_server *s, struct xk__dom *d);        /* freed if nothing is known of it */
+void xk__dom_untarget(struct xk_store_server *s, unsigned domid);       /* nobody has its rights any more */
 void xk__doms_free(struct xk_store_server *s);
 
 /* xk__quota_hit (c, q, v) - (v) is more than quota (q) of the connection's domain allows. */
