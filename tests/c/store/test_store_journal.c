@@ -302,6 +302,50 @@ TEST(lost_transactions_conflict_and_watches_fire)
     xk_store_server_destroy(t);
 }
 
+/* XSA-322, after a crash: a stub domain whose target died has no rights over the next domain of that number. */
+TEST(xsa_322_a_target_that_died_is_none_after_a_crash)
+{
+    struct xk_store_server *s = world(), *t;
+
+    EQ(kit_do(&kits[0], XK_STORE_SET_TARGET, "2", "1", NULL), 0);
+    EQ(kit_read(&kits[2], "/local/domain/1"), 0);
+    EQ(xk_store_domain_died(s, 1), 0);
+    flush(s);
+    xk_store_server_destroy(s);
+    t = recover(journal_bytes);
+    EQ(kit_do(&kits[0], XK_STORE_INTRODUCE, "1", "1", "5", NULL), 0);
+    EQ(kit_write(&kits[0], "/local/domain/1", "the next one's"), 0);
+    EQ(kit_do(&kits[0], XK_STORE_SET_PERMS, "/local/domain/1", "n1", NULL), 0);
+    EQ(kit_read(&kits[2], "/local/domain/1"), XK_EACCES);
+    xk_store_server_destroy(t);
+}
+
+/* XSA-326, after a crash: numbers of transactions that may have been lost are not a way past the quota. */
+TEST(xsa_326_lost_transactions_count)
+{
+    struct xk_store_server *s = world(), *t;
+    struct xk_store_stats st;
+    int rc = 0;
+
+    flush(s);
+    xk_store_server_destroy(s);
+    t = recover(journal_bytes);
+    EQ(xk_store_conn_recover(kits[1].conn, 3, 7, 0), 7);
+    for (uint32_t id = 1; id < 100; id++) {
+        kits[1].tx = id;
+        rc = kit_write(&kits[1], "x", "1");
+        EQ(rc, id <= 10 ? 0 : XK_ENOSPC);
+    }
+    xk_store_server_stats(t, &st);
+    EQ(st.transactions, 10);
+    for (uint32_t id = 1; id <= 10; id++) {
+        kits[1].tx = id;
+        EQ(kit_end(&kits[1], "T"), XK_EAGAIN);
+    }
+    SOUND(&kits[0]);
+    xk_store_server_destroy(t);
+}
+
 /* --- at random ---------------------------------------------------------------------------------------------------- */
 
 static uint64_t state;
