@@ -128,6 +128,7 @@ static inline int ring_call(struct ring_world *w, unsigned domid, uint32_t type,
         sent += ring_send(g, packet + sent, len - sent);
         xk_evtchn_notify(g->p, g->page.port);
         ring_round(w);
+        xk_fake_advance(w->fake, XK_MS); /* it may have to wait for credit */
         ring_receive(g, sizeof(g->in));
         while (ring_packet(g, &h, g->reply)) {
             if (h.type == XK_STORE_WATCH_EVENT) {

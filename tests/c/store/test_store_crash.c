@@ -6,8 +6,7 @@
 #include <setjmp.h>
 #include <stdbool.h>
 
-#include "platform/fake/private.h"
-#include "tests/c/store/ring.h"
+#include "tests/c/store/mortal.h"
 #include "tests/c/tap.h"
 
 /* --- moments ------------------------------------------------------------------------------------------------------ */
@@ -99,32 +98,6 @@ static const struct xk_file_ops mortal_ops = {
 
 static struct mortal files[2];
 
-/* --- memory that goes with the process ---------------------------------------------------------------------------- */
-
-static struct xk_list blocks;
-enum { BLOCK_HEAD = 32 };
-
-static void *mortal_resize(void *ctx, void *p, size_t old, size_t size)
-{
-    struct xk_list *l = p ? (struct xk_list *)(void *)((uint8_t *)p - BLOCK_HEAD) : NULL;
-
-    (void)ctx;
-    if (l)
-        xk_list_del(l);
-    if (!size) {
-        if (l)
-            memset(l, 0xdd, old + BLOCK_HEAD);
-        free(l);
-        return NULL;
-    }
-    l = realloc(l, size + BLOCK_HEAD);
-    OK(l != NULL);
-    xk_list_add_tail(&blocks, l);
-    return (uint8_t *)l + BLOCK_HEAD;
-}
-
-static const xk_alloc mortal_alloc = {mortal_resize, NULL};
-
 /* --- the store's lives -------------------------------------------------------------------------------------------- */
 
 static struct ring_world world;
@@ -143,36 +116,21 @@ static void start(void)
     EQ(r, lives > 1);
 }
 
-/* What the system does when a process is gone. */
-static void bury_process(void)
-{
-    struct fake_domain *d = (struct fake_domain *)world.dom[RING_STORE];
-
-    fake_evtchn_fini(d);
-    fake_memory_fini(d);
-    XK_LIST_EACH_SAFE(l, &blocks)
-    free(l);
-    xk_list_init(&blocks);
-    world.service = NULL;
-    world.loop = NULL;
-}
-
 static void (*on_death)(void);
 static bool update_soon;
+static struct xk_file *handed_over;
 
 /* Hands over to another process. */
 static void update(void)
 {
     static uint8_t state[1 << 20];
     struct xk_diag diag = {0};
-    struct xk_file *f;
     int n;
 
-    EQ(xk_file_memory(NULL, sizeof(state), &f), 0);
-    EQ(xk_store_service_save(world.service, f), 0);
-    n = xk_file_read(f, state, sizeof(state), 0);
-    xk_file_close(f);
-    bury_process();
+    EQ(xk_file_truncate(handed_over, 0), 0);
+    EQ(xk_store_service_save(world.service, handed_over), 0);
+    n = xk_file_read(handed_over, state, sizeof(state), 0);
+    mortal_end(&world);
     lives++;
     ring_service(&world, &mortal_alloc);
     if (xk_store_service_load(world.service, state, (size_t)n, NULL, 0, &diag) < 0)
@@ -184,7 +142,7 @@ static void update(void)
 static void round_of_store(void)
 {
     while (setjmp(death)) {
-        bury_process();
+        mortal_end(&world);
         if (on_death)
             on_death();
         inside = true;
@@ -206,11 +164,11 @@ static void world_open(uint64_t seed)
     inside = false;
     fuse = no_room = 0;
     on_death = on_moment = NULL;
-    xk_list_init(&blocks);
     for (int i = 0; i < 2; i++) {
         files[i].base.ops = &mortal_ops;
         EQ(xk_file_memory(NULL, 1 << 26, &files[i].real), 0);
     }
+    EQ(xk_file_memory(NULL, 1 << 20, &handed_over), 0);
     ring_world(&world, seed);
     start();
     ring_introduce_all(&world);
@@ -222,10 +180,11 @@ static void world_close(void)
 
     OK(ring_text(&world, 0, XK_STORE_CONTROL, "check") == 0);
     STREQ(world.guest[0].reply, "OK");
-    bury_process();
+    mortal_end(&world);
     xk_fake_destroy(world.fake, report, sizeof(report));
     for (int i = 0; i < 2; i++)
         xk_file_close(files[i].real);
+    xk_file_close(handed_over);
 }
 
 /* --- a guest ------------------------------------------------------------------------------------------------------ */
@@ -635,7 +594,7 @@ TEST(a_release_waits_in_the_ring)
     world_open(1);
     put_request(0, XK_STORE_RELEASE, "2", 2);
     put_request(0, XK_STORE_RELEASE, "3", 2);
-    bury_process();
+    mortal_end(&world);
     start();
     OK(ring_path(&world, 4, XK_STORE_READ, "/local/domain/4") == 0);
     OK(!xk_store_service_connected(world.service, 2) && !xk_store_service_connected(world.service, 3));
@@ -693,7 +652,7 @@ TEST(what_expired_is_not_noted_any_more)
         xk_evtchn_notify(g->p, g->page.port);
         ring_round(&world);
         if (dies) {
-            bury_process();
+            mortal_end(&world);
             start();
         }
         for (int i = 0; i < 10; i++) {

@@ -306,7 +306,7 @@ TEST(xsa_419_guests_that_work_together)
 /* XSA-421: however many transactions create nodes side by side, what is committed is within the quota. */
 TEST(xsa_421_transactions_side_by_side)
 {
-    char name[16];
+    char name[32];
     uint32_t tx[10];
     int committed = 0;
 
