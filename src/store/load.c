@@ -688,7 +688,11 @@ uint32_t xk_store_conn_recover(struct xk_store_conn *c, uint32_t epoch, uint32_t
     else /* the rest of that request was consumed, too, and it was carried out */
         xk_buf_take(&c->in, xk_buf_len(&c->in));
     xk_store_conn_sent(c, c->noted ? produced - c->produced : SIZE_MAX);
-    c->former_tx = c->next_tx = epoch << 20; /* a million transactions a connection between two crashes */
+    if (c->next_tx < epoch << 20)
+        c->next_tx = epoch << 20;
+    else
+        c->next_tx += 1 << 20; /* a million transactions a connection since the state that was loaded */
+    c->former_tx = c->next_tx;
     XK_LIST_EACH(e, &c->watches)
     {
         XK_CONTAINER(e, struct xk__watch, link)->lost = true;

@@ -4,6 +4,7 @@
 
 #include <xenkit/store_state.h>
 
+#include "store/server.h"
 #include "tests/c/store/kit.h"
 
 enum { DOMAINS = 3, JOURNAL = 1 << 20 };
@@ -300,6 +301,29 @@ TEST(lost_transactions_conflict_and_watches_fire)
     EQ(kit_end(&kits[1], "T"), 0);
     kits[1].tx = 5 << 20;
     EQ(kit_read(&kits[1], "data/v"), XK_ENOENT); /* of no former life */
+    xk_store_server_destroy(t);
+}
+
+/* A connection that has had more transactions than fit between two epochs. */
+TEST(lost_transactions_with_high_numbers_conflict_too)
+{
+    struct xk_store_server *s = world(), *t;
+    uint32_t tx;
+
+    kits[1].conn->next_tx = 7 << 20;
+    xk_store_journal_stop(s);
+    begin(s);
+    EQ(kit_begin(&kits[1]), 0);
+    tx = kits[1].tx;
+    flush(s);
+    xk_store_server_destroy(s);
+    t = recover(journal_bytes);
+    EQ(xk_store_conn_recover(kits[1].conn, 2, 7, 0), 7);
+    EQ(kit_begin(&kits[1]), 0);
+    OK(kits[1].tx > tx);
+    kits[1].tx = tx;
+    EQ(kit_write(&kits[1], "x", "1"), 0);
+    EQ(kit_end(&kits[1], "T"), XK_EAGAIN);
     xk_store_server_destroy(t);
 }
 
