@@ -65,8 +65,9 @@ XK_MUSTCHECK int xk_store_server_load(struct xk_store_server *s, const void *byt
 /* --- a journal ---------------------------------------------------------------------------------------------------- *
  *
  * For crash recovery: a saved state, and behind it the changes since, in batches. Whoever serves the store takes the
- * pending bytes and writes them out before it sends what the changes were answered with. Reading back ends at the first
- * batch that is not whole. Only ring connections are in it; a socket's client sees its end and comes again.
+ * pending bytes, which are one batch, and writes all of them out before it sends what the changes were answered with.
+ * Reading back ends at the first batch that is not whole. Only ring connections are in it; a socket's client sees its
+ * end and comes again.
  *
  * xk_store_journal_start (s, max) - from now on changes are collected, up to (max) bytes that were not taken; beyond
  * that requests fail with ENOMEM. xk_store_journal_stop forgets what is pending. */

@@ -86,7 +86,8 @@ int xk__do_unwatch(struct xk__req *r)
 
 int xk__do_reset_watches(struct xk__req *r)
 {
-    xk__journal_reset(r->c);
+    if (xk__journal_reset(r->c))
+        return XK_ENOMEM;
     xk__journal_keep(r->s);
     xk__conn_drop_state(r->c); /* "watches and transactions of the caller" */
     r->tx = NULL;
@@ -178,12 +179,17 @@ static int parse_signed(struct xk__path text, int64_t *v)
     return 0;
 }
 
-/* What became of a domain goes into the journal; too little memory for that is no reason to take it back. */
-static int note_domain(struct xk_store_server *s, const struct xk__dom *d, int rc)
+/* What became of a domain goes into the journal, or it becomes again what it was. */
+static int keep_domain(struct xk_store_server *s, struct xk__dom *d, const struct xk__dom *was)
 {
-    (void)!xk__journal_domain(s, d);
+    int rc = xk__journal_domain(s, d);
+
+    if (rc) {
+        *d = *was;
+        return rc;
+    }
     xk__journal_keep(s);
-    return rc;
+    return 0;
 }
 
 static void reset_conns(struct xk_store_server *s, unsigned domid)
@@ -217,32 +223,38 @@ int xk__do_introduce(struct xk__req *r)
     uint32_t port;
     int64_t gfn;
     size_t at = 0;
-    bool again;
-    int rc;
+    bool again, down;
+    int rc = 0;
 
     if (xk__req_string(r, &at, &a) || xk__req_string(r, &at, &b) || xk__req_string(r, &at, &c) ||
         xk__req_domid(a, &domid) || parse_signed(b, &gfn) || xk__decimal(c.s, c.n, 0x7fffffff, &port) || port == 0 ||
         domid == 0 || domid >= XK__DOMID_RESERVED)
         return XK_EINVAL;
     d = xk__dom_find(s, domid);
-    if (d && d->introduced) {
-        reset_conns(s, domid); /* upstream: INTRODUCE again makes the event channel anew and resets the connection */
-    } else {
+    if (!d || !d->introduced)
         rc = plan_introduce(s, domid, room, &d);
-        if (rc)
-            return rc;
-    }
+    if (rc)
+        return rc;
     again = d->introduced;
-    d->introduced = true; /* now, as it keeps the record alive whatever the callback closes */
-    rc = s->ops && s->ops->introduce ? s->ops->introduce(s->arg, domid, gfn, port) : 0;
-    if (rc < 0) {
-        d->introduced = again;
+    down = d->shutdown;
+    d->introduced = true;        /* now, as it keeps the record alive whatever the callback closes */
+    d->shutdown = down && again; /* to be told of its next shutdown, a domain that is known needs RESUME */
+    rc = xk__journal_domain(s, d);
+    if (rc == 0 && again)
+        reset_conns(s, domid); /* upstream: INTRODUCE again makes the event channel anew and resets the connection */
+    if (rc == 0 && s->ops && s->ops->introduce)
+        rc = s->ops->introduce(s->arg, domid, gfn, port);
+    if (rc < 0 && !again) {
+        d->introduced = false;
+        d->shutdown = down;
         xk__dom_tidy(s, d);
         return rc;
     }
-    d->shutdown &= again; /* to be told of its next shutdown, a domain that is known needs RESUME */
+    xk__journal_keep(s); /* also what a failed second try has closed */
+    if (rc < 0)
+        return rc;
     xk__events_done(s);
-    return note_domain(r->s, d, xk__reply_ok(r));
+    return xk__reply_ok(r);
 }
 
 int xk_store_domain_introduce(struct xk_store_server *s, unsigned domid)
@@ -256,13 +268,18 @@ int xk_store_domain_introduce(struct xk_store_server *s, unsigned domid)
     if (d && d->introduced)
         return XK_EEXIST;
     rc = plan_introduce(s, domid, room, &d);
+    if (rc == 0) {
+        d->introduced = true;
+        rc = xk__journal_domain(s, d);
+        d->introduced = rc == 0;
+    }
     if (rc) {
         xk__plan_clear(s);
+        xk__journal_drop(s);
         return rc;
     }
-    d->introduced = true;
+    xk__journal_keep(s);
     xk__events_done(s);
-    note_domain(s, d, 0);
     xk__conn_wake(s);
     return 0;
 }
@@ -290,22 +307,31 @@ int xk__do_release(struct xk__req *r)
 int xk__do_resume(struct xk__req *r)
 {
     struct xk__dom *d;
+    bool down;
     int rc = introduced(r, &d);
 
+    if (rc)
+        return rc;
+    down = d->shutdown;
+    d->shutdown = false;
+    rc = xk__journal_domain(r->s, d);
     if (rc == 0 && r->s->ops && r->s->ops->resume)
         rc = r->s->ops->resume(r->s->arg, d->domid);
-    if (rc < 0)
+    if (rc < 0) {
+        d->shutdown = down;
         return rc;
-    d->shutdown = false;
-    return note_domain(r->s, d, xk__reply_ok(r));
+    }
+    xk__journal_keep(r->s);
+    return xk__reply_ok(r);
 }
 
 int xk__do_set_target(struct xk__req *r)
 {
     struct xk__path a, b;
-    struct xk__dom *d, *t;
+    struct xk__dom *d, *t, was;
     unsigned domid, target;
     size_t at = 0;
+    int rc;
 
     if (xk__req_string(r, &at, &a) || xk__req_string(r, &at, &b) || xk__req_domid(a, &domid) ||
         xk__req_domid(b, &target))
@@ -314,9 +340,13 @@ int xk__do_set_target(struct xk__req *r)
     t = xk__dom_find(r->s, target);
     if (!d || !d->introduced || !t || !t->introduced)
         return XK_ENOENT;
+    was = *d;
     d->target = (int32_t)target;
+    rc = keep_domain(r->s, d, &was);
+    if (rc)
+        return rc;
     r->s->targets = true;
-    return note_domain(r->s, d, xk__reply_ok(r));
+    return xk__reply_ok(r);
 }
 
 int xk_store_domain_next(const struct xk_store_server *s, int after)
@@ -354,10 +384,11 @@ int xk__do_get_feature(struct xk__req *r)
 int xk__do_set_feature(struct xk__req *r)
 {
     struct xk__path a, b;
-    struct xk__dom *d;
+    struct xk__dom *d, was;
     unsigned domid;
     uint32_t v;
     size_t at = 0;
+    int rc;
 
     if (xk__req_strings(r) != 2 || xk__req_string(r, &at, &a) || xk__req_string(r, &at, &b) ||
         xk__req_domid(a, &domid) || xk__decimal(b.s, b.n, 0xffffffffu, &v))
@@ -370,15 +401,17 @@ int xk__do_set_feature(struct xk__req *r)
     d = xk__dom_get(r->s, domid);
     if (!d)
         return XK_ENOMEM;
+    was = *d;
     d->features = v;
-    return note_domain(r->s, d, xk__reply_ok(r));
+    rc = keep_domain(r->s, d, &was);
+    return rc ? rc : xk__reply_ok(r);
 }
 
 /* --- quotas ------------------------------------------------------------------------------------------------------- */
 
-/* [<domid>|]<quota>|: the table and the index that are meant. A named domain gets its record: its quota may be set
+/* [<domid>|]<quota>|: the table and the index that are meant. To (set) a quota gives a domain its record: that may be
  * before it is introduced. */
-static int quota_args(struct xk__req *r, unsigned strings, size_t *at, uint32_t **table)
+static int quota_args(struct xk__req *r, unsigned strings, size_t *at, bool set, uint32_t **table)
 {
     struct xk__path text;
     struct xk__dom *d;
@@ -390,10 +423,10 @@ static int quota_args(struct xk__req *r, unsigned strings, size_t *at, uint32_t 
     if (strings == 2) {
         if (xk__req_domid(text, &domid))
             return XK_EINVAL;
-        d = xk__dom_get(r->s, domid);
-        if (!d)
+        d = set ? xk__dom_get(r->s, domid) : xk__dom_find(r->s, domid);
+        if (!d && set)
             return XK_ENOMEM;
-        *table = d->quota;
+        *table = d ? d->quota : r->s->quota;
         if (xk__req_string(r, at, &text))
             return XK_EINVAL;
     }
@@ -415,31 +448,36 @@ int xk__do_get_quota(struct xk__req *r)
             n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i ? " " : "", xk__quota_name((enum xk__quota)i));
         return xk__reply_text(r, text, n + 1);
     }
-    q = quota_args(r, strings, &at, &table);
+    q = quota_args(r, strings, &at, false, &table);
     if (q < 0)
         return q;
     return xk__reply_text(r, text, (size_t)snprintf(text, sizeof(text), "%u", table[q]) + 1);
 }
 
+static struct xk__dom *quota_owner(uint32_t *table) { return XK_CONTAINER(table, struct xk__dom, quota); }
+
 int xk__do_set_quota(struct xk__req *r)
 {
     struct xk__path text;
     unsigned strings = xk__req_strings(r);
-    uint32_t *table, v;
+    uint32_t *table, v, was;
     size_t at = 0;
-    int q;
+    int q, rc;
 
     if (strings < 2 || strings > 3)
         return XK_EINVAL;
-    q = quota_args(r, strings - 1, &at, &table);
+    q = quota_args(r, strings - 1, &at, true, &table);
     if (q < 0)
         return q;
     if (xk__req_string(r, &at, &text) || xk__decimal(text.s, text.n, 0x7fffffff, &v))
         return XK_EINVAL;
+    was = table[q];
     table[q] = v;
-    if (strings == 3)
-        return note_domain(r->s, XK_CONTAINER(table, struct xk__dom, quota), xk__reply_ok(r));
-    (void)!xk__journal_server(r->s);
+    rc = strings == 3 ? xk__journal_domain(r->s, quota_owner(table)) : xk__journal_server(r->s);
+    if (rc) {
+        table[q] = was;
+        return rc;
+    }
     xk__journal_keep(r->s);
     return xk__reply_ok(r);
 }
@@ -447,13 +485,14 @@ int xk__do_set_quota(struct xk__req *r)
 int xk_store_server_quota(struct xk_store_server *s, unsigned domid, const char *name, uint32_t value)
 {
     int q = xk__quota_parse(name, strlen(name));
-    struct xk__dom *d;
+    struct xk__dom *d, was;
 
     if (q < 0 || domid >= XK__DOMID_RESERVED || value > 0x7fffffff)
         return XK_EINVAL;
     d = xk__dom_get(s, domid);
     if (!d)
         return XK_ENOMEM;
+    was = *d;
     d->quota[q] = value;
-    return note_domain(s, d, 0);
+    return keep_domain(s, d, &was);
 }

@@ -89,7 +89,7 @@ void xk_store_conn_close(struct xk_store_conn *c)
 
 void xk_store_conn_reset(struct xk_store_conn *c)
 {
-    xk__journal_reset(c);
+    (void)!xk__journal_reset(c);
     xk__conn_drop_state(c);
     xk_buf_take(&c->in, xk_buf_len(&c->in));
     c->sent += xk_buf_len(&c->out);

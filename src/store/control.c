@@ -134,11 +134,40 @@ static int do_memreport(struct xk__req *r, size_t at)
     return finish(r, &t);
 }
 
+/* The CONTROL command is about all domains; SET_QUOTA about one, or new ones. The journal gets it first. */
+static int quota_journal(struct xk_store_server *s, uint32_t *quota, const struct xk__dom *d, uint32_t v)
+{
+    uint32_t was = *quota;
+    int rc;
+
+    *quota = v;
+    rc = d ? xk__journal_domain(s, d) : xk__journal_server(s);
+    *quota = was;
+    return rc;
+}
+
+static int quota_everywhere(struct xk_store_server *s, int q, uint32_t v, bool set)
+{
+    int rc = set ? 0 : quota_journal(s, &s->quota[q], NULL, v);
+
+    if (set)
+        s->quota[q] = v;
+    for (int i = 0; i < 256; i++)
+        for (int j = 0; s->doms[i] && j < 256 && rc == 0; j++) {
+            struct xk__dom *d = s->doms[i][j];
+            if (d && set)
+                d->quota[q] = v;
+            else if (d)
+                rc = quota_journal(s, &d->quota[q], d, v);
+        }
+    return rc;
+}
+
 static int quota_set(struct xk__req *r, size_t at)
 {
     struct xk__path name, value;
     uint32_t v;
-    int q;
+    int q, rc;
 
     if (xk__req_string(r, &at, &name) || xk__req_string(r, &at, &value) ||
         xk__decimal(value.s, value.n, 0x7fffffff, &v))
@@ -146,14 +175,10 @@ static int quota_set(struct xk__req *r, size_t at)
     q = xk__quota_parse(name.s, name.n);
     if (q < 0)
         return q;
-    r->s->quota[q] = v;
-    for (int i = 0; i < 256; i++) /* the CONTROL command is about all domains; SET_QUOTA about one or new ones */
-        for (int j = 0; r->s->doms[i] && j < 256; j++)
-            if (r->s->doms[i][j]) {
-                r->s->doms[i][j]->quota[q] = v;
-                (void)!xk__journal_domain(r->s, r->s->doms[i][j]);
-            }
-    (void)!xk__journal_server(r->s);
+    rc = r->s->journal.on ? quota_everywhere(r->s, q, v, false) : 0;
+    if (rc)
+        return rc;
+    (void)!quota_everywhere(r->s, q, v, true);
     xk__journal_keep(r->s);
     return xk__reply_ok(r);
 }

@@ -201,6 +201,12 @@ static int journal(const struct search *q, struct xk__node *after, const struct 
     for (const struct victim *v = q->first; v && rc == 0; v = v->next)
         rc = v->remove ? xk__journal_remove(q->s, victim_path(v))
                        : xk__journal_node(q->s, victim_path(v), xk__content_of(xk__tree_find(after, victim_path(v))));
+    XK_LIST_EACH(e, &q->s->conns)
+    {
+        struct xk_store_conn *c = XK_CONTAINER(e, struct xk_store_conn, link);
+        if (rc == 0 && c->domid == d->domid && !c->privileged)
+            rc = xk__journal_reset(c);
+    }
     gone.introduced = gone.shutdown = false;
     gone.target = -1;
     gone.features = q->s->features;
@@ -208,13 +214,12 @@ static int journal(const struct search *q, struct xk__node *after, const struct 
     return rc ? rc : xk__journal_domain(q->s, &gone);
 }
 
-/* From here on nothing can fail. */
+/* From here on nothing can fail. The caller has taken one of d->conns, which keeps the record while callbacks run. */
 static void bury(struct xk_store_server *s, struct xk__dom *d)
 {
     unsigned domid = d->domid;
     bool was_introduced = d->introduced;
 
-    d->conns++; /* keeps the record while callbacks run */
     s->dead[s->deaths % XK__DEAD].domid = d->domid;
     s->deaths++;
     XK_LIST_EACH(e, &s->conns)
@@ -223,10 +228,7 @@ static void bury(struct xk_store_server *s, struct xk__dom *d)
         if (c->domid == domid && !c->privileged)
             xk__conn_drop_state(c); /* it is not told about its own end */
     }
-    for (int i = 0; s->targets && i < 256; i++)
-        for (int j = 0; s->doms[i] && j < 256; j++)
-            if (s->doms[i][j] && s->doms[i][j]->target == (int32_t)domid)
-                s->doms[i][j]->target = -1;
+    xk__dom_untarget(s, domid);
     d->introduced = d->shutdown = false;
     d->target = -1;
     d->features = s->features;
@@ -262,6 +264,7 @@ int xk__domain_gone(struct xk_store_server *s, struct xk__dom *d)
         rc = journal(&q, after, d);
     if (rc == 0) {
         s->top = after;
+        d->conns++;
         xk__deltas_book(s, &s->deltas);
         xk__journal_keep(s);
         if (after != before)

@@ -131,6 +131,14 @@ void xk__dom_tidy(struct xk_store_server *s, struct xk__dom *d)
     xk_free(&s->alloc, d, sizeof(*d));
 }
 
+void xk__dom_untarget(struct xk_store_server *s, unsigned domid)
+{
+    for (int i = 0; s->targets && i < 256; i++)
+        for (int j = 0; s->doms[i] && j < 256; j++)
+            if (s->doms[i][j] && s->doms[i][j]->target == (int32_t)domid)
+                s->doms[i][j]->target = -1;
+}
+
 void xk__doms_free(struct xk_store_server *s)
 {
     for (int i = 0; i < 256; i++) {
@@ -232,6 +240,12 @@ int xk__deltas_prepare(struct xk_store_server *s, const struct xk__deltas *d)
     return 0;
 }
 
+/* A record that was made because permissions named the domain: nothing was said of it otherwise. */
+static bool only_named(const struct xk_store_server *s, const struct xk__dom *d)
+{
+    return d->target < 0 && d->features == s->features && memcmp(d->quota, s->quota, sizeof(d->quota)) == 0;
+}
+
 void xk__deltas_book(struct xk_store_server *s, const struct xk__deltas *d)
 {
     for (uint32_t i = 0; i < d->n; i++) {
@@ -242,6 +256,8 @@ void xk__deltas_book(struct xk_store_server *s, const struct xk__deltas *d)
         dom->owned += d->v[i].owned;
         dom->refs += d->v[i].refs;
         dom->bytes += d->v[i].bytes;
+        if ((d->v[i].owned < 0 || d->v[i].refs < 0) && only_named(s, dom))
+            xk__dom_tidy(s, dom); /* else a guest could have us keep one for each domain that there can be */
     }
 }
 

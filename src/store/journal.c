@@ -1,7 +1,8 @@
-/* The journal: what each change made of the store, as records of the migration stream, in batches that hold one change
- * whole with a checksum. Whoever serves the store writes them out before the answers go out: so what was acknowledged
- * is there again after a crash. A batch is collected before its change happens, so that want of memory ends the request
- * and not the journal. SPDX-License-Identifier: MIT */
+/* The journal: what each change made of the store, as records of the migration stream, in batches with a checksum.
+ * Whoever serves the store writes them out before the answers go out: so what was acknowledged is there again after a
+ * crash. What is written at once is one batch, so a write that was cut off by the end of its process never leaves a
+ * change without the note that its request was answered. Records are collected before their change happens, so that
+ * want of memory ends the request and not the journal. SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include "store/record.h"
@@ -35,37 +36,28 @@ static void patch(uint8_t *p, uint32_t v)
 /* The buffer, with the head of a batch in it; NULL: there is no journal, or (err) is XK_ENOMEM. */
 static struct xk_buf *opened(struct xk_store_server *s, int *err)
 {
+    static const uint8_t head[HEAD] = {0};
     struct xk__journal *j = &s->journal;
-    struct xk__rec r;
 
     *err = 0;
     if (!j->on)
         return NULL;
-    if (!j->open) {
-        j->done = xk_buf_len(&j->buf);
-        xk__rec_begin(&r, &j->buf, XK__REC_BATCH);
-        xk__rec_u64(&r, 0);
-        if (r.err) {
-            j->buf.wr = j->buf.rd + j->done;
-            *err = XK_ENOMEM;
-            return NULL;
-        }
-        j->open = true;
+    if (!j->open && j->done == 0 && xk_buf_put(&j->buf, head, HEAD) < 0) {
+        *err = XK_ENOMEM;
+        return NULL;
     }
+    j->open = true;
     return &j->buf;
 }
 
 void xk__journal_keep(struct xk_store_server *s)
 {
     struct xk__journal *j = &s->journal;
-    size_t n = xk_buf_len(&j->buf) - j->done;
-    uint8_t *head = xk_buf_head(&j->buf) + j->done;
 
     if (!j->open)
         return;
     j->open = false;
-    patch(head + 4, (uint32_t)n - 8);
-    patch(head + 8, xk__crc32(head + HEAD, n - HEAD));
+    j->done = xk_buf_len(&j->buf);
     s->stats.journal_batches++;
 }
 
@@ -77,8 +69,18 @@ void xk__journal_drop(struct xk_store_server *s)
         return;
     j->open = false;
     j->buf.wr = j->buf.rd + j->done;
-    if (j->buf.wr == j->buf.rd)
+    if (j->done == 0)
         j->buf.wr = j->buf.rd = 0;
+}
+
+/* The head is written last: a checksum a change would cost the square of what is pending. */
+static void seal(struct xk__journal *j)
+{
+    uint8_t *head = xk_buf_head(&j->buf);
+
+    patch(head, XK__REC_BATCH);
+    patch(head + 4, (uint32_t)j->done - 8);
+    patch(head + 8, xk__crc32(head + HEAD, j->done - HEAD));
 }
 
 /* --- what goes into it -------------------------------------------------------------------------------------------- */
@@ -131,28 +133,28 @@ int xk__journal_watch(const struct xk__watch *w, bool gone)
     return err || gone || w->depth < 0 ? err : xk__rec_watch(b, XK__REC_WATCH_MORE, w);
 }
 
-/* Without memory for it, what is to be forgotten is remembered too long: after a crash a watch too many fires, and a
- * connection whose domain is gone is not found. */
-static void number(struct xk_store_conn *c, uint32_t type)
+static int number(struct xk_store_conn *c, uint32_t type)
 {
     int err;
-    struct xk_buf *b = c->journaled ? opened(c->server, &err) : NULL;
+    struct xk_buf *b = c->journaled ? opened(c->server, &err) : (err = 0, NULL);
     struct xk__rec r;
 
     if (!b)
-        return;
+        return err;
     xk__rec_begin(&r, b, type);
     xk__rec_u32(&r, c->id);
-    (void)!xk__rec_end(&r);
+    return xk__rec_end(&r);
 }
 
-void xk__journal_reset(struct xk_store_conn *c) { number(c, XK__REC_RESET); }
+int xk__journal_reset(struct xk_store_conn *c) { return number(c, XK__REC_RESET); }
 
+/* Without memory for it, what is to be forgotten is remembered too long: after a crash a connection whose domain is
+ * gone is not found, or a watch too many fires. */
 void xk__journal_closed(struct xk_store_conn *c)
 {
     bool alone = !c->server->journal.open; /* else it is part of the change at hand */
 
-    number(c, XK__REC_CLOSED);
+    (void)!number(c, XK__REC_CLOSED);
     if (alone)
         xk__journal_keep(c->server);
 }
@@ -162,6 +164,7 @@ void xk__journal_closed(struct xk_store_conn *c)
 void xk_store_journal_start(struct xk_store_server *s, size_t max)
 {
     xk_buf_init(&s->journal.buf, &s->alloc, max);
+    s->journal.done = 0;
     s->journal.on = true;
     s->journal.open = false;
 }
@@ -169,20 +172,26 @@ void xk_store_journal_start(struct xk_store_server *s, size_t max)
 void xk_store_journal_stop(struct xk_store_server *s)
 {
     s->journal.on = s->journal.open = false;
+    s->journal.done = 0;
     xk_buf_fini(&s->journal.buf);
 }
 
 size_t xk_store_journal_pending(struct xk_store_server *s, const uint8_t **bytes)
 {
-    *bytes = s->journal.buf.data ? xk_buf_head(&s->journal.buf) : NULL;
-    return s->journal.open ? s->journal.done : xk_buf_len(&s->journal.buf);
+    struct xk__journal *j = &s->journal;
+
+    *bytes = NULL;
+    if (j->open || j->done == 0)
+        return 0;
+    seal(j);
+    *bytes = xk_buf_head(&j->buf);
+    return j->done;
 }
 
 void xk_store_journal_written(struct xk_store_server *s, size_t n)
 {
     xk_buf_take(&s->journal.buf, n);
-    if (s->journal.open)
-        s->journal.done -= n;
+    s->journal.done = 0;
 }
 
 int xk_store_journal_conn(struct xk_store_conn *c, const struct xk_store_link *link)
@@ -201,12 +210,7 @@ int xk_store_journal_conn(struct xk_store_conn *c, const struct xk_store_link *l
 
 void xk_store_journal_known(struct xk_store_conn *c) { c->journaled = true; }
 
-int xk_store_journal_due(const struct xk_store_conn *c)
-{
-    const uint8_t *p;
-
-    return c->promised || xk_store_journal_pending(c->server, &p) > 0;
-}
+int xk_store_journal_due(const struct xk_store_conn *c) { return c->promised || c->server->journal.done > 0; }
 
 int xk_store_journal_ring(struct xk_store_conn *c, uint32_t consumed, uint32_t produced)
 {

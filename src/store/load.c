@@ -104,6 +104,8 @@ static int load_domain(struct load *l)
     d->shutdown = flags & XK__DOMAIN_SHUTDOWN;
     target = xk_wire_le32(&l->w);
     d->target = target < XK__NO_TARGET ? (int32_t)target : -1;
+    if (!d->introduced)
+        xk__dom_untarget(l->s, domid); /* it died: the next of its number is another one */
     l->s->targets |= d->target >= 0;
     return get_quotas(l, &d->features, d->quota);
 }
@@ -557,8 +559,8 @@ static int load_ring(struct load *l)
 
     if (l->w.err || !c)
         return 0;
-    if (in > XK_STORE_PACKET_MAX)
-        return bad(l, "more of a request than one has");
+    if (in > XK_STORE_PACKET_MAX || whole_packet(p, in))
+        return bad(l, "more of a request than its beginning");
     c->noted = true;
     c->consumed = consumed;
     c->produced = produced;
@@ -725,7 +727,11 @@ uint32_t xk_store_conn_recover(struct xk_store_conn *c, uint32_t epoch, uint32_t
     else /* the rest of that request was consumed, too, and it was carried out */
         xk_buf_take(&c->in, xk_buf_len(&c->in));
     xk_store_conn_sent(c, c->noted ? produced - c->produced : SIZE_MAX);
-    c->former_tx = c->next_tx = epoch << 20; /* a million transactions a connection between two crashes */
+    if (c->next_tx < epoch << 20)
+        c->next_tx = epoch << 20;
+    else
+        c->next_tx += 1 << 20; /* a million transactions a connection since the state that was loaded */
+    c->former_tx = c->next_tx;
     XK_LIST_EACH(e, &c->watches)
     {
         XK_CONTAINER(e, struct xk__watch, link)->lost = true;

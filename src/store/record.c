@@ -34,8 +34,8 @@ void xk__rec_u64(struct xk__rec *r, uint64_t v) { put_number(r, v, 8); }
 
 void xk__rec_bytes(struct xk__rec *r, const void *p, size_t n)
 {
-    if (r->err == 0 && n)
-        r->err = xk_buf_put(r->b, p, n);
+    if (r->err == 0 && n && xk_buf_put(r->b, p, n) < 0)
+        r->err = XK_ENOMEM;
 }
 
 void xk__rec_string(struct xk__rec *r, const char *s, size_t n)

@@ -343,6 +343,8 @@ static int find_tx(struct xk__req *r)
         return 0;
     if (r->h.tx_id > c->former_tx)
         return XK_ENOENT;
+    if (xk__quota_hit(c, XK__Q_TRANSACTIONS, (uint64_t)c->dom->transactions + 1))
+        return XK_ENOSPC; /* it never had so many, so most of these numbers are made up */
     rc = xk__txn_start(c, &r->tx);
     if (rc)
         return rc;

@@ -71,6 +71,7 @@ struct xk__deltas {
 struct xk__dom *xk__dom_find(const struct xk_store_server *s, unsigned domid);
 struct xk__dom *xk__dom_get(struct xk_store_server *s, unsigned domid); /* made if missing; NULL: no memory */
 void xk__dom_tidy(struct xk_store_server *s, struct xk__dom *d);        /* freed if nothing is known of it */
+void xk__dom_untarget(struct xk_store_server *s, unsigned domid);       /* nobody has its rights any more */
 void xk__doms_free(struct xk_store_server *s);
 
 /* xk__quota_hit (c, q, v) - (v) is more than quota (q) of the connection's domain allows. */
@@ -307,21 +308,21 @@ uint64_t xk__credit_wait(const struct xk_store_conn *c); /* nanoseconds until it
 
 struct xk__journal {
     struct xk_buf buf;
-    size_t done; /* bytes before the batch that is open */
+    size_t done; /* bytes of changes that happened, with the head of their batch */
     bool on, open;
 };
 
 struct xk__content;
 struct xk__req;
 
-/* Add to the batch of the change at hand; without a journal they do nothing. XK_ENOMEM. keep ends the batch: the change
- * happened. drop forgets it: it did not. */
+/* Add to the change at hand; without a journal they do nothing. XK_ENOMEM. keep ends it: the change happened. drop
+ * forgets it: it did not. */
 int xk__journal_node(struct xk_store_server *s, struct xk__path path, struct xk__content content);
 int xk__journal_remove(struct xk_store_server *s, struct xk__path path);
 int xk__journal_domain(struct xk_store_server *s, const struct xk__dom *d);
 int xk__journal_server(struct xk_store_server *s);
 int xk__journal_watch(const struct xk__watch *w, bool gone);
-void xk__journal_reset(struct xk_store_conn *c);
+int xk__journal_reset(struct xk_store_conn *c);
 void xk__journal_closed(struct xk_store_conn *c);
 void xk__journal_keep(struct xk_store_server *s);
 void xk__journal_drop(struct xk_store_server *s);

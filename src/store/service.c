@@ -32,7 +32,9 @@ void xk__transport_close(struct xk__transport *t)
         xk__ring_close(t);
     else
         xk__socket_close(t);
-    xk_free(&s->alloc, t, sizeof(*t));
+    t->closed = 1;
+    if (!t->busy)
+        xk_free(&s->alloc, t, sizeof(*t));
 }
 
 struct xk__transport *xk__transport_new(struct xk_store_service *s, int ring, xk_domid domid)
@@ -83,7 +85,8 @@ static void on_flush(struct xk_defer *d)
 
 void xk__transport_flush(struct xk__transport *t)
 {
-    t->flush.fn = on_flush;
+    if (!t->flush.queued) /* else it may be for more */
+        t->flush.fn = on_flush;
     xk_defer_start(t->service->loop, &t->flush);
 }
 
@@ -93,8 +96,25 @@ static void wakeup(void *arg, struct xk_store_conn *conn)
     struct xk__transport *t = xk_store_conn_cookie(conn);
 
     (void)arg;
-    if (t) /* else: of xk_store_service_do */
+    if (t && !t->busy) /* no transport: of xk_store_service_do */
         xk__transport_flush(t);
+}
+
+static void on_soon(struct xk_defer *d)
+{
+    struct xk__transport *t = XK_CONTAINER(d, struct xk__transport, flush);
+    int ring = t->ring; /* which may be gone afterwards */
+
+    on_flush(d);
+    if (!ring && !t->service->frozen)
+        xk__socket_run(t);
+}
+
+/* A walk over all transports must not serve them itself: a request may close any other one. */
+void xk__transport_soon(struct xk__transport *t)
+{
+    t->flush.fn = on_soon;
+    xk_defer_start(t->service->loop, &t->flush);
 }
 
 static int connect_domain(struct xk_store_service *s, unsigned domid, uint32_t port)

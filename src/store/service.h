@@ -22,6 +22,7 @@ struct xk__transport {
     struct xk_store_conn *conn;
     struct xk_defer flush;
     int ring;
+    int busy, closed; /* its requests run; it was closed by one of them, and is freed after that */
     xk_domid domid;
     /* ring */
     xk_port port;
@@ -30,7 +31,8 @@ struct xk__transport {
     struct xk_pipe in, out;
     struct xk_port_watch watch;
     int ignored;
-    uint32_t noted; /* the journal has all that is produced up to this index */
+    uint32_t noted;   /* the journal has all that is produced up to this index */
+    uint32_t unnoted; /* bytes in both directions since the journal's last note */
     /* socket */
     struct xk_stream *stream;
     int fd;
@@ -76,6 +78,7 @@ void xk__service_say(struct xk_store_service *s, const char *fmt, ...) XK_PRINTF
 struct xk__transport *xk__transport_new(struct xk_store_service *s, int ring, xk_domid domid);
 void xk__transport_close(struct xk__transport *t);
 void xk__transport_flush(struct xk__transport *t); /* its output is sent at the end of the loop's turn */
+void xk__transport_soon(struct xk__transport *t);  /* looks at both of its directions in this round of the loop */
 struct xk__transport *xk__ring_of(struct xk_store_service *s, unsigned domid);
 
 /* service_ring.c. connect: maps the page and binds the port, nothing is served before start. */

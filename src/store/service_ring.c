@@ -8,6 +8,11 @@
 
 enum { REQ_DATA = 0, RSP_DATA = 1024, REQ_CONS = 2048, REQ_PROD = 2052, RSP_CONS = 2056, RSP_PROD = 2060, RING = 1024 };
 enum { FEATURES = 2064, CONNECTION = 2068, ERROR_WORD = 2072 }; /* io/xs_wire.h, struct xenstore_domain_interface */
+enum {
+    TURNS = 32,    /* ringfuls that a guest is served before others are: it may fill its ring while we empty it */
+    FAR = 1 << 30, /* bytes after which the indices of a note could be taken for some that are still to come */
+    EXPIRY = 20    /* seconds that events wait for a guest that does not read: upstream's timeout */
+};
 
 static volatile uint32_t *word(void *page, size_t at) { return (volatile uint32_t *)(void *)((uint8_t *)page + at); }
 
@@ -23,8 +28,7 @@ static void ignore(struct xk__transport *t, uint32_t why)
     xk_store_conn_reset(t->conn); /* what it holds of ours, and of others' trees, goes at once */
 }
 
-/* Requests in, as far as the engine takes them. 1 when something moved; -1 when a request closed its own connection, as
- * one may in a private world: (t) is gone. */
+/* Requests in, as far as the engine takes them. Returns 1 when something moved. */
 static int input(struct xk__transport *t)
 {
     uint8_t copy[RING];
@@ -40,13 +44,14 @@ static int input(struct xk__transport *t)
             break;
         xk_shared_copy_out(copy, p, (size_t)n);
         used = xk_store_conn_input(t->conn, copy, (size_t)n);
-        if (used == XK_ECLOSED)
-            return -1;
+        if (t->closed)
+            break;
         if (used < 0) {
             ignore(t, XK_STORE_RING_PROTO);
             break;
         }
         xk_pipe_skip(&t->in, (size_t)used);
+        t->unnoted += (uint32_t)used;
         moved |= used > 0;
         if (used < n)
             break;
@@ -54,15 +59,19 @@ static int input(struct xk__transport *t)
     return moved;
 }
 
-/* A note in the journal of what lies between ring and engine. */
+/* A note in the journal of what lies between ring and engine. With too little memory for it, a crash now would make
+ * this guest lose its place. */
 static void note(struct xk__transport *t)
 {
     const uint8_t *p;
     size_t out = xk_store_conn_output(t->conn, &p);
 
-    if (!t->service->keeper.on || xk_store_journal_ring(t->conn, t->in.mine, t->out.mine))
-        return; /* too little memory: after a crash now this guest would lose its place */
-    t->noted = t->out.mine + (uint32_t)out;
+    if (!t->service->keeper.on)
+        return;
+    if (xk_store_journal_ring(t->conn, t->in.mine, t->out.mine) == 0) {
+        t->noted = t->out.mine + (uint32_t)out;
+        t->unnoted = 0;
+    }
     xk__keeper_flush(t->service);
 }
 
@@ -72,8 +81,10 @@ static int push(struct xk__transport *t, const uint8_t *p, size_t n)
 
     if (r == XK_EPEER)
         ignore(t, XK_STORE_RING_INDEX);
-    if (r > 0)
+    if (r > 0) {
         xk_store_conn_sent(t->conn, (size_t)r);
+        t->unnoted += (uint32_t)r;
+    }
     return r;
 }
 
@@ -103,6 +114,8 @@ static void publish(struct xk__transport *t)
 {
     const uint8_t *p;
 
+    if (t->unnoted > FAR)
+        note(t);
     if (!xk_pipe_unpublished(&t->in))
         return;
     if (xk_store_conn_output(t->conn, &p) || xk_store_conn_halfway(t->conn))
@@ -119,24 +132,36 @@ static void promise(struct xk__transport *t)
     xk_pipe_publish(&t->in);
 }
 
-enum { EXPIRY = 20 }; /* seconds that events wait for a guest that does not read: upstream's timeout */
-
-/* Nobody will tell when a guest's credit is there again, or when it has not read for too long. */
-static void see_again(struct xk__transport *t)
+/* Nobody will tell when a guest's credit is there again, or when it has not read for too long, or that it has (more) to
+ * say. */
+static void see_again(struct xk__transport *t, int more)
 {
     struct xk_store_service *s = t->service;
     xk_time now = xk_now(s->platform), at = XK_FOREVER;
     uint64_t wait = xk_store_conn_wait(t->conn);
     const uint8_t *p;
 
-    if (wait)
+    if (more)
+        at = now + 1;
+    else if (wait)
         at = now + (xk_time)wait;
     else if (xk_store_conn_output(t->conn, &p))
         at = now + EXPIRY * XK_SECOND / 4;
     if (at == XK_FOREVER || (s->later_at && s->later_at <= at))
         return;
-    s->later_at = at;
-    (void)!xk_timer_start(s->loop, &s->later, at); /* without memory: at the guest's next notification */
+    if (xk_timer_start(s->loop, &s->later, at) == 0) /* without memory: at the guest's next notification */
+        s->later_at = at;
+}
+
+/* What was noted of the output is not what it is once events were taken out of it. */
+static void expire(struct xk__transport *t)
+{
+    const uint8_t *p;
+    size_t before = xk_store_conn_output(t->conn, &p);
+
+    xk_store_conn_expire(t->conn, (uint64_t)xk_now(t->service->platform), EXPIRY * (uint64_t)XK_SECOND);
+    if (xk_store_conn_output(t->conn, &p) != before)
+        note(t);
 }
 
 void xk__ring_later(struct xk_timer *timer)
@@ -150,31 +175,47 @@ void xk__ring_later(struct xk_timer *timer)
         const uint8_t *p;
         if (s->frozen || !t->ring || t->ignored)
             continue;
-        xk_store_conn_expire(t->conn, (uint64_t)xk_now(s->platform), EXPIRY * (uint64_t)XK_SECOND);
+        expire(t);
         if (xk_store_conn_output(t->conn, &p) || xk_pipe_ready(&t->in) != 0)
-            xk__ring_run(t);
+            xk__transport_soon(t);
     }
+}
+
+/* Both directions, until nothing moves. 0: it is gone. */
+static int run(struct xk__transport *t, int *moved, int *more)
+{
+    int turns = 0;
+
+    do {
+        *more = t->ignored ? 0 : input(t);
+        if (t->closed)
+            return 0;
+        if (*more && !t->ignored)
+            promise(t);
+        *more |= t->ignored ? 0 : output(t);
+        if (!t->ignored)
+            publish(t);
+        *moved |= *more;
+    } while (*more && ++turns < TURNS);
+    return 1;
 }
 
 void xk__ring_run(struct xk__transport *t)
 {
-    int moved = 0, once;
+    struct xk_store_service *s = t->service;
+    int moved = 0, more, there;
 
-    do {
-        once = t->ignored ? 0 : input(t);
-        if (once < 0)
-            return;
-        if (once && !t->ignored)
-            promise(t);
-        once |= t->ignored ? 0 : output(t);
-        if (!t->ignored)
-            publish(t);
-        moved |= once;
-    } while (once);
+    t->busy = 1;
+    there = run(t, &moved, &more);
+    t->busy = 0;
+    if (!there) {
+        xk_free(&s->alloc, t, sizeof(*t));
+        return;
+    }
     if (moved)
-        xk_evtchn_notify(t->service->platform, t->port);
+        xk_evtchn_notify(s->platform, t->port);
     if (!t->ignored)
-        see_again(t);
+        see_again(t, more);
 }
 
 /* Both queues are empty where the guest's own indices stand, and nothing of before counts (xenstore-ring.txt). */
@@ -187,7 +228,14 @@ static int make_pipes(struct xk__transport *t, uint32_t consumed, uint32_t produ
         r = xk_pipe_init(&t->out, word(t->page, RSP_PROD), word(t->page, RSP_CONS), (uint8_t *)t->page + RSP_DATA, RING,
                          produced);
     t->noted = produced;
+    t->unnoted = 0;
     return r;
+}
+
+static int reconnect_asked(const struct xk__transport *t)
+{
+    return xk_shared_load32(word(t->page, CONNECTION)) == 1 &&
+           xk_store_domain_features(t->service->server, t->domid) & XK_STORE_FEATURE_RECONNECT;
 }
 
 static void reconnect(struct xk__transport *t)
@@ -211,8 +259,7 @@ static void on_event(struct xk_port_watch *w)
 {
     struct xk__transport *t = XK_CONTAINER(w, struct xk__transport, watch);
 
-    if (xk_shared_load32(word(t->page, CONNECTION)) == 1 &&
-        xk_store_domain_features(t->service->server, t->domid) & XK_STORE_FEATURE_RECONNECT)
+    if (reconnect_asked(t))
         reconnect(t);
     xk__ring_run(t);
 }
@@ -239,8 +286,10 @@ int xk__ring_start(struct xk__transport *t)
     int r;
 
     xk_shared_store32(word(t->page, FEATURES), xk_store_domain_features(s->server, t->domid));
-    xk_shared_store32(word(t->page, CONNECTION), 0);
     xk_shared_store32(word(t->page, ERROR_WORD), XK_STORE_RING_OK);
+    if (reconnect_asked(t)) /* of a process before this one */
+        reconnect(t);
+    xk_shared_store32(word(t->page, CONNECTION), 0);
     t->watch.fn = on_event;
     r = xk_port_watch_start(s->loop, &t->watch, t->port);
     if (r == 0)

@@ -192,18 +192,15 @@ void xk__service_bury(struct xk_store_service *s)
     }
 }
 
+/* Nobody is answered before the loop runs: by then a journal has the state, too. */
 static void serve_all(struct xk_store_service *s)
 {
     xk__service_bury(s);
-    XK_LIST_EACH_SAFE(l, &s->transports)
+    XK_LIST_EACH(l, &s->transports)
     {
         struct xk__transport *t = XK_CONTAINER(l, struct xk__transport, link);
-        if (t->ring && xk__ring_start(t) == 0)
-            xk__ring_run(t);
-        else if (!t->ring) {
-            xk__socket_output(t);
-            xk__socket_run(t);
-        }
+        if (!t->ring || xk__ring_start(t) == 0)
+            xk__transport_soon(t);
     }
 }
 
@@ -240,7 +237,21 @@ static int note_rings(struct xk_store_service *s)
     return r;
 }
 
-/* A state goes into the other file, and from then on that is the journal. */
+static int write_pending(struct xk_store_service *s, struct sink *k)
+{
+    const uint8_t *p;
+    size_t n = xk_store_journal_pending(s->server, &p);
+    int r = n ? xk_file_write(k->file, p, n, k->at) : 0;
+
+    if (n == 0 || r < 0)
+        return r;
+    k->at += n;
+    xk_store_journal_written(s->server, n);
+    return 0;
+}
+
+/* A state goes into the other file, and from then on that is the journal. The notes of the rings belong to the state:
+ * without them, half a request that it has would not be known to be consumed. */
 static int begin_file(struct xk_store_service *s)
 {
     struct xk__keeper *k = &s->keeper;
@@ -252,10 +263,16 @@ static int begin_file(struct xk_store_service *s)
                                    .listener = -1,
                                    .events = -1};
     uint8_t head[HEAD] = {0};
+    uint64_t state = 0;
     int r = xk_file_truncate(sink.file, 0);
 
     if (r >= 0)
         r = xk_store_server_save(s->server, &saver);
+    state = sink.at;
+    if (r == 0)
+        r = note_rings(s);
+    if (r == 0)
+        r = write_pending(s, &sink);
     if (r < 0)
         return r;
     k->generation++;
@@ -267,9 +284,10 @@ static int begin_file(struct xk_store_service *s)
     if (r < 0)
         return r;
     k->at = !k->at;
-    k->end = k->state_bytes = sink.at;
+    k->end = sink.at;
+    k->state_bytes = state;
     xk_file_truncate(k->file[!k->at], 0);
-    return note_rings(s);
+    return 0;
 }
 
 static void give_up(struct xk_store_service *s, int err)
@@ -280,39 +298,25 @@ static void give_up(struct xk_store_service *s, int err)
     xk_store_journal_stop(s->server);
 }
 
-static int write_pending(struct xk_store_service *s)
-{
-    struct xk__keeper *k = &s->keeper;
-    const uint8_t *p;
-    size_t n = xk_store_journal_pending(s->server, &p);
-    int r = n ? xk_file_write(k->file[k->at], p, n, k->end) : 0;
-
-    if (n == 0 || r < 0)
-        return r;
-    k->end += n;
-    xk_store_journal_written(s->server, n);
-    return 0;
-}
-
 void xk__keeper_flush(struct xk_store_service *s)
 {
     struct xk__keeper *k = &s->keeper;
+    struct sink sink = {.file = k->file[k->at], .at = k->end};
+    const uint8_t *p;
     int r;
 
     if (!k->on)
         return;
-    r = write_pending(s);
-    if (r < 0) {
-        give_up(s, r);
-        return;
-    }
-    if (k->end - k->state_bytes > STATE_MIN && k->end > 3 * k->state_bytes) {
+    r = write_pending(s, &sink);
+    k->end = sink.at;
+    if (r < 0) { /* most often there is no room, and a state is shorter than what led to it, which it has in it */
+        xk_store_journal_written(s->server, xk_store_journal_pending(s->server, &p));
         r = begin_file(s);
-        if (r == 0)
-            r = write_pending(s);
-        if (r < 0)
-            give_up(s, r);
+    } else if (k->end - k->state_bytes > STATE_MIN && k->end > 3 * k->state_bytes) {
+        r = begin_file(s);
     }
+    if (r < 0)
+        give_up(s, r);
 }
 
 void xk__keeper_fini(struct xk_store_service *s)
@@ -397,8 +401,6 @@ int xk_store_service_journal(struct xk_store_service *s, struct xk_file *a, stru
         recover(s);
     xk_store_journal_start(s->server, PENDING_MAX);
     r = begin_file(s);
-    if (r == 0)
-        r = write_pending(s);
     if (r < 0)
         return xk_diag_set(diag, r, 0, 0, "the journal cannot be written");
     k->on = 1;

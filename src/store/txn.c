@@ -101,7 +101,8 @@ int xk__txn_touch(struct xk__txn *tx, struct xk__path path, struct xk__entry **o
     struct xk__entry *e = log_find(tx, path, hash);
 
     if (!e) {
-        if (xk__quota_hit(tx->conn, XK__Q_TX_NODES, (uint64_t)tx->n + 1)) {
+        if (xk__quota_hit(tx->conn, XK__Q_TX_NODES, (uint64_t)tx->n + 1) ||
+            xk__memory_hit(tx->conn, (int64_t)(sizeof(*e) + path.n))) {
             tx->failed = true; /* as upstream: half a transaction must not be committed */
             return XK_ENOSPC;
         }

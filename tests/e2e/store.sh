@@ -29,7 +29,7 @@ W
     ok $? "$1: the world is up"
 }
 ringers() { # NAME
-    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    for turn in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
         [ "$(grep -c 'ringer: requests' "$tmp/rt/$1/console.log" 2> /dev/null)" != 2 ] || break
         sleep 0.5
     done
