@@ -343,7 +343,7 @@ static bool txn_directory(struct world *w, const struct op *op, enum side extra,
     return may;
 }
 
-static bool merged_mkdir(struct world *w, const struct op *op, enum side extra, unsigned conn, const struct event *e)
+static bool merged_change(struct world *w, const struct op *op, enum side extra, unsigned conn, const struct event *e)
 {
     char path[XK_STORE_PACKET_MAX], made[XK_STORE_PACKET_MAX];
 
@@ -351,8 +351,8 @@ static bool merged_mkdir(struct world *w, const struct op *op, enum side extra, 
         !txn_touched(&w->ended, path, false))
         return false;
     for (size_t i = 0; i < w->ended.log.n; i++)
-        if (w->ended.log.v[i].type == XK_STORE_MKDIR && op_path(&w->ended.log.v[i], made, sizeof(made)) &&
-            strcmp(made, path) == 0)
+        if ((w->ended.log.v[i].type == XK_STORE_MKDIR || w->ended.log.v[i].type == XK_STORE_RM) &&
+            op_path(&w->ended.log.v[i], made, sizeof(made)) && strcmp(made, path) == 0)
             return true;
     return false;
 }
@@ -393,8 +393,10 @@ static const struct {
     {"txn-directory-set", txn_directory_set,
      "a node that cannot be read was changed in a transaction that also took the right to read its directory: \"A "
      "notification may omitted if a node's permissions are changed so as to make it unreadable\""},
-    {"merged-mkdir", merged_mkdir,
-     "MKDIR in a transaction of what others made meanwhile is a change to ours, as it sees the store without it; "
+    {"merged-change", merged_change,
+     "MKDIR in a transaction of what others made meanwhile, or RM of what they removed, is a change to ours, as it "
+     "sees "
+     "the store as it was; "
      "\"Watches may be triggered spuriously\""},
     {"special-perms-event", special_perms_event,
      "SET_PERMS of a special path is told to who watches it, as by later xenstoreds; \"Watches may be triggered "
