@@ -251,6 +251,7 @@ void xk__deltas_book(struct xk_store_server *s, const struct xk__deltas *d)
     for (uint32_t i = 0; i < d->n; i++) {
         struct xk__dom *dom = xk__dom_find(s, d->v[i].domid);
         s->nodes += d->v[i].owned;
+        s->live += d->v[i].bytes;
         if (!dom)
             continue;
         dom->owned += d->v[i].owned;

@@ -408,7 +408,7 @@ static int load_tx(struct load *l)
     rc = xk__txn_start(c, &tx);
     if (rc == 0) {
         tx->id = id;
-        tx->stale = true;
+        tx->stale = XK__STALE_BEFORE;
     }
     return rc;
 }
@@ -423,7 +423,7 @@ static int load_tx_more(struct load *l)
         return 0;
     if (n > XK__RECORD_MAX / 12)
         return bad(l, "more accounts than there can be");
-    tx->stale = flags & XK__TX_STALE;
+    tx->stale = flags & XK__TX_STALE ? XK__STALE_BEFORE : 0;
     tx->failed = flags & XK__TX_FAILED;
     xk_wire_get(&l->w, (size_t)n * 20); /* accounts, against a tree that is no more: they are made anew */
     /* From now on it stands on the tree as it was handed over. */

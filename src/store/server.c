@@ -349,7 +349,7 @@ static int find_tx(struct xk__req *r)
     if (rc)
         return rc;
     r->tx->id = r->h.tx_id;
-    r->tx->stale = true;
+    r->tx->stale = XK__STALE_BEFORE;
     return 0;
 }
 
@@ -402,8 +402,7 @@ void xk__execute(struct xk_store_conn *c, const struct xk_store_header *h, const
     rc = run(&r);
     if (r.tx) { /* what the request took is its transaction's: entries of the log, copies of nodes */
         int64_t more = (int64_t)(s->memory - c->out.cap - c->record_cap * sizeof(*c->records)) - (int64_t)before;
-        r.tx->bytes += more;
-        c->dom->other += more;
+        xk__txn_charge(r.tx, more);
     }
 
     if (r.s->nmatches || r.s->deltas.n)
@@ -415,4 +414,5 @@ void xk__execute(struct xk_store_conn *c, const struct xk_store_header *h, const
         xk__why_keep(c, h->type, rc);
         reply_error(&r, rc);
     }
+    xk__snapshots_bound(s);
 }

@@ -217,12 +217,14 @@ struct xk__chunk {
     size_t size, used;
 };
 
+enum { XK__STALE_BEFORE = 1 /* conflicted or lost before this server */, XK__STALE_LET_GO /* snapshot.c */ };
+
 struct xk__txn {
     struct xk_list link;
     struct xk_store_conn *conn;
     uint32_t id;
     bool failed;           /* a quota was hit inside: it can only be aborted */
-    bool stale;            /* it conflicted before it was handed over to this server: it ends with EAGAIN */
+    uint8_t stale;         /* it ends with EAGAIN, and why */
     struct xk__node *base; /* the tree at the start */
     struct xk__node *top;  /* the tree as the transaction sees it */
     struct xk__entry **v;  /* the log, in order of first touch */
@@ -237,10 +239,13 @@ struct xk__txn {
 int xk__txn_start(struct xk_store_conn *c, struct xk__txn **out);
 struct xk__txn *xk__txn_find(const struct xk_store_conn *c, uint32_t id);
 void xk__txn_free(struct xk__txn *tx);
+void xk__txn_charge(struct xk__txn *tx, int64_t more); /* on its domain's account */
+int64_t xk__txn_log_bytes(const struct xk__txn *tx);   /* what it takes but for its tree */
 int xk__txn_touch(struct xk__txn *tx, struct xk__path path, struct xk__entry **out); /* XK_ENOSPC, XK_ENOMEM */
 int xk__txn_read(struct xk__txn *tx, struct xk__path path);                          /* tx may be NULL */
-int xk__txn_commit(struct xk__txn *tx);           /* XK_EAGAIN, XK_ENOSPC, XK_ENOMEM */
-bool xk__txn_conflicts(const struct xk__txn *tx); /* a commit would say XK_EAGAIN now */
+int xk__txn_commit(struct xk__txn *tx);              /* XK_EAGAIN, XK_ENOSPC, XK_ENOMEM */
+bool xk__txn_conflicts(const struct xk__txn *tx);    /* a commit would say XK_EAGAIN now */
+void xk__snapshots_bound(struct xk_store_server *s); /* snapshot.c: after a request */
 
 /* --- why a request was refused (why.c) ------------------------------------------------------------------------------
  */
@@ -333,6 +338,7 @@ uint32_t xk__crc32(const uint8_t *p, size_t n);
 struct xk_store_server {
     xk_alloc outer, alloc; /* (alloc) counts, and hands on to (outer) */
     size_t memory;
+    int64_t live, tx_bytes; /* of it: the nodes of the tree as it is; what transactions are charged */
     const struct xk_store_server_ops *ops;
     void *arg;
     struct xk__tree tree;

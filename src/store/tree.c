@@ -45,6 +45,7 @@ struct xk__node *xk__node_new(struct xk__tree *t, struct xk__path name, struct x
     if (value_len)
         memcpy(value_of(n), value, value_len);
     t->held++;
+    t->bytes += size;
     return n;
 }
 
@@ -72,8 +73,9 @@ void xk__node_drop(struct xk__tree *t, struct xk__node *n)
         bury(&dead, n->left);
         bury(&dead, n->right);
         bury(&dead, n->kids);
-        xk_free(t->alloc, n, xk__node_size(n));
         t->held--;
+        t->bytes -= xk__node_size(n);
+        xk_free(t->alloc, n, xk__node_size(n));
     }
 }
 
@@ -168,6 +170,7 @@ static int own(struct xk__tree *t, struct xk__node **slot)
         n->kids->ref++;
     n->ref--;
     t->held++;
+    t->bytes += xk__node_size(copy);
     *slot = copy;
     return 0;
 }
@@ -215,6 +218,7 @@ int xk__tree_set_value(struct xk__tree *t, struct xk__node **slot, const void *v
         if (!node)
             return XK_ENOMEM;
         *slot = node;
+        t->bytes += size - old;
     }
     node->value_len = (uint16_t)n;
     node->gen = ++t->gen;
@@ -236,8 +240,9 @@ int xk__tree_set_perms(struct xk__tree *t, struct xk__node **slot, struct xk__pe
     n->kids = old->kids;
     n->prio = old->prio;
     *slot = n;
-    xk_free(t->alloc, old, xk__node_size(old));
     t->held--;
+    t->bytes -= xk__node_size(old);
+    xk_free(t->alloc, old, xk__node_size(old));
     return 0;
 }
 

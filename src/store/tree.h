@@ -38,6 +38,7 @@ struct xk__tree {
     uint64_t gen;
     uint32_t random, seed;
     uint32_t held;           /* nodes in memory */
+    size_t bytes;            /* what they take */
     struct xk__frame *stack; /* of walks; only ever grows */
     size_t cap;
 };

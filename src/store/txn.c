@@ -162,11 +162,26 @@ int xk__txn_start(struct xk_store_conn *c, struct xk__txn **out)
     while (tx->id == 0 || xk__txn_find(c, tx->id));
     xk_list_add_tail(&c->txns, &tx->link);
     c->dom->transactions++;
-    tx->bytes = (int64_t)sizeof(*tx);
-    c->dom->other += tx->bytes;
+    xk__txn_charge(tx, (int64_t)sizeof(*tx));
     s->ntxns++;
     *out = tx;
     return 0;
+}
+
+void xk__txn_charge(struct xk__txn *tx, int64_t more)
+{
+    tx->bytes += more;
+    tx->conn->dom->other += more;
+    tx->conn->server->tx_bytes += more;
+}
+
+int64_t xk__txn_log_bytes(const struct xk__txn *tx)
+{
+    size_t n = sizeof(*tx) + tx->cap * sizeof(*tx->v) + (tx->index ? tx->cap * 2 * sizeof(*tx->index) : 0);
+
+    for (const struct xk__chunk *c = tx->chunks; c; c = c->next)
+        n += c->size;
+    return (int64_t)n;
 }
 
 void xk__txn_free(struct xk__txn *tx)
@@ -185,7 +200,7 @@ void xk__txn_free(struct xk__txn *tx)
     xk__node_drop(&s->tree, tx->top);
     xk_list_del(&tx->link);
     tx->conn->dom->transactions--;
-    tx->conn->dom->other -= tx->bytes;
+    xk__txn_charge(tx, -tx->bytes);
     s->ntxns--;
     xk_free(&s->alloc, tx, sizeof(*tx));
 }
@@ -274,7 +289,10 @@ static int check(const struct xk__txn *tx)
     struct xk__path none = {"", 0};
 
     if (tx->stale) {
-        xk__why(tx->conn->server, none, "it was open when the store changed its process, and conflicted or was lost");
+        xk__why(tx->conn->server, none,
+                tx->stale == XK__STALE_LET_GO
+                    ? "its snapshot was let go, as old versions of nodes took more than the store"
+                    : "it was open when the store changed its process, and conflicted or was lost");
         return XK_EAGAIN;
     }
     for (uint32_t i = 0; i < tx->n; i++)

@@ -233,6 +233,54 @@ TEST(xsa_326_everything_at_once_is_bounded)
     done();
 }
 
+/* XSA-326: what open transactions keep of the past is on nobody's account, but bounded. Who has most of them open loses
+ * his snapshots first. */
+TEST(xsa_326_old_versions_are_bounded)
+{
+    static char value[2001];
+    struct xk_store_stats before, now;
+    uint64_t most = 0;
+    uint32_t tx[10];
+    char name[16];
+
+    setup();
+    EQ(kit_write(&six, "mine", "1"), 0);
+    EQ(kit_write(&five, "mine", "1"), 0);
+    xk_store_server_stats(server, &before);
+    EQ(kit_begin(&six), 0);
+    EQ(kit_read(&six, "mine"), 0);
+    EQ(kit_begin(&zero), 0);
+    EQ(kit_read(&zero, "/local/domain/6/mine"), 0);
+    for (int t = 0; t < 10; t++) {
+        EQ(kit_begin(&five), 0);
+        EQ(kit_read(&five, "mine"), 0);
+        tx[t] = five.tx;
+        five.tx = 0;
+        memset(value, 'a' + t, 2000);
+        for (int i = 0; i < 950; i++) {
+            snprintf(name, sizeof(name), "%d", i);
+            EQ(kit_write(&five, name, value), 0);
+            xk_store_server_stats(server, &now);
+            most = now.memory - before.memory > most ? now.memory - before.memory : most;
+        }
+    }
+    printf("# %llu KiB\n", (unsigned long long)most >> 10);
+    OK(most < 4700 * 1024); /* two stores, and what is on accounts; twelve without a bound */
+    EQ(kit_write(&six, "mine", "2"), 0);
+    EQ(kit_end(&six, "T"), 0);
+    EQ(kit_end(&zero, "T"), XK_EAGAIN); /* it conflicts, and not more: what it read has changed */
+    zero.tx = 0;
+    EQ(kit_do(&zero, XK_STORE_CONTROL, "why", "5", NULL), 0);
+    OK(strstr((char *)zero.reply, "its snapshot was let go") != NULL);
+    for (int t = 0; t < 10; t++) {
+        five.tx = tx[t];
+        EQ(kit_read(&five, "mine"), 0);
+        EQ(kit_write(&five, "1", "x"), 0);
+        EQ(kit_end(&five, "T"), t < 9 ? XK_EAGAIN : 0);
+    }
+    done();
+}
+
 /* XSA-326: a guest that names all domains there can be in permissions does not make the server keep a record of each.
  */
 TEST(xsa_326_names_in_permissions_are_forgotten)
