@@ -192,7 +192,11 @@ static void do_again(struct world *w, enum side side, unsigned conn, struct txn 
     for (size_t i = 0; i < t->log.n && !w->failed && !apart; i++) {
         if (!ask(w, side, conn, &t->log.v[i], id, &r))
             return;
-        if (!same_reply(&t->log.v[i], &t->said[i], &r) && !same_miss(&t->log.v[i], &t->said[i], &r)) {
+        if (same_reply(&t->log.v[i], &t->said[i], &r)) {
+            /* as it is to be */
+        } else if (same_miss(&t->log.v[i], &t->said[i], &r)) {
+            apart = failed_reply(&t->said[i]) != failed_reply(&r); /* or it was there, and SET_TARGET gave the right */
+        } else {
             const struct reply *ours = side == OURS ? &r : &t->said[i], *theirs = side == OURS ? &t->said[i] : &r;
             if (allowed_again(w, &t->log.v[i], t, ours, theirs))
                 apart = failed_reply(ours) != failed_reply(theirs) || strcmp(error_of(&r), "ENOSPC") == 0;
