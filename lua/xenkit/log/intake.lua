@@ -74,7 +74,7 @@ function Intake:hello(following, ring)
 end
 
 --- All up to (but without) `seq` was sent or dropped.
-function Intake:reached(seq) if math.type(seq) == "integer" and seq < wire.SEQ_MAX then gap(self, seq) end end
+function Intake:reached(seq) if seq > 0 and seq < wire.SEQ_MAX then gap(self, seq) end end
 
 --- The connection ended. @param ring as in hello: its last words. @return how many were new
 function Intake:ended(ring)

@@ -125,13 +125,13 @@ end
 --- A stamped record with number, time, domid and domain added; nil: these bytes are none.
 function M.stamped(bytes)
   local ok, flags, number, time, domid, name, at = pcall(unpack, STAMP, bytes)
-  local r = ok and M.decode(bytes:sub(at))
+  local r = ok and is_time(time) and M.decode(bytes:sub(at))
   if not r then return nil end
   r.number, r.time, r.domid, r.domain = number, time, domid, safe(name)
   r.last_words = flags & M.LAST_WORDS ~= 0 or nil
   r.recovered = flags & M.RECOVERED ~= 0 or nil
-  if flags & M.LOST ~= 0 then r.lost = r.fields.count end
-  if flags & M.SKIPPED ~= 0 then r.skipped = r.fields.count end
+  if flags & M.LOST ~= 0 then r.lost = math.tointeger(r.fields.count) or 0 end
+  if flags & M.SKIPPED ~= 0 then r.skipped = math.tointeger(r.fields.count) or 0 end
   return r
 end
 
