@@ -91,10 +91,10 @@ out=$($x log u); hasnt "$out" "unheard"; ok $? "a level for the world"
 $x log --set-level reset; $x log --set-level nonsense 2> "$tmp/err"; [ $? = 2 ]; ok $? "a wrong level is refused"
 
 # --- a flood ---
-tell u "flood 20000"; tell u "say after"
+tell u "flood 20000"
 seq=20003 # early word, of u, while followed; unheard was not said
-seq=$((seq + 1))
-settled u $seq; ok $? "all of a flood was received or said to be lost"
+settled u $seq; ok $? "all of a flood was received or said to be lost, before anything more is said"
+tell u "say after"; seq=$((seq + 1)); settled u $seq; ok $? "and what comes after it"
 out=$($x log u --json | count); set -- $out
 [ $(($1 + $2)) = $seq ] && [ "$3" = $seq ] && [ "$4" = 0 ] && [ "$2" -gt 1000 ]
 ok $? "to the record, each loss at its place: $1 received + $2 lost = $seq"
