@@ -29,7 +29,7 @@ return {
     end
     local l = assert(flow.listen(ctx, "log"))
     ctx.log("info", "the log domain is there")
-    task.detach(server.senders.sweep, server.senders, 5)
+    task.detach(server.senders.sweep, server.senders, 5, ctx.world:platform() == "xen")
     while true do
       local s = l:accept()
       if s then task.detach(server.serve, server, s) end

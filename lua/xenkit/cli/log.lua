@@ -69,37 +69,45 @@ local function show(s, q, p)
   end
 end
 
-local function run(world, dir, p, fail, say)
+local function query(world, p)
   local since, err
   if p.since then
     since, err = format.time(p.since, world:wallclock())
-    if not since then return fail(err, 2) end
+    if not since then return nil, err end
   end
-  if p.grep and not pcall(string.find, "", p.grep) then return fail("'" .. p.grep .. "' is no pattern of Lua's", 2) end
-  local s <close>, e = connect(world, dir)
+  if p.grep and not pcall(string.find, "", p.grep) then return nil, "'" .. p.grep .. "' is no pattern of Lua's" end
+  return { domain = p.domain, level = p.level, source = p.source, since = since, tail = p.tail, grep = p.grep,
+    follow = p.follow }
+end
+
+local function ask(s, p, op, q, fail, say)
+  local r, err = logs.ask(s, op, q)
+  if not r then return fail(err) end
+  if p.json then say("%s", json.encode(r, { sorted = true })) elseif op == "stats" then print_stats(r, say) end
+  return 0
+end
+
+--- Does what the command line says. @param open function() -> a stream that leads to the log domain, or nil, message
+function M.run(world, open, p, fail, say)
+  local q, err = query(world, p)
+  if not q then return fail(err, 2) end
+  local s <close>, e = open()
   if not s then return fail(e) end
   if p.set_level then
-    local r
-    r, e = logs.ask(s, "set_level", { level = p.set_level, domain = p.domain, source = p.source })
-    if not r then return fail(e) end
-    if p.json then say("%s", json.encode(r, { sorted = true })) end
-    return 0
+    return ask(s, p, "set_level", { level = p.set_level, domain = p.domain, source = p.source }, fail, say)
   end
-  if p.stats then
-    local r
-    r, e = logs.ask(s, "stats")
-    if not r then return fail(e) end
-    if p.json then say("%s", json.encode(r, { sorted = true })) else print_stats(r, say) end
-    return 0
-  end
-  local why = show(s, { domain = p.domain, level = p.level, source = p.source, since = since, tail = p.tail,
-    grep = p.grep, follow = p.follow }, p)
+  if p.stats then return ask(s, p, "stats", {}, fail, say) end
+  local why = show(s, q, p)
   return why and fail(why) or 0
 end
 
 --- @return function(p) for the verb
 function M.verb(with_world, fail, say)
-  return function(p) return with_world(p, function(world, dir) return run(world, dir, p, fail, say) end) end
+  return function(p)
+    return with_world(p, function(world, dir)
+      return M.run(world, function() return connect(world, dir) end, p, fail, say)
+    end)
+  end
 end
 
 return M

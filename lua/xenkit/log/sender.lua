@@ -10,6 +10,7 @@ local wire = require "xenkit.log.wire"
 local M = {}
 
 local BATCH = 8192
+local FIRST_PAUSE, LAST_PAUSE = 0.05, 20 -- seconds between tries
 
 -- The rules come by the same stream; its end is noticed here.
 local function listen(hub, link)
@@ -76,16 +77,18 @@ end
 --- Runs until the domain ends. @param hub of `xenkit.domain_log`
 function M.run(ctx, hub)
   hub.life = ("%08x%08x"):format(math.random(0, 0xffffffff), math.random(0, 0xffffffff))
-  local watch = ctx.store:watch("/local/service/log")
+  local watch, pause = ctx.store:watch("/local/service/log"), FIRST_PAUSE
   while true do
     local server = ctx.store:read("/local/service/log")
     hub.reaching = math.tointeger(tonumber(server)) ~= nil
-    local stream = hub.reaching and flow.connect(ctx, "log", 5)
+    local stream = hub.reaching and flow.connect(ctx, "log", 2)
     if stream then
       session(hub, stream)
       if hub.closing then break end
+      pause = FIRST_PAUSE
     end
-    if watch then watch:next(stream and 0.05 or 5) else task.sleep(5) end
+    if watch then watch:next(pause) else task.sleep(pause) end -- a new log domain is seen at once
+    pause = math.min(pause * 2, LAST_PAUSE)
   end
   hub.closed = true
 end

@@ -15,6 +15,7 @@ local Senders = {}
 Senders.__index = Senders
 
 local LIVES = 8 -- of one domain at a time
+local IDLE = 256 -- domains that are remembered though nobody knows whether they still run
 
 --- @param server with ctx, book, rules, opts {rate, burst}
 function M.new(server)
@@ -73,16 +74,30 @@ local function is_idle(d)
   return true
 end
 
+local function is_gone(self, d)
+  local store, home = self.ctx.store, "/local/domain/"
+  return d.named and not store:read(home .. d.log.domid .. "/name") and
+    store:read(home .. self.ctx.domid .. "/name") ~= nil -- the store is there
+end
+
 --- Looks now and then for domains that ended without good-bye, by their names in the store.
-function Senders:sweep(seconds)
+-- @param silent whether the ends of streams are not told by themselves, as to a Linux process on Xen
+function Senders:sweep(seconds, silent)
   while true do
     task.sleep(seconds)
-    local idle = {}
-    for domid, d in pairs(self.domains) do if is_idle(d) and domid ~= self.ctx.domid then idle[#idle + 1] = d end end
-    for _, d in ipairs(idle) do
-      local domid = d.log.domid
-      local _, _, code = self.ctx.store:read("/local/domain/" .. domid .. "/name")
-      if code == "XK_ENOENT" and is_idle(d) and self.domains[domid] == d then forget(self, d) end
+    local list, idle = {}, 0
+    for domid, d in pairs(self.domains) do
+      if is_idle(d) then idle = idle + 1 end
+      if (silent or is_idle(d)) and domid ~= self.ctx.domid then list[#list + 1] = d end
+    end
+    table.sort(list, function(a, b) return a.log.domid < b.log.domid end)
+    for _, d in ipairs(list) do
+      local gone = is_gone(self, d)
+      for _, s in pairs(d.lives) do if gone and s.link then s.link.stream:close() end end
+      if (gone or idle > IDLE) and is_idle(d) and self.domains[d.log.domid] == d then
+        forget(self, d)
+        idle = idle - 1
+      end
     end
   end
 end
@@ -128,8 +143,9 @@ local function greet(self, link, body)
   local following = ok and type(m) == "table" and math.tointeger(m.next)
   if not following or following < 1 or following >= wire.SEQ_MAX or type(m.life) ~= "string" then return nil end
   local domid = link.stream.peer
-  local name = self.ctx.store:read("/local/domain/" .. domid .. "/name") or ("domain-" .. domid)
-  local d = domain_of(self, domid, wire.safe(name):sub(1, 64))
+  local name = self.ctx.store:read("/local/domain/" .. domid .. "/name")
+  local d = domain_of(self, domid, wire.safe(name or "domain-" .. domid):sub(1, 64))
+  d.named = name ~= nil
   local s = life_of(self, d, m.life:sub(1, 32))
   if not s then return nil end
   if s.link then s.link.stream:close() end
@@ -161,6 +177,7 @@ local function receive(self, link, next_frame)
   while true do
     local kind, body, more = next_frame()
     local take = takes[kind]
+    if not take then link.gone = more == "XK_EGONE" end -- its whole domain: elsewhere it may come again
     if not take or not take(link, body) then return end
     count = count + 1
     if not more or count >= 64 then
@@ -181,8 +198,8 @@ local function part(self, link)
       self.ctx.log("info", "read the last words of a domain",
         { domain = d.log.name, domid = d.log.domid, records = found })
     end
-    if link.bye and d.lives[s.life] == s then end_life(d, s) end
-    if link.bye and d.count == 0 and self.domains[d.log.domid] == d then forget(self, d) end
+    if (link.bye or link.gone) and d.lives[s.life] == s then end_life(d, s) end
+    if (link.bye or link.gone) and d.count == 0 and self.domains[d.log.domid] == d then forget(self, d) end
   end
   if link.box then link.box:close() end
 end
@@ -198,6 +215,7 @@ end
 --- A record of the log domain's own.
 function Senders:own(bytes)
   local d = domain_of(self, self.ctx.domid, self.ctx.name)
+  d.own = true
   life_of(self, d, "own"):record(bytes)
 end
 
@@ -208,7 +226,8 @@ local function stats_of(d, is_past)
   add_up(sum, d.ended)
   for _, s in pairs(d.lives) do add_up(sum, s) end
   sum.domid, sum.name, sum.kept, sum.kept_bytes, sum.evicted = log.domid, log.name, log.records, log.bytes, log.evicted
-  sum.logged, sum.connected = sum.received + sum.lost, not is_past and not is_idle(d)
+  sum.logged, sum.connected, sum.ended = sum.received + sum.lost, d.own or not is_past and not is_idle(d),
+    is_past
   return sum
 end
 
