@@ -142,6 +142,7 @@ return { name = "b", domains = {
   { name = "slow", script = "$PWD/tests/e2e/lib/log_reader.lua", rights = { "log" }, params = { slow = 0.0005, domain = "t" },
     restart = "never" },
   { name = "may", script = "$PWD/tests/e2e/lib/log_reader.lua", rights = { "log" }, params = { domain = "t" } },
+  { name = "liar", script = "$PWD/tests/e2e/lib/log_liar.lua", restart = "never" },
 } }
 W
 $x up -d -q "$tmp/b.lua"; sleep 0.7
@@ -156,6 +157,12 @@ out=$(sed -n 's/.*\[slow\] reader: seen=\([0-9]*\) skipped=\([0-9]*\).*/\1 \2/p'
 out=$(sed -n 's/.*\[may\] reader: seen=\([0-9]*\) skipped=\([0-9]*\).*/\1 \2/p' "$tmp/rt/b/console.log"); set -- $out 0 0
 [ "$2" = 0 ] && [ "$1" = "$all" ]; ok $? "one beside it saw all: $1"
 [ "$(stat t kept)" -le 500 ]; ok $? "and no more is kept than was set"
+i=0
+while [ $i -lt 100 ] && ! grep -aq "liar: done" "$tmp/rt/b/console.log"; do i=$((i + 1)); sleep 0.1; done
+has "$(grep -a liar "$tmp/rt/b/console.log")" "liar: done with 40"; ok $? "a liar has said all its lies"
+out=$($x list --json | tr '{' '\n' | grep '"name":"log"'); has "$out" '"restarts":0'; ok $? "the log domain is there still"
+out=$($x log --json | grep 'a lie' | grep -v '"domain":"liar"'); [ -z "$out" ]; ok $? "what it said stands under its own name"
+tell t "say all the same"; has "$($x log t --tail 1)" "all the same"; ok $? "and nobody's words were touched, no level set"
 $x down
 
 cat > "$tmp/c.lua" << W
