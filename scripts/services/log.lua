@@ -15,7 +15,7 @@ return {
     { "records", type = "integer", default = 10000, min = 10, max = 1000000, help = "records kept of a domain" },
     { "kib", type = "integer", default = 4096, min = 16, max = 1048576, help = "KiB kept of a domain" },
     { "all_records", type = "integer", default = 40000, min = 10, max = 1000000, help = "records kept in all" },
-    { "all_kib", type = "integer", default = 32768, min = 16, max = 1048576, help = "KiB kept in all" },
+    { "all_kib", type = "integer", default = 16384, min = 16, max = 1048576, help = "KiB kept in all" },
   },
   offers = { "log" },
   start = function(ctx)

@@ -12,7 +12,7 @@ Book.__index = Book
 Cursor.__index = Cursor
 
 local OVERHEAD = 512 -- bytes of Lua's around a record
-M.LIMITS = { records = 10000, bytes = 4 << 20, all_records = 40000, all_bytes = 32 << 20, ended = 256 }
+M.LIMITS = { records = 10000, bytes = 4 << 20, all_records = 40000, all_bytes = 16 << 20, ended = 256 }
 
 --- @param limits records, bytes of a domain; all_records, all_bytes; ended: how many domains that ended are remembered
 function M.new(limits)
