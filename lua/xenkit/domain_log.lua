@@ -49,6 +49,13 @@ function Hub:parts()
   return self.box, self.queue
 end
 
+--- An empty ring of last words in place of the present one, with `records` put into it.
+function Hub:renew_box(records)
+  if self.box then self.box:close() end
+  self.box = require("xenkit.core.blackbox").new(self.world, PAGES)
+  for _, bytes in ipairs(self.box and records or {}) do self.box:put(bytes) end
+end
+
 --- New rules: those of the domain, those of the world.
 function Hub:set_rules(own, world)
   self.rules = { own, world }
@@ -132,7 +139,7 @@ end
 
 --- At the domain's end: what waits is sent, unless that takes longer than half a second.
 function M.finish(ctx)
-  if ctx.log_hub.life then require("xenkit.log.sender").finish(ctx.log_hub, 0.5) end
+  if ctx.log_hub.running then require("xenkit.log.sender").finish(ctx.log_hub, 0.5) end
 end
 
 return M

@@ -20,9 +20,9 @@ tell() { # WORDS
     done
     echo "not done: $1"
 }
-until_said() { # TEXT - waits until the log has it
+until_said() { # TEXT [DOMAIN] - waits until the log has it
     for _ in $(seq 60); do
-        case "$(log talker)" in *"$1"*) return 0 ;; esac
+        case "$(log "${2:-talker}")" in *"$1"*) return 0 ;; esac
         sleep 0.25
     done
 }
@@ -37,6 +37,12 @@ tell "flood 5000"; tell "say after the flood"; until_said "after the flood"
 echo "D $(log --stats --json)"
 xl destroy log; start_log
 until_said "after the flood"; echo "E $(log talker --tail 1)"
+xenkit create --on xen --name mover /h/log_talker.lua > /dev/null 2>&1
+for _ in $(seq 40); do case "$(log mover)" in *"early word"*) break ;; esac; sleep 0.25; done
+xl save mover /tmp/mover.save > /dev/null 2>&1 && xl restore /tmp/mover.save > /dev/null 2>&1
+mover=$(xl domid mover)
+until_said resumed "$mover"; echo "S $(log "$mover") moved"
+xl destroy mover
 xenstore-write /local/domain/$id/data/cmd "hang 3"; sleep 2
 xl destroy talker
 until_said "nothing after this"; echo "F $(log talker --tail 4)"
@@ -54,6 +60,8 @@ out=$(part D | tr '{' '\n' | grep '"name":"talker"')
 got=$(echo "$out" | sed -n 's/.*"received":\([0-9]*\).*/\1/p') lost=$(echo "$out" | sed -n 's/.*"lost":\([0-9]*\).*/\1/p')
 is $((${got:-0} + ${lost:-0})) 5005 && [ "${lost:-0}" -gt 0 ]; ok $? "a flood, counted: ${got:-0} received + ${lost:-0} lost = 5005"
 has "$(part E)" "after the flood" && has "$(part E)" "[from its ring]"; ok $? "a log domain that starts later reads its ring"
+has "$(part S)" "resumed moved" && ! has "$(part S)" "early word" > /dev/null && ! has "$(part S)" lost > /dev/null
+ok $? "after xl save and restore a domain goes on, under its new number, and repeats nothing"
 has "$(part F)" "last word 3" && is "$(part F | grep -c 'last words\]')" 4; ok $? "destroyed while it hung: its last words"
 has "$(part G)" "G 2 0"; ok $? "and then nothing holds the dead domain"
 [ "$tap_bad" = 0 ] || sed 's/^/# /' "$tmp/said"

@@ -60,8 +60,10 @@ function Intake:record(bytes, flags)
 end
 
 --- A connection begins. @param following the number of the first record that it will send
+-- @param from its first number of all, where that is not 1
 -- @param ring what its ring of last words holds, oldest first: what never arrived of it is taken from there
-function Intake:hello(following, ring)
+function Intake:hello(following, ring, from)
+  if self.seq == 0 and from and from >= 1 and from <= following then self.seq = from - 1 end
   for _, bytes in ipairs(ring or {}) do
     local seq = wire.peek(bytes)
     if seq and seq > self.seq and seq < following then

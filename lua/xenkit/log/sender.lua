@@ -28,10 +28,24 @@ local function listen(hub, link)
   if hub.wake then task.wake(hub.wake) end
 end
 
-local function hello(hub, link)
+-- A life begins at the start, and when a suspended domain goes on under another number: to the log domain that is
+-- another domain, which has said nothing before what waits now.
+local function begin_life(ctx, hub)
+  local _, queue = hub:parts()
+  hub.life = ("%08x%08x"):format(math.random(0, 0xffffffff), math.random(0, 0xffffffff))
+  if hub.domid then
+    hub.from = queue:seq() or hub.seq + 1
+    hub:renew_box(queue:peek(math.huge))
+  end
+  hub.domid = ctx.domid
+end
+
+local function hello(ctx, hub, link)
+  if hub.domid ~= ctx.domid then begin_life(ctx, hub) end
   local box, queue = hub:parts()
   local refs = box and box:share(link.stream.peer)
-  local words = { version = 1, life = hub.life, next = queue:seq() or hub.seq + 1, ring = refs, rules = hub.own_rules }
+  local words = { version = 1, life = hub.life, from = hub.from, next = queue:seq() or hub.seq + 1, ring = refs,
+    rules = hub.own_rules }
   return link.stream:write(wire.frame("H", json.encode(words)), 10)
 end
 
@@ -62,10 +76,10 @@ local function idle(hub)
   hub.wake = nil
 end
 
-local function session(hub, stream)
+local function session(ctx, hub, stream)
   local s <close> = stream
   local link = { stream = s, told = 0 }
-  if not hello(hub, link) then return end
+  if not hello(ctx, hub, link) then return end
   local _ <close> = task.spawn(listen, hub, link)
   while not link.ended do
     if not send(hub, link) then return end
@@ -76,14 +90,14 @@ end
 
 --- Runs until the domain ends. @param hub of `xenkit.domain_log`
 function M.run(ctx, hub)
-  hub.life = ("%08x%08x"):format(math.random(0, 0xffffffff), math.random(0, 0xffffffff))
+  hub.running = true
   local watch, pause = ctx.store:watch("/local/service/log"), FIRST_PAUSE
   while true do
     local server = ctx.store:read("/local/service/log")
     hub.reaching = math.tointeger(tonumber(server)) ~= nil
     local stream = hub.reaching and flow.connect(ctx, "log", 2)
     if stream then
-      session(hub, stream)
+      session(ctx, hub, stream)
       if hub.closing then break end
       pause = FIRST_PAUSE
     end
@@ -95,7 +109,6 @@ end
 
 --- Says good bye once all is sent, within `seconds`. For the end of a domain.
 function M.finish(hub, seconds)
-  if not hub.life then return end
   hub.closing = true
   if hub.wake then task.wake(hub.wake) end
   local deadline = hub.world:now() + seconds

@@ -152,7 +152,7 @@ local function greet(self, link, body)
   s.link, link.domain, link.intake = link, d, s
   local good, box = pcall(blackbox.map, self.ctx.world, domid, type(m.ring) == "table" and m.ring or {})
   link.box = good and box or nil
-  s:hello(following, ring_of(link))
+  s:hello(following, ring_of(link), math.tointeger(m.from))
   self.server.rules:adopt(d.log.name, m.rules)
   tell_rules(self, link)
   return true

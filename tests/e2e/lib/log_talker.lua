@@ -45,6 +45,7 @@ return {
   summary = "Logs what it is told to.",
   start = function(ctx)
     ctx.log("info", "early word")
+    function ctx.on_resume() ctx.log("info", "resumed") end
     local w = assert(ctx.store:watch "data/cmd")
     while true do
       local word, rest = (ctx.store:read "data/cmd" or ""):match("^(%a+) ?(.*)$")
