@@ -165,7 +165,7 @@ local function run(ctx, flush)
   end
   log.start(ctx, helpers)
   local ok, err = pcall(main.join, main)
-  if not ok and err ~= task.cancelled then ctx.log_hub:record(4, "", ctx.name .. ": " .. explain(err)) end
+  if not ok and err ~= task.cancelled then ctx.log_hub:failure(explain(err)) end
   log.finish(ctx)
   for _, h in ipairs(helpers) do h:cancel() end
   local code = 0
@@ -189,7 +189,7 @@ function M.main(world, handles, boot)
     ctx.log, ctx.log_hub = log.make(ctx, write)
     function task.on_error(err)
       print("task: " .. explain(err))
-      ctx.log_hub:record(4, "", "task: " .. explain(err))
+      ctx.log_hub:failure("task: " .. explain(err))
     end
     local ok, code = xpcall(run, debug.traceback, ctx, flush or function() end)
     if not ok then

@@ -49,6 +49,13 @@ function Hub:parts()
   return self.box, self.queue
 end
 
+--- Keeps an error that ended a task or the domain: its first line is the text, where it came from a field.
+function Hub:failure(text)
+  local first, rest = text:match("^([^\n]*)\n?(.*)$")
+  rest = rest:gsub("^stack traceback:%s*", ""):gsub("\n%s*", " < ")
+  self:record(NUMBER.error, "", first, rest ~= "" and { traceback = rest } or nil)
+end
+
 --- An empty ring of last words in place of the present one, with `records` put into it.
 function Hub:renew_box(records)
   if self.box then self.box:close() end

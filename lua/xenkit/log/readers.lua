@@ -87,12 +87,22 @@ function ops.read(server, stream, q)
   if not ok and err ~= task.cancelled then error(err, 0) end
 end
 
+-- A level is set for a name; a number is that of a domain that is connected. @return name or nil, whether it fits
+local function domain_name(server, domain)
+  if domain == nil then return nil, true end
+  local d = server.senders.domains[math.tointeger(tonumber(domain)) or -1]
+  if d then return d.log.name, true end
+  return domain, type(domain) == "string" and domain:find("^[%a_]") ~= nil and #domain <= 64
+end
+
 function ops.set_level(server, stream, q)
-  local ok, err, code = server.rules:set(q.domain, q.source, q.level)
+  local name, fits = domain_name(server, q.domain)
+  if not fits then return refuse(stream, "no domain '" .. tostring(q.domain) .. "' logs here", "XK_ENOENT") end
+  local ok, err, code = server.rules:set(name, q.source, q.level)
   if not ok then return refuse(stream, err, code) end
   local count = server.senders:tell_all()
   server.apply_own(server.rules:of(server.ctx.name), server.rules.world)
-  server.ctx.log("info", "level set", { level = q.level, domain = q.domain or "all", source = q.source,
+  server.ctx.log("info", "level set", { level = q.level, domain = name or "all", source = q.source,
     by = stream.peer or 0 })
   task.yield() -- the senders' tasks write first
   stream:write(wire.frame("O", json.encode { senders = count }), 5)
