@@ -166,9 +166,11 @@ local function run(ctx, flush)
     if ctx.world:platform() ~= "xen" then -- there the node is for the whole Linux domain
       helpers[#helpers + 1] = task.detach(watch_shutdown, ctx, main)
     end
-    if ctx.desc.template ~= "log" then helpers[#helpers + 1] = task.detach(log.sender, ctx) end
   end
+  log.start(ctx, helpers)
   local ok, err = pcall(main.join, main)
+  if not ok and err ~= task.cancelled then ctx.log_hub:failure(explain(err)) end
+  log.finish(ctx)
   for _, h in ipairs(helpers) do h:cancel() end
   local code = 0
   if not ok and err ~= task.cancelled then
@@ -188,8 +190,11 @@ function M.main(world, handles, boot)
   return task.run(world, function()
     local write, flush = console.sink(ctx)
     console.redirect_print(write)
-    ctx.log = log.make(ctx, write)
-    function task.on_error(err) print("task: " .. explain(err)) end
+    ctx.log, ctx.log_hub = log.make(ctx, write)
+    function task.on_error(err)
+      print("task: " .. explain(err))
+      ctx.log_hub:failure("task: " .. explain(err))
+    end
     local ok, code = xpcall(run, debug.traceback, ctx, flush or function() end)
     if not ok then
       print(ctx.name .. ": " .. tostring(code))

@@ -42,6 +42,7 @@ function M.listen(ctx, name, opts)
   if not (opts and opts.private) then
     ok, err, code = s:write("/local/service/" .. name, tostring(ctx.domid))
     if not ok then return nil, err, code end
+    s:set_perms("/local/service/" .. name, { "r" .. ctx.domid }) -- on Xen dom0 may have made it for nobody else to read
   end
   return setmetatable({ ctx = ctx, name = name, base = b, watch = w, ring = opts and opts.ring or 16384, seen = {} },
     Listener)

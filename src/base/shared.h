@@ -58,6 +58,28 @@ static inline uint8_t xk_shared_and8(volatile uint8_t *p, uint8_t v)
     return __atomic_fetch_and(p, v, __ATOMIC_SEQ_CST);
 }
 
+/* 64 bits at once, on the machines that have it: for indices that never wrap. xk_shared_le64 (v) - (v) as it lies in
+ * memory that is little endian, and back. */
+static inline uint64_t xk_shared_load_acquire64(const volatile uint64_t *p)
+{
+    xk__shared_hook(p, 8);
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+static inline void xk_shared_store_release64(volatile uint64_t *p, uint64_t v)
+{
+    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+
+static inline uint64_t xk_shared_le64(uint64_t v)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return __builtin_bswap64(v);
+#else
+    return v;
+#endif
+}
+
 /* Stores before it are seen by all before loads after it are made: the one order that x86 does not keep by itself. */
 static inline void xk_shared_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 

@@ -348,13 +348,14 @@ verbs.console = {
   run = function(p) return require("xenkit.cli.console").run(p, fail, say, with_world) end,
 }
 
+local log = require "xenkit.cli.log"
 verbs.log = {
-  summary = "show what domains have logged",
-  options = { WORLD, { "-f", "--follow", help = "go on as more comes" } },
-  positionals = { { "DOMAIN", optional = true, help = "of this one only" } },
-  run = function(p)
-    return attach(p, "log", { filter = (p.follow and "f" or "") .. ":" .. (p.domain or "") }, false)
-  end,
+  summary = "show what domains have logged, and set what they log",
+  description = log.description,
+  options = { WORLD, JSON, table.unpack(log.options) },
+  positionals = { { "DOMAIN", optional = true, help = "of this one only; www is also www-1, www-2 ..." } },
+  examples = log.examples,
+  run = log.verb(with_world, fail, say),
 }
 
 verbs.repl = {

@@ -82,6 +82,19 @@ local function leave_seed(world, s, domid)
   s:write(path, (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end)))
 end
 
+-- What the builder of a hosted world writes: its name for others to read, services that it offers, its rights.
+local function leave_nodes(s, domid, made)
+  local home, rights = "/local/domain/" .. domid, {}
+  for _, need in ipairs(made.needs) do if need.kind == "rights" then rights[#rights + 1] = need.name end end
+  s:set_perms(home .. "/name", { "r0" })
+  s:write(home .. "/xenkit/rights", table.concat(rights, " "))
+  s:set_perms(home .. "/xenkit/rights", { "r0" })
+  for _, offer in ipairs(made.offers) do
+    s:write("/local/service/" .. offer, "")
+    s:set_perms("/local/service/" .. offer, { "r" .. domid })
+  end
+end
+
 local function serve_gateway(domid, listeners, dir)
   local ok, err = in_xen(function(world, s)
     host.detached(true)
@@ -114,6 +127,7 @@ function M.create(p, fail, say)
     local id = find_domid(s, name)
     if not id then return nil, name .. " is not in the store" end
     leave_seed(world, s, id)
+    leave_nodes(s, id, r)
     return id
   end)
   if not domid or xl("unpause", name) ~= 0 then
@@ -178,9 +192,23 @@ end
 
 function M.dmesg() return xl("dmesg") end
 
---- What a stub domain has logged stands in its console's log, which xenconsoled writes with --log=guest.
-function M.log(p, fail)
-  if not p.domain then return fail("with --on xen name a domain: xenkit log --on xen NAME", 2) end
+-- Where there is a log domain it is asked. @return an exit code, or nil: there is none
+local function log_domain(p, fail, say)
+  local code, err = in_xen(function(world, s)
+    if not s:read("/local/service/log") then return nil, "no log domain" end
+    return require("xenkit.cli.log").run(world, function()
+      return require("xenkit.flow").connect({ world = world, store = s, domid = world:domid() }, "log", 5)
+    end, p, fail, say)
+  end)
+  return code, err
+end
+
+--- Without a log domain: what a stub domain has logged stands in its console's log, which xenconsoled writes with
+-- --log=guest.
+function M.log(p, fail, say)
+  local done, why = log_domain(p, fail, say)
+  if done then return done end
+  if not p.domain then return fail(why .. "; of one domain the console's log is shown: xenkit log --on xen NAME", 2) end
   local path = "/var/log/xen/console/guest-" .. p.domain .. ".log"
   if not files.read(path) then
     return fail(path .. " is not there: has xenconsoled been started with --log=guest?")

@@ -219,6 +219,10 @@ function M.write_nodes(s, domid, name, t, opts)
   put(home .. "/name", name, { "r0" }) -- no secret: `list` tells it to every domain, and the log needs it
   put(home .. "/domid", domid)
   if opts.template then put(home .. "/xenkit/template", opts.template) end
+  local rights = {}
+  for r in pairs(t and t.grant.rights or {}) do rights[#rights + 1] = r end
+  table.sort(rights)
+  put(home .. "/xenkit/rights", table.concat(rights, " "), { "r0" }) -- for services that ask what a client may
   for _, dir in ipairs { "/data", "/control/shutdown", "/device", "/backend" } do
     put(home .. dir, "", { "r" .. domid })
   end

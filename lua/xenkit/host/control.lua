@@ -86,6 +86,16 @@ local function attach(T, server, name, conn)
   return true
 end
 
+-- A reader of the log says what it wants to see by itself.
+local function attach_log(T, conn)
+  local domid = T.store:read("/local/service/log")
+  if not domid then
+    return nil, "this world has no log domain; add { name = \"log\", service = \"log\" } to its file", "XK_ENOENT"
+  end
+  if not T:find(domid) then return nil, "the log domain is starting; try again", "XK_EAGAIN" end
+  return attach(T, domid, "reader", conn)
+end
+
 local function serve_tool(T, methods, conn)
   -- The first request may turn the connection into a raw one.
   while true do
@@ -97,7 +107,7 @@ local function serve_tool(T, methods, conn)
       if not ok then rpc.send(conn, { id = msg.id, error = { code = code, message = err } }) end
       return
     elseif msg.method == "log" then
-      local ok, err, code = attach(T, p.server or "log", "follow:" .. (p.filter or ""), conn)
+      local ok, err, code = attach_log(T, conn)
       if not ok then rpc.send(conn, { id = msg.id, error = { code = code, message = err } }) end
       return
     end

@@ -89,14 +89,14 @@ local function describe(d)
         "XK_ENOSYS"
     end
   end
-  return { params = params, needs = had }
+  return { params = params, needs = had, offers = svc.offers or {} }
 end
 
 --- Makes the files.
 -- @param d source, path, name, dir = where to, words = key=value, memory = MiB, as = how the folder is called where xl
 --   runs, extra = the kernel's command line, form = "core" or "full", watchdog = seconds
 -- @param embedded function(name) -> text of an embedded module
--- @return {dir, config, image, kernel, form, memory, size, needs}
+-- @return {dir, config, image, kernel, form, memory, size, needs, offers}
 function M.build(d, embedded)
   local svc, err, code = describe(d)
   if not svc then return nil, err, code end
@@ -119,7 +119,8 @@ function M.build(d, embedded)
   if ok then ok, err, code = write(cfg, config(d, d.as or d.dir)) end
   if not ok then return nil, err, code end
   return { dir = d.dir, config = cfg, image = image, kernel = d.dir .. "/xenkit-kernel", form = form,
-    memory = d.memory, size = #domain + #boot + 16, kernel_size = #kernel, needs = svc.needs }
+    memory = d.memory, size = #domain + #boot + 16, kernel_size = #kernel, needs = svc.needs,
+    offers = svc.offers }
 end
 
 return M
