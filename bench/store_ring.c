@@ -4,8 +4,8 @@
  *
  * ACTIVE guests read a node of 20 bytes, each with 16 requests under way; IDLE ones are there and ask nothing. Up to
  * four threads share the active ones. PID is the store's process: its CPU time for each read is printed, and how many
- * reads a second all made together. With ACTIVE 0 it prints the number of the first idle one and stays until it is ended.
- * SPDX-License-Identifier: MIT */
+ * reads a second all made together. With ACTIVE 0 it prints the number of the first idle one and stays until it is
+ * ended. SPDX-License-Identifier: MIT */
 #include <pthread.h>
 #include <stdatomic.h>
 

@@ -23,10 +23,10 @@ int xk_hosted_fd(struct xk_platform *p);
  *
  * xk_hosted_create (p, name, program, memory_mib, out) - starts (program), an open descriptor of an executable that
  * stays the caller's, as a new domain. It waits in state BUILDING until xk_hosted_built. (memory_mib) 0: no limit.
- * xk_hosted_create_lasting - the same, for a domain that outlives its process, as the store's: what others granted to it
- * stays at hand. xk_hosted_renew (p, domid, program, memory_mib) - starts another process for such a domain, whose last
- * one has ended (XK_EBUSY before that). It has the number and the peers' grants of the old one; ports, grants and handed
- * descriptors of its own are gone, its peers see their ports unbound. It waits as a new one does.
+ * xk_hosted_create_lasting - the same, for a domain that outlives its process, as the store's: what others granted to
+ * it stays at hand. xk_hosted_renew (p, domid, program, memory_mib) - starts another process for such a domain, whose
+ * last one has ended (XK_EBUSY before that). It has the number and the peers' grants of the old one; ports, grants and
+ * handed descriptors of its own are gone, its peers see their ports unbound. It waits as a new one does.
  * xk_hosted_evtchn_for (p, domid, peer) - an unbound port in (domid) for (peer); returns the port.
  * xk_hosted_hand (p, domid, name, fd) - hands a descriptor to (domid), which takes it with xk_handle_take; the caller
  * keeps its own. XK_EAGAIN when 64 wait already, for a lasting domain 4096.

@@ -170,8 +170,8 @@ XK_MUSTCHECK int xk_store_domain_shutdown(struct xk_store_server *s, unsigned do
  */
 XK_MUSTCHECK int xk_store_domain_introduce(struct xk_store_server *s, unsigned domid);
 
-/* xk_store_domain_next (s, after) - the first domain with a number above (after) that is introduced, or owns or is named
- * by nodes, or has a connection; -1. */
+/* xk_store_domain_next (s, after) - the first domain with a number above (after) that is introduced, or owns or is
+ * named by nodes, or has a connection; -1. */
 int xk_store_domain_next(const struct xk_store_server *s, int after);
 
 /* xk_store_domain_features (s, domid) - the feature word for the ring page of (domid). */

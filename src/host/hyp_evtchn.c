@@ -176,8 +176,8 @@ int hyp_evt_fetch(struct hyp_domain *d, xk_port port, int *fd)
     if (!e || e->state == PORT_VIRQ)
         return XK_EINVAL;
     if (e->state == PORT_BOUND && e->own < 0) {
-        /* It saw the end of its socket, and so the pair is of no use to either side: its peer's process has ended, which
-         * we are about to hear. */
+        /* It saw the end of its socket, and so the pair is of no use to either side: its peer's process has ended,
+         * which we are about to hear. */
         unbind_remote(d, e);
         e->state = PORT_UNBOUND;
         e->remote = -1;

@@ -668,7 +668,7 @@ int xk_store_server_load(struct xk_store_server *s, const void *bytes, size_t n,
 {
     static const uint8_t want[16] = "xenstore\0\0\0\1\0\0\0";
     struct load l = {.s = s, .loader = loader};
-    size_t used;
+    size_t used = 0;
     int rc;
 
     if (loader)

@@ -4,6 +4,8 @@
 
 #include "store/record.h"
 
+enum { WORTH_KEEPING = 256 /* bytes of a list of children */ };
+
 static struct xk__perms no_perms(void)
 {
     struct xk__perms p = {NULL, 0};
@@ -77,21 +79,44 @@ int xk__do_read(struct xk__req *r)
     return xk__reply_text(r, xk__node_value(n), n->value_len);
 }
 
+/* The names of a directory's children, to (out), which has XK_STORE_PAYLOAD_MAX bytes. Toolstacks list the same one
+ * again and again: the last long list is kept, under the directory's generation, which no other state of any directory
+ * has. */
+static long list(struct xk__req *r, const struct xk__node *dir, char *out)
+{
+    struct xk__listing *last = &r->s->listing;
+    bool done;
+    long used;
+
+    if (last->gen == dir->gen) {
+        memcpy(out, last->names, last->n);
+        return (long)last->n;
+    }
+    used = xk__tree_list(&r->s->tree, dir, 0, out, XK_STORE_PAYLOAD_MAX, &done);
+    if (used >= 0 && !done)
+        return XK_E2BIG; /* the caller is to use DIRECTORY_PART */
+    if (used >= WORTH_KEEPING) {
+        memcpy(last->names, out, (size_t)used);
+        last->n = (size_t)used;
+        last->gen = dir->gen;
+    }
+    return used;
+}
+
 int xk__do_directory(struct xk__req *r)
 {
     struct xk__path text, path = {NULL, 0};
     struct xk__node *n;
     long used;
-    bool done;
     int rc = xk__req_single(r, &text);
 
     if (rc == 0)
         rc = look_single(r, text, false, XK__PERM_READ, &path, &n);
     if (rc)
         return xk__stats_path(path) ? xk__stats_list(r, path) : rc;
-    used = xk__tree_list(&r->s->tree, n, 0, (char *)xk__conn_payload(r->c), XK_STORE_PAYLOAD_MAX, &done);
-    if (used < 0 || !done)
-        return used < 0 ? (int)used : XK_E2BIG; /* the caller is to use DIRECTORY_PART */
+    used = list(r, n, (char *)xk__conn_payload(r->c));
+    if (used < 0)
+        return (int)used;
     xk__reply(r, (size_t)used);
     return 0;
 }

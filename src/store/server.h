@@ -268,6 +268,13 @@ struct xk__why {
 void xk__why(struct xk_store_server *s, struct xk__path path, const char *fmt, ...) XK_PRINTF(3, 4);
 void xk__why_keep(struct xk_store_conn *c, uint32_t type, int err);
 
+/* The last list of children that was worth keeping (nodes.c). A generation of 0 is nobody's. */
+struct xk__listing {
+    uint64_t gen;
+    size_t n;
+    char names[XK_STORE_PAYLOAD_MAX];
+};
+
 /* --- a tape of one domain (tape.c)
  * ------------------------------------------------------------------------------------ */
 
@@ -358,6 +365,7 @@ struct xk_store_server {
     struct xk__journal journal;
     struct xk__history history;
     struct xk__tape tape;
+    struct xk__listing listing;
     struct xk__refusal whyfor; /* what the request at hand fails for, while it runs */
     struct {
         uint16_t domid;

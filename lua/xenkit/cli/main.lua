@@ -4,7 +4,6 @@ local client = require "xenkit.cli.client"
 local files = require "xenkit.host.files"
 local host = require "xenkit.core.host"
 local json = require "xenkit.json"
-local rpc = require "xenkit.rpc"
 local stream = require "xenkit.stream"
 local task = require "xenkit.task"
 
@@ -322,19 +321,6 @@ verbs.run = {
 }
 
 -- --- consoles and logs -----------------------------------------------------------------------------------------
-
--- Turns a connection raw by `method`, then copies between it and the terminal.
-local function attach(p, method, params, interactive)
-  return with_world(p, function(world, dir)
-    local s <close>, err = client.connect(world, dir)
-    if not s then return fail(err) end
-    rpc.send(s, { id = 1, method = method, params = params })
-    local r, e = rpc.receive(s, 10)
-    if not r then return fail(e) end
-    if r.error then return fail(r.error.message) end
-    return require("xenkit.cli.terminal").join(world, s, interactive)
-  end)
-end
 
 verbs.console = {
   summary = "attach to a domain's console (Ctrl-] leaves), or look through it",

@@ -101,7 +101,10 @@ function M.run(ctx, hub)
       if hub.closing then break end
       pause = FIRST_PAUSE
     end
-    if watch then watch:next(pause) else task.sleep(pause) end -- a new log domain is seen at once
+    -- A new log domain is seen at once; while there is none, nothing is done.
+    local _, _, code = nil, nil, "XK_ECLOSED"
+    if watch then _, _, code = watch:next(hub.reaching and pause or nil) end
+    if code == "XK_ECLOSED" then task.sleep(pause) end
     pause = math.min(pause * 2, LAST_PAUSE)
   end
   hub.closed = true

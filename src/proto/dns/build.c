@@ -186,7 +186,7 @@ static int new_node(struct xk__dns_build *b, const struct xk__dns_qname *q, unsi
 
 static int store_name(struct xk__dns_build *b, const struct xk__dns_qname *q, uint32_t *at)
 {
-    void *p;
+    void *p = NULL;
     int r = grow(b, &b->names, q->len, &p);
 
     if (r < 0)

@@ -195,7 +195,7 @@ static void check_state(struct xk_db *db, int64_t i)
 {
     struct row want[KEYS] = {{0, 0}};
     struct xk_db_stmt *st;
-    struct change c[8];
+    struct change c[8] = {{0}};
     int live = 0;
 
     for (int64_t t = 1; t <= i; t++)

@@ -231,6 +231,45 @@ TEST(directory_of_exactly_a_payload_is_listed_at_once)
     done();
 }
 
+/* The server keeps its last long list. */
+TEST(a_kept_list_is_never_an_old_one)
+{
+    char path[64];
+    uint32_t tx;
+
+    setup();
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 100; i++) {
+            snprintf(path, sizeof(path), "/l/%03d", i);
+            EQ(kit_mkdir(&dom0, path), 0);
+        }
+        EQ(kit_do(&dom0, XK_STORE_DIRECTORY, "/l", NULL), 0);
+        EQ(dom0.len, 400);
+        EQ(kit_begin(&dom0), 0);
+        tx = dom0.tx;
+        EQ(kit_rm(&dom0, "/l/050"), 0);
+        EQ(kit_mkdir(&dom0, "/l/0500"), 0);
+        EQ(kit_do(&dom0, XK_STORE_DIRECTORY, "/l", NULL), 0);
+        EQ(dom0.len, 401);
+        dom0.tx = 0;
+        EQ(kit_do(&dom0, XK_STORE_DIRECTORY, "/l", NULL), 0);
+        EQ(dom0.len, 400);
+        EQ(kit_write(&dom0, "/l/007", "no change of the list"), 0);
+        EQ(kit_do(&dom0, XK_STORE_DIRECTORY, "/l", NULL), 0);
+        EQ(dom0.len, 400);
+        dom0.tx = tx;
+        EQ(kit_end(&dom0, round == 1 ? "F" : "T"), 0);
+        dom0.tx = 0;
+        EQ(kit_do(&dom0, XK_STORE_DIRECTORY, "/l", NULL), 0);
+        EQ(dom0.len, round == 1 ? 400 : 401);
+        EQ(kit_rm(&dom0, "/l"), 0);
+        EQ(kit_mkdir(&dom0, "/l/one"), 0);
+        STREQ(kit_list(&dom0, "/l"), "one");
+        EQ(kit_rm(&dom0, "/l"), 0);
+    }
+    done();
+}
+
 TEST(depth_costs_no_stack)
 {
     char path[XK_STORE_ABS_PATH_MAX + 1];

@@ -307,6 +307,15 @@ static bool remade_in_txn(struct world *w, const struct op *op, enum side extra,
     return hidden;
 }
 
+/* Cuts off the last part. False for the root and special nodes, which have no directory. */
+static bool to_parent(char *path)
+{
+    if (path[0] != '/' || path[1] == 0)
+        return false;
+    strrchr(path, '/')[strrchr(path, '/') == path] = 0;
+    return true;
+}
+
 /* Which of the permissions of the directory count, those before or those after the commit? */
 static bool txn_directory_set(struct world *w, const struct op *op, enum side extra, unsigned conn,
                               const struct event *e)
@@ -314,9 +323,8 @@ static bool txn_directory_set(struct world *w, const struct op *op, enum side ex
     char path[XK_STORE_PACKET_MAX], set[XK_STORE_PACKET_MAX];
 
     if (extra != THEIRS || op->type != XK_STORE_TRANSACTION_END || !is_ring(conn) ||
-        !event_path(conn, e, path, sizeof(path)) || strrchr(path, '/') <= path)
+        !event_path(conn, e, path, sizeof(path)) || !to_parent(path))
         return false;
-    *strrchr(path, '/') = 0;
     for (size_t i = 0; i < w->ended.log.n; i++)
         if (w->ended.log.v[i].type == XK_STORE_SET_PERMS && !failed_reply(&w->ended.said[i]) &&
             op_path(&w->ended.log.v[i], set, sizeof(set)) && strcmp(set, path) == 0)
@@ -332,9 +340,8 @@ static bool txn_directory(struct world *w, const struct op *op, enum side extra,
     bool may;
 
     if (extra != OURS || op->type != XK_STORE_TRANSACTION_END || !is_ring(conn) ||
-        !event_path(conn, e, path, sizeof(path)) || strrchr(path, '/') <= path)
+        !event_path(conn, e, path, sizeof(path)) || !to_parent(path))
         return false;
-    *strrchr(path, '/') = 0;
     list.len = (uint16_t)(strlen(path) + 1);
     if (!ask(w, THEIRS, conn, &list, 0, &r))
         return false;
@@ -421,6 +428,9 @@ static const struct {
     {"enospc-inside-again", "\"enospc-inside\", when a transaction is done again"},
     {"owner-again", "which domains exist is no part of the store: SET_PERMS, done again after one came or went, may be "
                     "granted or refused instead"},
+    {"rights-again",
+     "what a domain may is no part of the store: a request, done again after a SET_TARGET or a death, may be "
+     "granted or refused instead"},
     {"txn-nodes-again", "\"txn-nodes\", when a transaction is done again"},
     {"error-kind",
      "done again, a request that was refused is refused for another reason, as its directory has changed: "
@@ -463,6 +473,10 @@ bool allowed_again(struct world *w, const struct op *op, struct txn *t, const st
     }
     if (op->type == XK_STORE_SET_PERMS && t->everything) {
         allowed_count("owner-again");
+        return true;
+    }
+    if (t->everything && (strcmp(error_of(ours), "EACCES") == 0) != (strcmp(error_of(theirs), "EACCES") == 0)) {
+        allowed_count("rights-again");
         return true;
     }
     c.txn = NULL; /* there is only one state now */

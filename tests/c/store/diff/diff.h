@@ -145,7 +145,7 @@ struct txn {
     bool open;
     uint32_t id[SIDES];
     bool stale;      /* it has seen another state than the other side: see "snapshot" in allowed.c */
-    bool everything; /* a domain died meanwhile, or more changed than is remembered */
+    bool everything; /* a domain died or got a target meanwhile, or more changed than is remembered */
     char **outside;  /* paths that others changed since the start */
     size_t noutside;
     struct trace log;   /* what was done inside */

@@ -118,6 +118,7 @@ static void succeeded(struct world *w, const struct op *op, const struct txn *t)
         break;
     case XK_STORE_SET_TARGET:
         w->target = true;
+        txn_outside(w, NULL, NULL); /* it has other rights now */
         break;
     case XK_STORE_RESET_WATCHES:
         forget_conn(w, op->conn);
