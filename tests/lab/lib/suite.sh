@@ -22,7 +22,7 @@ run_test() {
     case "$1" in *.lua) program=lua5.4 ;; esac
     log=$(mktemp) || exit 1
     start=$(now_ms)
-    (cd "$top" && timeout -k 5 "${XK_LAB_TEST_SECONDS:-600}" "$program" "$1") > "$log" 2>&1
+    (cd "$top" && timeout -k 5 "${XK_LAB_TEST_SECONDS:-${XK_LONG:+3}600}" "$program" "$1") > "$log" 2>&1
     status=$?
     [ $status != 124 ] || echo "# the test did not end in time" >> "$log"
     if count_tap "$log" $status; then
