@@ -240,6 +240,7 @@ void txn_ended(struct world *w, const struct op *op, const struct reply *ours, c
 {
     struct txn *t = &w->conn[op->conn].txn[op->tx];
     struct clash c = {w, op, t, ours, theirs, ""};
+    bool everything = t->everything; /* healing forgets it */
     enum effect effect;
     char kind[160];
 
@@ -253,8 +254,6 @@ void txn_ended(struct world *w, const struct op *op, const struct reply *ours, c
     } else if (same_reply(op, ours, theirs)) {
         if (!failed_reply(ours) && op->payload[0] == 'T')
             tell_others(w, t);
-        if (t->everything)
-            write_both(w, "/tool/xenstored", ""); /* see "rights of the dead" in README.md */
     } else if (!failed_reply(ours) && strcmp(error_of(theirs), "EAGAIN") == 0 && (t->noutside || t->everything)) {
         if (allowed_count("merge"))
             show_log(t);
@@ -275,6 +274,8 @@ void txn_ended(struct world *w, const struct op *op, const struct reply *ours, c
         snprintf(kind, sizeof(kind), "end of a transaction: ours %s, theirs %s", error_of(ours), error_of(theirs));
         world_fail(w, kind, "connection %u, slot %u", op->conn, op->tx);
     }
+    if (everything && !w->failed)
+        write_both(w, "/tool/xenstored", ""); /* see "rights of the dead" in README.md */
     txn_forget(&w->ended);
     w->ended = *t;
     memset(t, 0, sizeof(*t));
