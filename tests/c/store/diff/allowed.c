@@ -185,6 +185,46 @@ static bool dead_entries(const struct clash *c)
     return allowed_perms(c->w, text[OURS], text[THEIRS]);
 }
 
+/* The entries of (path) differ by some of the dead. */
+static bool has_dead_entry(struct world *w, const char *path)
+{
+    struct op op = {
+        .type = XK_STORE_GET_PERMS, .payload = (char *)(uintptr_t)path, .len = (uint16_t)(strlen(path) + 1)};
+    struct op probe = {.type = XK_STORE_GET_PERMS};
+    struct clash c = {.w = w, .op = &probe};
+    struct reply ours, theirs;
+    bool differ;
+
+    if (!ask(w, OURS, WATCHER, &op, 0, &ours))
+        return false;
+    if (!ask(w, THEIRS, WATCHER, &op, 0, &theirs)) {
+        free(ours.p);
+        return false;
+    }
+    c.ours = &ours;
+    c.theirs = &theirs;
+    differ = !same_reply(&probe, &ours, &theirs) && dead_entries(&c);
+    free(ours.p);
+    free(theirs.p);
+    return differ;
+}
+
+static bool dead_rights(const struct clash *c)
+{
+    char path[XK_STORE_PACKET_MAX];
+
+    if (ours_is(c, "EACCES") == theirs_is(c, "EACCES") || !is_ring(c->op->conn) || c->path[0] != '/' ||
+        !c->w->died_once[domid_of(c->op->conn)])
+        return false;
+    snprintf(path, sizeof(path), "%s", c->path);
+    while (!has_dead_entry(c->w, path)) {
+        if (strrchr(path, '/') <= path)
+            return false;
+        *strrchr(path, '/') = 0;
+    }
+    return true;
+}
+
 static bool special_watch(const struct clash *c)
 {
     return (c->op->type == XK_STORE_WATCH || c->op->type == XK_STORE_UNWATCH) && c->path[0] == '@' &&
@@ -251,6 +291,9 @@ static const struct {
     {"snapshot", snapshot, STALE,
      "inside a transaction, about a path near one that others changed since its start: \"When transaction is started "
      "whole db is copied\" is what ours does; xenstored shows the live node until the transaction has touched it"},
+    {"dead-rights", dead_rights, PLAIN,
+     "a domain that is released, is named in permissions, and introduced again has in xenstored what entries of its "
+     "earlier life were rewritten in between"},
 };
 
 enum { ANSWERS = sizeof(answers) / sizeof(answers[0]) };
