@@ -209,6 +209,23 @@ static bool has_dead_entry(struct world *w, const char *path)
     return differ;
 }
 
+/* Ours has (path), and no entry there for the domain. */
+static bool not_named(struct world *w, const char *path, unsigned domid)
+{
+    struct op op = {
+        .type = XK_STORE_GET_PERMS, .payload = (char *)(uintptr_t)path, .len = (uint16_t)(strlen(path) + 1)};
+    struct reply r;
+    bool named;
+
+    if (!ask(w, OURS, WATCHER, &op, 0, &r))
+        return false;
+    named = failed_reply(&r);
+    for (size_t at = 0; !named && at + 1 < r.len; at += strlen(r.p + at) + 1)
+        named = strtoul(r.p + at + 1, NULL, 10) == domid;
+    free(r.p);
+    return !named;
+}
+
 static bool dead_rights(const struct clash *c)
 {
     char path[XK_STORE_PACKET_MAX];
@@ -216,6 +233,8 @@ static bool dead_rights(const struct clash *c)
     if (ours_is(c, "EACCES") == theirs_is(c, "EACCES") || !is_ring(c->op->conn) || c->path[0] != '/' ||
         !c->w->died_once[domid_of(c->op->conn)])
         return false;
+    if (c->op->type == XK_STORE_RM && !failed_reply(c->theirs)) /* there it cannot be looked at any more */
+        return not_named(c->w, c->path, domid_of(c->op->conn));
     snprintf(path, sizeof(path), "%s", c->path);
     while (!has_dead_entry(c->w, path)) {
         if (strrchr(path, '/') <= path)
