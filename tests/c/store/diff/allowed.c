@@ -209,19 +209,26 @@ static bool has_dead_entry(struct world *w, const char *path)
     return differ;
 }
 
-/* Ours has (path), and no entry there for the domain. */
+/* What ours has on the way to (path), the last of it, has no entry for the domain. */
 static bool not_named(struct world *w, const char *path, unsigned domid)
 {
-    struct op op = {
-        .type = XK_STORE_GET_PERMS, .payload = (char *)(uintptr_t)path, .len = (uint16_t)(strlen(path) + 1)};
+    char at[XK_STORE_PACKET_MAX];
+    struct op op = {.type = XK_STORE_GET_PERMS, .payload = at};
     struct reply r;
-    bool named;
+    bool named = false;
 
-    if (!ask(w, OURS, WATCHER, &op, 0, &r))
-        return false;
-    named = failed_reply(&r);
-    for (size_t at = 0; !named && at + 1 < r.len; at += strlen(r.p + at) + 1)
-        named = strtoul(r.p + at + 1, NULL, 10) == domid;
+    snprintf(at, sizeof(at), "%s", path);
+    for (;;) {
+        op.len = (uint16_t)(strlen(at) + 1);
+        if (!ask(w, OURS, WATCHER, &op, 0, &r))
+            return false;
+        if (!failed_reply(&r) || strrchr(at, '/') <= at)
+            break;
+        free(r.p);
+        *strrchr(at, '/') = 0;
+    }
+    for (size_t k = 0; !failed_reply(&r) && k + 1 < r.len; k += strlen(r.p + k) + 1)
+        named |= strtoul(r.p + k + 1, NULL, 10) == domid;
     free(r.p);
     return !named;
 }
