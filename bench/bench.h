@@ -106,10 +106,10 @@ static inline uint64_t bench_cpu_of(long pid)
     return sum;
 }
 
-/* The same for (pid) and all that it started: a server may be a tree of domains. */
-static inline uint64_t bench_cpu_tree(long pid)
+/* The sum for (pid) and all that it started: a server may be a tree of domains. */
+static inline uint64_t bench_tree(long pid, uint64_t (*of)(long pid))
 {
-    uint64_t sum = bench_cpu_of(pid);
+    uint64_t sum = of(pid);
     struct dirent *e;
     DIR *d = opendir("/proc");
 
@@ -124,12 +124,30 @@ static inline uint64_t bench_cpu_tree(long pid)
         if (!f)
             continue;
         if (fscanf(f, "%*d (%*[^)]) %*c %ld", &parent) == 1 && parent == pid)
-            sum += bench_cpu_tree(strtol(e->d_name, NULL, 10));
+            sum += bench_tree(strtol(e->d_name, NULL, 10), of);
         fclose(f);
     }
     if (d)
         closedir(d);
     return sum;
+}
+
+static inline uint64_t bench_cpu_tree(long pid) { return bench_tree(pid, bench_cpu_of); }
+
+/* Bytes in memory. */
+static inline uint64_t bench_resident_of(long pid)
+{
+    char path[64];
+    unsigned long total = 0, pages = 0;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%ld/statm", pid);
+    f = fopen(path, "r");
+    if (f && fscanf(f, "%lu %lu", &total, &pages) != 2)
+        pages = 0;
+    if (f)
+        fclose(f);
+    return pages * 4096;
 }
 
 #endif

@@ -224,23 +224,6 @@ static void destroy(long id)
     commit();
 }
 
-/* --- */
-
-static long resident(const char *pid)
-{
-    char path[64];
-    long total = 0, pages = 0;
-    FILE *f;
-
-    snprintf(path, sizeof(path), "/proc/%s/statm", pid);
-    f = fopen(path, "r");
-    if (!f || fscanf(f, "%ld %ld", &total, &pages) != 2)
-        pages = 0;
-    if (f)
-        fclose(f);
-    return pages * 4096;
-}
-
 int main(int argc, char **argv)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -256,7 +239,7 @@ int main(int argc, char **argv)
     snprintf(a.sun_path, sizeof(a.sun_path), "%s", argv[1]);
     if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
         die(argv[1]);
-    before = resident(argv[2]);
+    before = (long)bench_tree(pid, bench_resident_of);
     cpu = bench_cpu_tree(pid);
     ns = bench_now();
     if (strcmp(argv[3], "fill") == 0)
@@ -271,6 +254,6 @@ int main(int argc, char **argv)
     cpu = bench_cpu_tree(pid) - cpu;
     printf("rate=%.0f wall_ns=%.0f cpu_ns=%.0f bytes=%.1f\n", (double)count * 1e9 / (double)ns,
            (double)ns / (double)count, (double)cpu / (double)count,
-           (double)(resident(argv[2]) - before) / (double)count);
+           (double)((long)bench_tree(pid, bench_resident_of) - before) / (double)count);
     return 0;
 }
