@@ -97,7 +97,8 @@ local function start_ours()
   return server
 end
 
--- Domains that exist: the store asks its platform who they are. (The shim says of all that they do.) Their first number.
+-- Domains that exist: the store asks its platform who they are. (The shim says of all that they do.)
+-- Returns the number of the first.
 local function hold(server, count)
   if not server or not server.join then
     return 1
