@@ -34,6 +34,7 @@ struct watch {
     struct xk_buf events; /* paths, each with its NUL */
     lua_Integer id;
     unsigned lost;
+    int broken; /* the error that ended the connection */
 };
 #define WATCH "xenkit.store.watch"
 
@@ -169,6 +170,16 @@ static void on_value(struct xk_store_watch *watch, const char *path, const char 
     xk_lua_note(w->o.world, id);
 }
 
+static void on_broken(struct xk_store_watch *watch, int err)
+{
+    struct watch *w = (struct watch *)(void *)((char *)watch - offsetof(struct watch, watch));
+    lua_Integer id = w->id;
+
+    w->broken = err;
+    w->id = 0;
+    xk_lua_note(w->o.world, id);
+}
+
 /* The path is needed again to take the watch back; it lies behind the struct. */
 struct watch_with_path {
     struct watch w;
@@ -202,6 +213,7 @@ static int client_watch(lua_State *L)
     memcpy(w->path, path, n + 1);
     xk_buf_init(&w->w.events, NULL, EVENTS_MAX);
     w->w.watch.fn = on_event;
+    w->w.watch.broken_fn = on_broken;
     w->w.watch.value_fn = lua_toboolean(L, 4) ? on_value : NULL;
     w->w.client = c;
     lua_pushvalue(L, 1);
@@ -241,12 +253,14 @@ static int push_value(lua_State *L, struct watch *w)
 }
 
 /* next (id) - the path of the next event, and its value and generation where they are known; or nil, and (id) comes
- * true with one. */
+ * true with one; or nil, message, code when none will come any more. */
 static int watch_next(lua_State *L)
 {
     struct watch *w = xk_lua_check_object(L, 1, WATCH, "watch");
     const char *path = (const char *)xk_buf_head(&w->events);
 
+    if (!xk_buf_len(&w->events) && w->broken)
+        return xk_lua_fail(L, w->broken);
     if (!xk_buf_len(&w->events)) {
         w->id = luaL_checkinteger(L, 2);
         lua_pushnil(L);

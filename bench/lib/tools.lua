@@ -125,9 +125,9 @@ local function any_alive(pids)
   return false
 end
 
--- Starts a server on processor 0, which ends after ten minutes whatever happens. Returns its pid.
+-- Starts a server on processor 0, which ends after half an hour whatever happens. Returns its pid.
 function tools.start(command, log)
-  local line = string.format("%s timeout -k 2 600 sh -c %s >%s 2>&1 </dev/null & echo $!", tools.on(0),
+  local line = string.format("%s timeout -k 2 1800 sh -c %s >%s 2>&1 </dev/null & echo $!", tools.on(0),
     tools.quote("exec " .. command), tools.quote(log))
   local pid = tools.sh(line):match("%d+")
   started[pid] = true

@@ -74,8 +74,9 @@ int xk_host_is_tty(int handle);
 int xk_host_signals(void);
 int xk_host_signal_next(int handle);
 
-/* xk_host_detach (log) - goes on as a child in a session of its own with standard output and error in (log), a
- * descriptor; the caller's process waits until the child says xk_host_detached (ok) and exits. */
+/* xk_host_detach (log) - goes on as a child in a session of its own with standard output in (log), a descriptor; the
+ * caller's process waits until the child says xk_host_detached (ok) and exits. Standard error goes to (log), too, once
+ * that was said with (ok): what fails before is read by who waits. */
 int xk_host_detach(int log);
 void xk_host_detached(int ok);
 

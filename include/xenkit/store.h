@@ -63,6 +63,8 @@ struct xk_store_watch {
      * (generation) is "" when there is no value to be had with the event: the node is gone, may not be read, is too
      * long, or the server is another's; then it is to be read. (value) is valid during the call only. */
     void (*value_fn)(struct xk_store_watch *w, const char *path, const char *generation, const void *value, size_t n);
+    /* If not NULL, called once when the connection broke: no event will come any more. */
+    void (*broken_fn)(struct xk_store_watch *w, int err);
     struct xk_store_watch *next, **link; /* private */
     uint32_t id;
     char token[24];

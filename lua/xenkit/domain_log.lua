@@ -139,6 +139,7 @@ function M.start(ctx, helpers)
     ctx.log_hub.alone = true
     return
   end
+  ctx.log_hub.running = true
   helpers[#helpers + 1] = require("xenkit.task").detach(function()
     require("xenkit.log.sender").run(ctx, ctx.log_hub)
   end)

@@ -248,18 +248,20 @@ end
 
 --- The path of the next event. With values: also value and generation, or nothing more when the node is to be read: it
 -- is gone, may not be read, or the server is another's.
--- @return path, or nil, message, "XK_ETIMEDOUT" or "XK_ECLOSED"
+-- @return path, or nil, message, and "XK_ETIMEDOUT", "XK_ECLOSED", or what ended the connection ("XK_EGONE")
 function Watch:next(timeout)
   while true do
     local id, raw = task.wait_id(), self.raw
     if not raw then return nil, "the watch is closed", "XK_ECLOSED" end
     local path, value, generation = raw:next(id)
     if path then return path, value, generation end
-    if not task.wait(id, timeout) then return nil, "the deadline passed", "XK_ETIMEDOUT" end
+    if generation and not self.store.suspended then return nil, value, generation end
+    if not generation and not task.wait(id, timeout) then return nil, "the deadline passed", "XK_ETIMEDOUT" end
     while self.store.suspended do task.sleep(0.01) end
     if self.raw == raw then
       path, value, generation = raw:next(task.wait_id())
       if path then return path, value, generation end
+      if generation then return nil, value, generation end
     end
   end
 end

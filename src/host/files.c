@@ -197,7 +197,7 @@ int xk_host_detach(int log)
     detach_pipe = p[1];
     setsid();
     null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
+    if (null < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0)
         return xk__sys_err(errno);
     close(null);
     return 0;
@@ -209,6 +209,8 @@ void xk_host_detached(int ok)
 
     if (detach_pipe < 0)
         return;
+    if (ok)
+        (void)!dup2(1, 2); /* until now errors are for whoever waits */
     (void)!write(detach_pipe, &c, 1);
     close(detach_pipe);
     detach_pipe = -1;

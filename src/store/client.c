@@ -2,6 +2,7 @@
  * behind and its answer is dropped. SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include <xenkit/pipe_stream.h>
@@ -48,9 +49,11 @@ static void unlink_call(struct xk_store_call *c)
     c->link = NULL;
 }
 
-/* The connection is of no more use: every call learns why. */
+/* The connection is of no more use: every call and every watch learns why. */
 static void break_off(struct xk_store *s, int err)
 {
+    bool again = s->broken;
+
     s->broken = err;
     for (int i = 0; i < BUCKETS; i++)
         while (s->calls[i]) {
@@ -58,6 +61,11 @@ static void break_off(struct xk_store *s, int err)
             unlink_call(c);
             c->fn(c, err, NULL, 0);
         }
+    for (struct xk_store_watch *w = again ? NULL : s->watches, *next; w; w = next) {
+        next = w->next;
+        if (w->broken_fn)
+            w->broken_fn(w, err);
+    }
 }
 
 /* How much may be written now: everything, or the rest of one packet. */

@@ -1,4 +1,5 @@
 /* The store server: life, dispatch, replies, and what every request needs. SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <string.h>
 
 #include "store/server.h"
@@ -388,6 +389,18 @@ void xk_store_server_hooks(struct xk_store_server *s, uint32_t permit, uint32_t 
     s->audit = known && s->ops->audit ? audit : 0;
 }
 
+/* What a limit or a policy refuses does not know of which path: it is the first string of the request. */
+static void complete_why(const struct xk__req *r)
+{
+    static const uint32_t with_path = 1u << XK_STORE_DIRECTORY | 1u << XK_STORE_READ | 1u << XK_STORE_GET_PERMS |
+                                      1u << XK_STORE_WATCH | 1u << XK_STORE_WRITE | 1u << XK_STORE_MKDIR |
+                                      1u << XK_STORE_RM | 1u << XK_STORE_SET_PERMS;
+    struct xk__refusal *w = &r->s->whyfor;
+
+    if (w->text[0] && !w->path[0] && r->h.type < 32 && with_path >> r->h.type & 1)
+        snprintf(w->path, sizeof(w->path), "%.*s", (int)strnlen(r->p, r->h.len), r->p);
+}
+
 void xk__execute(struct xk_store_conn *c, const struct xk_store_header *h, const uint8_t *payload)
 {
     struct xk_store_server *s = c->server;
@@ -411,6 +424,7 @@ void xk__execute(struct xk_store_conn *c, const struct xk_store_header *h, const
     if (h->type < XK_STORE_OP_COUNT && s->audit >> h->type & 1)
         s->ops->audit(s->arg, c->domid, h->type, r.p, h->len, rc);
     if (rc < 0) {
+        complete_why(&r);
         xk__why_keep(c, h->type, rc);
         reply_error(&r, rc);
     }

@@ -32,8 +32,10 @@ void xk__why_keep(struct xk_store_conn *c, uint32_t type, int err)
     struct xk__dom *d = c->dom;
     struct xk__refusal *w;
 
+    if (!worth_it(err))
+        return;
     d->refused++;
-    if (!worth_it(err) || !s->whyfor.text[0])
+    if (!s->whyfor.text[0])
         return;
     if (!d->why)
         d->why = xk_new(&s->alloc, sizeof(*d->why));

@@ -24,9 +24,23 @@ function M.worlds()
   return list
 end
 
+-- A world that ended by itself in the background has left its logs.
+local function last_words()
+  for _, e in ipairs(files.list(files.runtime_dir()) or {}) do
+    local path = files.runtime_dir() .. "/" .. e.name .. "/up.log"
+    local f = e.dir and io.open(path)
+    if f then
+      f:close()
+      return ("; why '%s' ended stands in %s"):format(e.name, path)
+    end
+  end
+  return ""
+end
+
 --- The folder of the world called `name`, or of the only one that runs.
 function M.find(name)
   name = name or os.getenv("XENKIT_WORLD")
+  if name == "" then name = nil end
   if name and name:find("/", 1, true) then return name end
   local running = M.worlds()
   if name then
@@ -35,7 +49,7 @@ function M.find(name)
       (#running > 0 and "; running: " .. table.concat(running, ", ") or "; start one with `xenkit up FILE`")
   end
   if #running == 1 then return files.runtime_dir() .. "/" .. running[1] end
-  if #running == 0 then return nil, "no world runs; start one with `xenkit up FILE`" end
+  if #running == 0 then return nil, "no world runs; start one with `xenkit up FILE`" .. last_words() end
   return nil, "several worlds run: " .. table.concat(running, ", ") .. "; choose one with --world NAME"
 end
 

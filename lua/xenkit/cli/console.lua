@@ -3,6 +3,7 @@
 local client = require "xenkit.cli.client"
 local host = require "xenkit.core.host"
 local json = require "xenkit.json"
+local out = require "xenkit.cli.out"
 local rpc = require "xenkit.rpc"
 
 local M = {}
@@ -84,7 +85,7 @@ end
 local function tail(p, fail, s, domid)
   local r, err = ask(s, "tail", { domid = domid, console = p.console, lines = p.tail, escape = p.escape })
   if not r then return fail(err) end
-  io.stdout:write(r.text)
+  if p.json then out.write(json.encode({ text = r.text }), "\n") else out.write(r.text) end
   return 0
 end
 
@@ -99,6 +100,7 @@ function M.session(p, fail, say, world, s, domid)
     local r, err, code = ask(s, "search", { domid = domid, console = p.console, pattern = p.search, lua = p.pattern })
     if not r then return fail(err, code == "XK_EINVAL" and 2 or 1) end
     if not p.json then return print_lines(say, r) end
+    r.lines = json.array(r.lines)
     say("%s", json.encode(r, { sorted = true }))
     return 0
   elseif p.tail and not p.follow then

@@ -2,9 +2,11 @@
 local client = require "xenkit.cli.client"
 local format = require "xenkit.log.format"
 local json = require "xenkit.json"
+local out = require "xenkit.cli.out"
 local level = require "xenkit.log.level"
 local logs = require "xenkit.logs"
 local rpc = require "xenkit.rpc"
+local task = require "xenkit.task"
 
 local M = {}
 
@@ -62,10 +64,10 @@ end
 local function show(s, q, p)
   local reader <close> = assert(logs.over(s, q))
   while true do
-    local r, err = reader:next()
-    if not r then return err end
-    io.stdout:write(p.json and format.json(r) or format.line(r), "\n")
-    io.stdout:flush()
+    local r, err, code = reader:next()
+    if not r then return err, code end
+    out.write(p.json and format.json(r) or format.line(r), "\n")
+    out.flush()
   end
 end
 
@@ -83,21 +85,40 @@ end
 local function ask(s, p, op, q, fail, say)
   local r, err = logs.ask(s, op, q)
   if not r then return fail(err) end
-  if p.json then say("%s", json.encode(r, { sorted = true })) elseif op == "stats" then print_stats(r, say) end
+  if p.json then say("%s", json.encode(r, { sorted = true }))
+  elseif op == "stats" then print_stats(r, say)
+  else say("%d domains are told", r.senders) end
   return 0
+end
+
+-- The next log domain is there in a moment; what it has found in the rings of domains is marked so.
+local function again(open)
+  local s, err
+  for _ = 1, 50 do
+    task.sleep(0.2)
+    s, err = open()
+    if s then return s end
+  end
+  return nil, err
 end
 
 --- Does what the command line says. @param open function() -> a stream that leads to the log domain, or nil, message
 function M.run(world, open, p, fail, say)
   local q, err = query(world, p)
   if not q then return fail(err, 2) end
-  local s <close>, e = open()
+  local s, e = open()
   if not s then return fail(e) end
   if p.set_level then
     return ask(s, p, "set_level", { level = p.set_level, domain = p.domain, source = p.source }, fail, say)
   end
   if p.stats then return ask(s, p, "stats", {}, fail, say) end
-  local why = show(s, q, p)
+  local why, code = show(s, q, p)
+  while p.follow and s and code ~= "XK_ENOENT" and code ~= "XK_EPERM" and code ~= "XK_EINVAL" do
+    io.stderr:write("xenkit: the log domain ended; waiting for the next one\n")
+    s, e = again(open)
+    if not s then return fail(e) end
+    why, code = show(s, q, p)
+  end
   return why and fail(why) or 0
 end
 

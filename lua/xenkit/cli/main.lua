@@ -4,6 +4,7 @@ local client = require "xenkit.cli.client"
 local files = require "xenkit.host.files"
 local host = require "xenkit.core.host"
 local json = require "xenkit.json"
+local out = require "xenkit.cli.out"
 local stream = require "xenkit.stream"
 local task = require "xenkit.task"
 
@@ -17,7 +18,7 @@ local SORTED = { sorted = true }
 local JSON = { "--json", help = "print JSON" }
 local DOMAIN = { "DOMAIN", help = "a name or a number, as `xenkit list` shows them" }
 
-local function say(...) io.stdout:write(string.format(...), "\n") end
+local function say(...) out.write(string.format(...), "\n") end
 
 local function fail(text, code)
   io.stderr:write("xenkit: ", tostring(text), "\n")
@@ -135,12 +136,12 @@ verbs.top = {
           before[d.domid] = d.cpu
         end
         table.sort(list, function(a, b) return a.share > b.share or (a.share == b.share and a.domid < b.domid) end)
-        if host.is_tty(1) then io.stdout:write("\27[H\27[2J") end
+        if host.is_tty(1) then out.write("\27[H\27[2J") end
         say("%-24s %5s  %-9s %6s %9s %8s", "Name", "ID", "State", "CPU%", "Time(s)", "Mem")
         for _, d in ipairs(list) do
           say("%-24s %5d  %-9s %6.1f %9.2f %8s", d.name, d.domid, d.state, d.share, d.cpu, human(d.memory))
         end
-        io.stdout:flush()
+        out.flush()
         rounds = rounds + 1
         if p.iterations > 0 and rounds >= p.iterations then return end
         task.sleep(p.delay)
@@ -253,33 +254,38 @@ verbs.up = {
     if not spec then return fail(err, 2) end
     spec.name = p.name or spec.name
     local dir = files.runtime_dir() .. "/" .. spec.name
+    local log_path = dir .. "/up.log"
+    local part = log_path .. "." .. host.pid() -- until it is known that no other world runs there
     if p.detach then
       local ok, e = host.mkdir(dir)
       if not ok then return fail(e) end
-      local log = assert(host.open(dir .. "/up.log", "w"))
+      local log
+      log, e = host.open(part, "w")
+      if not log then return fail(part .. ": " .. e) end
       host.detach(log)
     end
+    -- Whoever reads this may be gone: a world goes on.
+    local function tell(...)
+      if p.quiet then return end
+      io.stdout:write(string.format(...), "\n")
+      io.stdout:flush()
+    end
+    local was_up = false
     local code, e = require("xenkit.cli.up").run(spec, {
       dir = dir,
-      log = function(_, text)
-        if not p.quiet then
-          say("%s %s", os.date("%H:%M:%S"), text)
-          io.stdout:flush()
-        end
-      end,
+      keep_logs_of_failure = p.detach,
+      log = function(_, text) tell("%s %s", os.date("%H:%M:%S"), text) end,
       ready = function(T)
-        if not p.quiet then
-          for k, v in pairs(T:addresses()) do say("%-20s %s", k, v) end
-          say("world '%s' is up", spec.name)
-          io.stdout:flush()
-        end
+        for k, v in pairs(T:addresses()) do tell("%-20s %s", k, v) end
+        tell("world '%s' is up", spec.name)
+        was_up = true
+        if p.detach then os.rename(part, log_path) end
         host.detached(true)
       end,
     })
-    if p.detach then
-      os.remove(dir .. "/up.log")
-      host.rmdir(dir)
-    end
+    if p.detach and not was_up then os.remove(part) end
+    if p.detach and code then os.remove(log_path) end
+    if p.detach then host.rmdir(dir) end
     if not code then
       host.detached(false)
       return fail(e)
@@ -374,12 +380,12 @@ verbs.store = { summary = "look into the store and change it", verbs = store_ver
 verbs.completion = {
   summary = "print the completion script for bash",
   examples = { { "source <(xenkit completion)", "in ~/.bashrc" } },
-  run = function(_, cli) io.stdout:write(cli:completion()) end,
+  run = function(_, cli) out.write(cli:completion()) end,
 }
 verbs.man = {
   summary = "print the manual page",
   examples = { "xenkit man | man -l -" },
-  run = function(_, cli) io.stdout:write(cli:man { section = 1, manual = "xenkit" }) end,
+  run = function(_, cli) out.write(cli:man { section = 1, manual = "xenkit" }) end,
 }
 
 for _, name in ipairs { "list", "create", "console", "pause", "unpause", "shutdown", "destroy", "dmesg", "log",
@@ -425,7 +431,8 @@ function M.main(argv)
   local p, message = cli:parse(words)
   if not p then return fail(message .. "\nTry 'xenkit --help'.", 2) end
   if p.help or p.version then
-    io.stdout:write(p.help or (p.version .. "\n"))
+    out.write(p.help or (p.version .. "\n"))
+    out.flush()
     return 0
   end
   local name, sub = p.verb:match("^(%S+)%s*(%S*)$")
@@ -435,6 +442,7 @@ function M.main(argv)
       or debug.traceback(tostring(e))
   end, p, cli)
   if not ok then return fail(result) end
+  if name ~= "up" and name ~= "run" then out.flush() end
   return result or 0
 end
 

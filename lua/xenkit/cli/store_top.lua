@@ -1,6 +1,7 @@
 --- `xenkit store top`: what each domain does to the store, from its subtree of figures. @module xenkit.cli.store_top
 local host = require "xenkit.core.host"
 local json = require "xenkit.json"
+local out = require "xenkit.cli.out"
 local task = require "xenkit.task"
 
 local M = {}
@@ -10,7 +11,9 @@ local COLUMNS = { "nodes", "memory", "watches", "transactions", "events", "repli
 -- domid -> { name, figure = number, ... }
 local function look(s)
   local all = {}
-  for _, domid in ipairs(s:list("/tool/xenstored/stats") or {}) do
+  local ids, err, code = s:list("/tool/xenstored/stats")
+  if not ids then return nil, err, code end
+  for _, domid in ipairs(ids) do
     local text = s:read("/tool/xenstored/stats/" .. domid .. "/summary")
     local d = { domid = math.tointeger(tonumber(domid)), name = s:read("/local/domain/" .. domid .. "/name") or "" }
     for k, v in (text or ""):gmatch("(%w+)=(%-?%d+)") do d[k] = math.tointeger(tonumber(v)) end
@@ -51,21 +54,25 @@ end
 --- @param p count, interval, json
 function M.run(s, p, say)
   local clear = host.is_tty(1) and p.count ~= 1 and not p.json
-  local before, n = look(s), 0
-  while true do
+  local before, err, code = look(s)
+  local n = 0
+  while before do
     task.sleep(p.interval)
-    local now = look(s)
+    local now
+    now, err, code = look(s)
+    if not now then break end
     local list = table_of(now, before, p.interval)
     if p.json then
       say("%s", json.encode(json.array(list), { sorted = true }))
     else
-      if clear then io.stdout:write("\27[H\27[J") end
+      if clear then out.write("\27[H\27[J") end
       print_table(list, say)
     end
-    io.stdout:flush()
+    out.flush()
     before, n = now, n + 1
     if p.count > 0 and n >= p.count then return true end
   end
+  return nil, err, code
 end
 
 return M

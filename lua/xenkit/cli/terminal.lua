@@ -11,6 +11,7 @@ function M.join(world, s, interactive)
   local tty = interactive and host.is_tty(0)
   if tty then host.tty_raw(0, true) end
   local typing
+  local left = false -- the user ended it
   if interactive then
     typing = task.spawn(function()
       local keys = stream.from_handle(world, 0)
@@ -20,11 +21,13 @@ function M.join(world, s, interactive)
         if not text then
           -- A pipe ended: what it asked for may still be answered.
           task.sleep(0.5)
+          left = true
           break
         end
         local at = tty and text:find(LEAVE, 1, true)
         if at then
           s:write(text:sub(1, at - 1))
+          left = true
           break
         end
         if not s:write(text) then break end
@@ -35,13 +38,16 @@ function M.join(world, s, interactive)
   while true do
     local text = s:read()
     if not text then break end
-    io.stdout:write(text)
-    io.stdout:flush()
+    if not (io.stdout:write(text) and io.stdout:flush()) then
+      left = true -- nobody reads it any more
+      break
+    end
   end
   if tty then
     host.tty_raw(0, false)
     io.stdout:write("\n")
   end
+  if not left then io.stderr:write("xenkit: the console ended\n") end
   if typing then typing:cancel() end
   return 0
 end

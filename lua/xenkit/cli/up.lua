@@ -56,7 +56,8 @@ end
 
 --- Runs a world until it is told to stop.
 -- @param spec {name, domains}
--- @param opts dir, log(level, text), ready(T), until_ended = name of a domain whose end ends the world, keep_log
+-- @param opts dir, log(level, text), ready(T), until_ended = name of a domain whose end ends the world, keep_log,
+-- keep_logs_of_failure
 -- @return exit code
 function M.run(spec, opts)
   local dir = opts.dir
@@ -109,8 +110,8 @@ function M.run(spec, opts)
   end)
   world:close()
   hyp:close()
-  sweep(dir, opts.keep_log)
-  if not ok then return nil, tostring(why) end
+  if not ok then failure = tostring(why) end
+  sweep(dir, opts.keep_log or (failure and opts.keep_logs_of_failure))
   if failure then return nil, failure end
   return code
 end

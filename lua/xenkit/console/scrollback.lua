@@ -48,11 +48,12 @@ local function trim(self)
   end
 end
 
---- Keeps `text`, which came at `time`.
+--- Keeps `text`, which came at `time`, in seconds: a line's time is right to a second.
 function M.add(self, text, time)
   if text == "" then return end
   local last = self.chunks[self.last]
-  if last and #last + #text <= CHUNK then
+  local full = (self.last - self.first) * 64 > self.limit -- of entries; then times are less exact
+  if last and #last + #text <= CHUNK and (full or time - self.times[self.last] < 1) then
     self.chunks[self.last] = last .. text
   else
     self.last = self.last + 1

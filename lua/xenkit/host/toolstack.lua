@@ -107,7 +107,7 @@ end
 function Toolstack:create(t)
   local began = self.world:now()
   local name = instance_name(self, t)
-  if self.by_name[name] then return nil, name .. " is running", "XK_EEXIST" end
+  if self.by_name[name] then return nil, name .. " is running; --name chooses another name", "XK_EEXIST" end
   local domid, err, code = builder.create(self.world, self.program, t, { name = name })
   if not domid then return nil, err, code end
   local d = { domid = domid, name = name, template = t, created = began, restarts = 0 }

@@ -90,7 +90,6 @@ end
 
 --- Runs until the domain ends. @param hub of `xenkit.domain_log`
 function M.run(ctx, hub)
-  hub.running = true
   local watch, pause = ctx.store:watch("/local/service/log"), FIRST_PAUSE
   while true do
     local server = ctx.store:read("/local/service/log")
@@ -104,7 +103,7 @@ function M.run(ctx, hub)
     -- A new log domain is seen at once; while there is none, nothing is done.
     local _, _, code = nil, nil, "XK_ECLOSED"
     if watch then _, _, code = watch:next(hub.reaching and pause or nil) end
-    if code == "XK_ECLOSED" then task.sleep(pause) end
+    if code and code ~= "XK_ETIMEDOUT" then task.sleep(pause) end
     pause = math.min(pause * 2, LAST_PAUSE)
   end
   hub.closed = true
@@ -115,7 +114,8 @@ function M.finish(hub, seconds)
   hub.closing = true
   if hub.wake then task.wake(hub.wake) end
   local deadline = hub.world:now() + seconds
-  while hub.reaching and hub.wire and not hub.closed and hub.world:now() < deadline do task.sleep(0.005) end
+  -- (reaching) nil: it has not yet looked whether there is a log domain, so short was this life.
+  while hub.reaching ~= false and hub.wire and not hub.closed and hub.world:now() < deadline do task.sleep(0.005) end
 end
 
 return M

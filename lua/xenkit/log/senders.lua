@@ -115,6 +115,7 @@ local function tell_rules(self, link)
     repeat
       link.again = false
       local words = { own = self.server.rules:of(link.domain.log.name), world = self.server.rules.world }
+      if link.stream:closed() then break end -- a reader without the right, for one
       if not link.stream:write(wire.frame("L", json.encode(words)), 10) then link.stream:close() end
     until not link.again or link.stream:closed()
     link.telling = false
