@@ -63,9 +63,16 @@ if not sh(configure .. " > " .. log .. " 2>&1 && cmake --build " .. build .. " -
 end
 os.remove(log)
 
--- The lab's machine has one processor, so it runs beside what needs no exact times; the end-to-end tests come after it.
-local lab
-if wanted("lab") then lab = assert(io.popen("BUILD=" .. quote(build) .. " scripts/lab test 2>&1; echo rc=$?")) end
+-- What needs a processor and no exact times runs beside the C and Lua tests.
+local function background(command)
+  local p = assert(io.popen(command .. " 2>&1; echo rc=$?"))
+  return function()
+    local lines = {}
+    for line in p:lines() do lines[#lines + 1] = line end
+    p:close()
+    return lines, tonumber((table.remove(lines) or ""):match("^rc=(%d+)"))
+  end
+end
 
 section("layers, style")
 tap("layers", "sh tests/layers.sh " .. quote(build))
@@ -75,11 +82,6 @@ if wanted("luacheck") then
   else failed = failed + 1; fail("luacheck", lines) end
 end
 
-if wanted("cppcheck") then
-  local lines = lines_of("cppcheck -q --enable=warning,portability --suppress=missingIncludeSystem " ..
-    "--error-exitcode=1 -Iinclude -Isrc -I. src drivers bindings && echo clean")
-  if lines[#lines] == "clean" then passed = passed + 1 else failed = failed + 1; fail("cppcheck", lines) end
-end
 if wanted("clang-format") then
   local lines = lines_of("command -v clang-format > /dev/null || { echo none; exit; }; " ..
     "git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror && echo clean")
@@ -88,6 +90,31 @@ if wanted("clang-format") then
   else failed = failed + 1; fail("clang-format", lines) end
 end
 
+local env = ('LUA_CPATH="$PWD/%s/lua/?.so;;" ' ..
+  'LUA_PATH="$PWD/lua/?.lua;$PWD/lua/?/init.lua;$PWD/tests/lua/?.lua;;" '):format(build)
+
+local cppcheck = wanted("cppcheck") and background("cppcheck -q --enable=warning,portability " ..
+  "--suppress=missingIncludeSystem --error-exitcode=1 -Iinclude -Isrc -I. src drivers bindings")
+
+-- All fuzz targets, one after the other: each prints its lines, then its name and status.
+local function fuzz_all()
+  local long, script = os.getenv("XK_LONG"), {}
+  local function add(name, command)
+    if wanted("fuzz_" .. name) then
+      script[#script + 1] = ("timeout -k 5 300 %s; echo fuzzed %s $?"):format(command, name)
+    end
+  end
+  for _, path in ipairs(lines_of("ls " .. build .. "/fuzz/fuzz_* 2>/dev/null | grep -v '\\.'")) do
+    local name = path:match("fuzz_([%w_]+)$")
+    if name then add(name, ("%s -seconds %d tests/c/fuzz/corpus/%s"):format(path, long and 60 or 2, name)) end
+  end
+  for _, name in ipairs(lines_of("ls tests/lua/fuzz/corpus")) do
+    add(name, ("env %slua5.4 tests/lua/fuzz/driver.lua %s -seconds %d"):format(env, name, long and 60 or 1))
+  end
+  return background("{ " .. table.concat(script, "; ") .. "; true; }")
+end
+local fuzzed = fuzz_all()
+
 section("C")
 for _, path in ipairs(lines_of("ls " .. build .. "/tests/test_* | grep -v '\\.'")) do
   local name = path:match("[^/]+$")
@@ -95,36 +122,38 @@ for _, path in ipairs(lines_of("ls " .. build .. "/tests/test_* | grep -v '\\.'"
 end
 
 section("Lua")
-local env = ('LUA_CPATH="$PWD/%s/lua/?.so;;" ' ..
-  'LUA_PATH="$PWD/lua/?.lua;$PWD/lua/?/init.lua;$PWD/tests/lua/?.lua;;" '):format(build)
 for _, path in ipairs(lines_of("ls tests/lua/*_spec.lua")) do
   local name = path:match("([^/]+)%.lua$")
   if wanted(name) then tap(name, "env " .. env .. "busted --output=TAP " .. path) end
 end
 
+section("fuzz, a second or two each; cppcheck")
+if cppcheck then
+  local lines, rc = cppcheck()
+  if rc == 0 then passed = passed + 1 else failed = failed + 1; fail("cppcheck", lines) end
+end
+local said = {}
+for _, line in ipairs(fuzzed()) do
+  local name, rc = line:match("^fuzzed (%S+) (%d+)$")
+  if not name then said[#said + 1] = line
+  else
+    if rc == "0" then passed = passed + 1 else failed = failed + 1; fail("fuzz_" .. name, said) end
+    said = {}
+  end
+end
+
+section("end to end")
+for _, path in ipairs(lines_of("find tests/e2e -maxdepth 1 -name '*.lua' -o -maxdepth 1 -name '*.sh' | sort")) do
+  local name = path:match("([^/]+)%.%w+$")
+  if wanted(name) then tap(name, (path:match("%.sh$") and "sh " or "lua5.4 ") .. path .. " " .. quote(build)) end
+end
+
 section("the stub kernel, in QEMU")
 if wanted("guest") then tap("guest", "lua5.4 tests/guest/run.lua " .. quote(build)) end
 
-section("fuzz, a second or two each")
-local function fuzz(name, command)
-  if not wanted("fuzz_" .. name) then return end
-  local lines = lines_of(("timeout -k 5 300 %s && echo fuzzed"):format(command))
-  if lines[#lines] == "fuzzed" then passed = passed + 1 else failed = failed + 1; fail("fuzz_" .. name, lines) end
-end
-local long = os.getenv("XK_LONG")
-for _, path in ipairs(lines_of("ls " .. build .. "/fuzz/fuzz_* 2>/dev/null | grep -v '\\.'")) do
-  local name = path:match("fuzz_([%w_]+)$")
-  if name then fuzz(name, ("%s -seconds %d tests/c/fuzz/corpus/%s"):format(path, long and 60 or 2, name)) end
-end
-for _, name in ipairs(lines_of("ls tests/lua/fuzz/corpus")) do
-  fuzz(name, ("env %slua5.4 tests/lua/fuzz/driver.lua %s -seconds %d"):format(env, name, long and 60 or 1))
-end
-
 section("real Xen, in the lab")
-if lab then
-  local lines = {}
-  for line in lab:lines() do lines[#lines + 1] = line end
-  lab:close()
+if wanted("lab") then
+  local lines = lines_of("BUILD=" .. quote(build) .. " scripts/lab test; echo rc=$?")
   local n, bad, skips = (lines[#lines - 1] or ""):match("^(%d+) passed, (%d+) failed, (%d+) skipped")
   if lines[#lines] == "rc=77" then
     skipped = skipped + 1
@@ -137,12 +166,6 @@ if lab then
     if tonumber(bad) > 0 then fail("lab", lines) end
     io.stderr:write(("  %-32s %d\n"):format("lab", n))
   end
-end
-
-section("end to end")
-for _, path in ipairs(lines_of("find tests/e2e -maxdepth 1 -name '*.lua' -o -maxdepth 1 -name '*.sh' | sort")) do
-  local name = path:match("([^/]+)%.%w+$")
-  if wanted(name) then tap(name, (path:match("%.sh$") and "sh " or "lua5.4 ") .. path .. " " .. quote(build)) end
 end
 
 if #failures > 0 then print("failed: " .. table.concat(failures, ", ")) end
