@@ -87,7 +87,7 @@ static int load_server(struct load *l)
 {
     uint64_t gen = get64(&l->w);
 
-    if (gen > l->s->tree.gen && gen < UINT64_MAX / 2)
+    if (gen > l->s->tree.gen && gen < UINT64_C(1) << (XK__GEN_BITS - 1))
         l->s->tree.gen = gen; /* no node gets a generation that somebody has seen on another */
     return get_quotas(l, &l->s->features, l->s->quota);
 }
@@ -298,7 +298,7 @@ static int get_node(struct load *l, struct node *n)
     n->value_bytes = xk_wire_le16(&l->w);
     n->access = xk_wire_le16(&l->w);
     perms = xk_wire_le16(&l->w);
-    if (perms > XK__PERMS_MAX || n->value_bytes > XK_STORE_PAYLOAD_MAX)
+    if (perms > XK__PERMS_MAX || n->value_bytes > XK__VALUE_MAX)
         return bad(l, "a node with more permissions, or a longer value, than any can have");
     rc = get_perms(l, (unsigned)perms, &n->perms);
     if (rc == 0)

@@ -8,20 +8,24 @@
 
 #include "store/tree.h"
 
-enum { PRIO_ROOT = 0xffff, STACK_FIRST = 256 };
+enum { STACK_FIRST = 256 };
+
+_Static_assert(XK_STORE_ABS_PATH_MAX < 1 << 12 && XK_STORE_PAYLOAD_MAX - 2 <= XK__VALUE_MAX && XK__PERMS_MAX < 1 << 11,
+               "what a node can hold");
 
 /* --- 1. nodes ----------------------------------------------------------------------------------------------------- */
 
 static char *name_of(struct xk__node *n) { return (char *)(n->perms + n->nperms); }
 static char *value_of(struct xk__node *n) { return name_of(n) + n->name_len; }
 
-/* xorshift32: the priorities only have to be unlike the names. */
-static uint16_t random16(struct xk__tree *t)
+/* Unlike the names, and the same whenever it is asked for. The root, whose name is empty, stands first below the top. */
+static uint32_t priority(const struct xk__tree *t, const struct xk__node *n)
 {
-    t->random ^= t->random << 13;
-    t->random ^= t->random >> 17;
-    t->random ^= t->random << 5;
-    return (uint16_t)(t->random >> 8) % PRIO_ROOT;
+    uint32_t h = xk__hash(t->seed, xk__node_name(n), n->name_len);
+
+    h = (h ^ h >> 16) * 0x85ebca6b; /* the last letters count as much as the first: MurmurHash3's end */
+    h = (h ^ h >> 13) * 0xc2b2ae35;
+    return n->name_len ? (h ^ h >> 16) >> 1 : UINT32_MAX;
 }
 
 struct xk__node *xk__node_new(struct xk__tree *t, struct xk__path name, struct xk__perms perms, const void *value,
@@ -35,10 +39,9 @@ struct xk__node *xk__node_new(struct xk__tree *t, struct xk__path name, struct x
     n->left = n->right = n->kids = NULL;
     n->gen = ++t->gen;
     n->ref = 1;
-    n->prio = name.n ? random16(t) : PRIO_ROOT; /* so that the root stands first below the top */
-    n->nperms = (uint16_t)perms.n;
-    n->name_len = (uint16_t)name.n;
-    n->value_len = (uint16_t)value_len;
+    n->nperms = perms.n & 0x7ff;
+    n->name_len = name.n & 0xfff;
+    n->value_len = value_len & 0xfff;
     memcpy(n->perms, perms.v, perms.n * sizeof(struct xk__perm));
     if (name.n)
         memcpy(name_of(n), name.s, name.n);
@@ -58,7 +61,7 @@ struct xk__node *xk__node_ref(struct xk__node *n)
 static void bury(struct xk__node **dead, struct xk__node *n)
 {
     if (n && --n->ref == 0) {
-        n->gen = (uint64_t)(uintptr_t)*dead; /* a dead node has no generation: the word links the list */
+        n->gen = (uintptr_t)*dead >> 3; /* a dead node has no generation: the field links the list */
         *dead = n;
     }
 }
@@ -69,7 +72,7 @@ void xk__node_drop(struct xk__tree *t, struct xk__node *n)
 
     for (bury(&dead, n); dead;) {
         n = dead;
-        dead = (struct xk__node *)(uintptr_t)n->gen;
+        dead = (struct xk__node *)((uintptr_t)n->gen << 3);
         bury(&dead, n->left);
         bury(&dead, n->right);
         bury(&dead, n->kids);
@@ -84,7 +87,6 @@ int xk__tree_init(struct xk__tree *t, const xk_alloc *alloc, uint32_t seed)
     memset(t, 0, sizeof(*t));
     t->alloc = alloc;
     t->seed = seed;
-    t->random = seed | 1;
     t->cap = STACK_FIRST;
     t->stack = xk_resize(alloc, NULL, 0, t->cap * sizeof(*t->stack));
     return t->stack ? 0 : XK_ENOMEM;
@@ -220,7 +222,7 @@ int xk__tree_set_value(struct xk__tree *t, struct xk__node **slot, const void *v
         *slot = node;
         t->bytes += size - old;
     }
-    node->value_len = (uint16_t)n;
+    node->value_len = n & 0xfff;
     node->gen = ++t->gen;
     if (n)
         memcpy(value_of(node), value, n);
@@ -238,7 +240,6 @@ int xk__tree_set_perms(struct xk__tree *t, struct xk__node **slot, struct xk__pe
     n->left = old->left;
     n->right = old->right;
     n->kids = old->kids;
-    n->prio = old->prio;
     *slot = n;
     t->held--;
     t->bytes -= xk__node_size(old);
@@ -250,9 +251,10 @@ int xk__tree_insert(struct xk__tree *t, struct xk__node *dir, struct xk__node *c
 {
     struct xk__node **slot = &dir->kids, **s, **l = &child->left, **r = &child->right, *n;
     const char *name = xk__node_name(child);
+    const uint32_t rank = priority(t, child);
     size_t len = child->name_len;
 
-    while (*slot && (*slot)->prio >= child->prio) {
+    while (*slot && priority(t, *slot) >= rank) {
         if (own(t, slot))
             return XK_ENOMEM;
         n = *slot;
@@ -291,13 +293,13 @@ int xk__tree_remove(struct xk__tree *t, struct xk__node *dir, struct xk__path na
     gone = *slot;
     /* Own the seam along which the two subtrees are merged, so that the merge itself cannot fail. */
     for (l = &gone->left, r = &gone->right; *l && *r;) {
-        struct xk__node ***higher = (*l)->prio >= (*r)->prio ? &l : &r;
+        struct xk__node ***higher = priority(t, *l) >= priority(t, *r) ? &l : &r;
         if (own(t, *higher))
             return XK_ENOMEM;
         *higher = higher == &l ? &(*l)->right : &(*r)->left;
     }
     for (out = slot, a = gone->left, b = gone->right; a && b;) {
-        if (a->prio >= b->prio) {
+        if (priority(t, a) >= priority(t, b)) {
             *out = a;
             out = &a->right;
             a = a->right;
@@ -401,7 +403,7 @@ int xk__tree_walk(struct xk__tree *t, const struct xk__node *from, char *path, s
 
 /* --- 6. the check ------------------------------------------------------------------------------------------------- */
 
-static const char *check_directory(const struct xk__node *dir, size_t *budget)
+static const char *check_directory(struct xk__tree *t, const struct xk__node *dir, size_t *budget)
 {
     const struct xk__node *n = dir->kids, *prev = NULL;
 
@@ -414,7 +416,7 @@ static const char *check_directory(const struct xk__node *dir, size_t *budget)
             return "children out of order";
         if (n->ref == 0 || n->nperms == 0)
             return "a node without reference or owner";
-        if ((n->left && n->left->prio > n->prio) || (n->right && n->right->prio > n->prio))
+        if ((n->left && priority(t, n->left) > priority(t, n)) || (n->right && priority(t, n->right) > priority(t, n)))
             return "priorities out of order";
         if (--*budget == 0)
             return "more nodes than were ever made";
@@ -431,6 +433,7 @@ static const char *check_directory(const struct xk__node *dir, size_t *budget)
 }
 
 struct check {
+    struct xk__tree *tree;
     const char *bad;
     size_t budget;
 };
@@ -441,16 +444,16 @@ static int check_node(void *arg, const struct xk__node *n, struct xk__path path,
 
     (void)path;
     (void)hash;
-    c->bad = check_directory(n, &c->budget);
+    c->bad = check_directory(c->tree, n, &c->budget);
     return c->bad ? XK_EIO : 0;
 }
 
 const char *xk__tree_check(struct xk__tree *t, const struct xk__node *top)
 {
     char path[XK_STORE_ABS_PATH_MAX + 1];
-    struct check c = {NULL, (size_t)t->held + 1};
+    struct check c = {t, NULL, (size_t)t->held + 1};
 
-    c.bad = check_directory(top, &c.budget);
+    c.bad = check_directory(t, top, &c.budget);
     if (!c.bad && top->kids && xk__tree_walk(t, top->kids, path, 0, check_node, &c) < 0 && !c.bad)
         c.bad = "the walk failed";
     return c.bad;

@@ -1,8 +1,10 @@
 /* store/tree.h - the tree of nodes, persistent: a reference on a root is a snapshot, and costs nothing.
  *
  * A node is one block: header, permissions, name, value. The children of a node form a treap (a binary search tree by
- * name that is a heap by a random priority), threaded through the children themselves, so that an index costs two
- * pointers a node, a directory of 10 000 is found in about 16 steps, and a change copies no more than these steps.
+ * name that is a heap by a priority), threaded through the children themselves, so that an index costs two pointers a
+ * node, a directory of 10 000 is found in about 16 steps, and a change copies no more than these steps. The priority is
+ * a hash of the name, begun with a number that nobody else knows: it needs no room, and no guest can choose names that
+ * unbalance the tree.
  *
  * Ownership: a node is changed in place while its reference count is 1 and so is that of everything above it; else it
  * is copied on the way down. A copy has the same content and the same generation, therefore a descent that fails half
@@ -19,12 +21,15 @@
 #include "store/path.h"
 #include "store/perms.h"
 
+/* Stores hold nodes by the hundred thousand: the header is 38 bytes. References: a count that overflows would need 2^29
+ * nodes above this one, or 43 GB. Generations: 8 years of a million changes a second. */
+enum { XK__VALUE_MAX = (1 << 12) - 1, XK__GEN_BITS = 48 };
+
 struct xk__node {
     struct xk__node *left, *right, *kids;
-    uint64_t gen; /* of the last change of value, permissions or list of children; unique in the server */
-    uint32_t ref;
-    uint16_t prio, nperms, name_len, value_len;
-    struct xk__perm perms[]; /* then name, then value */
+    uint64_t ref : 29, name_len : 12, value_len : 12, nperms : 11;
+    uint64_t gen : XK__GEN_BITS; /* of the last change of value, permissions or list of children; unique in the server */
+    struct xk__perm perms[];     /* then name, then value */
 };
 
 struct xk__frame {
@@ -36,7 +41,7 @@ struct xk__frame {
 struct xk__tree {
     const xk_alloc *alloc;
     uint64_t gen;
-    uint32_t random, seed;
+    uint32_t seed;           /* of the priorities, and of the hashes of paths */
     uint32_t held;           /* nodes in memory */
     size_t bytes;            /* what they take */
     struct xk__frame *stack; /* of walks; only ever grows */

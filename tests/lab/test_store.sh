@@ -7,8 +7,8 @@ export XK_LAB_CACHE="${XK_LAB_CACHE:-${XK_LAB_DIR:-$build/lab}/cache}" XK_LAB_QU
 XK_LAB_DIR=$tmp/lab
 export XK_LAB_DIR
 trap '$lab down > /dev/null 2>&1; rm -rf "$tmp"' EXIT
-rounds=100 kills=5
-[ -z "${XK_LONG:-}" ] || { rounds=10000 kills=200; }
+rounds=100 kills=3 updates=2
+[ -z "${XK_LONG:-}" ] || { rounds=10000 kills=200 updates=3; }
 
 as_daemon() {
     $lab put "$build/xenkit" "$build/xenkit-domain" scripts/services/store.lua
@@ -134,15 +134,15 @@ outlive() {
         done
         wait; cat /tmp/soak; echo killed \$n restarts \$(killed)
         served 'after kills'
-        LD_LIBRARY_PATH=/h/lib /h/store_soak /var/run/xenstored/socket 4 8 > /tmp/soak 2>&1 &
-        sleep 1; for i in 1 2 3; do xenstore-control live-update /h/xenkit-domain; sleep 1; done
+        LD_LIBRARY_PATH=/h/lib /h/store_soak /var/run/xenstored/socket 4 $((updates * 2 + 2)) > /tmp/soak 2>&1 &
+        sleep 1; for i in \$(seq $updates); do xenstore-control live-update /h/xenkit-domain; sleep 1; done
         wait; cat /tmp/soak; echo updates \$(grep -c ' update store: ' /tmp/store.log); grep update /tmp/store.log
         served 'after updates'
         xenstore-control check; xl destroy st-stays")
     has "$out" "killed $kills restarts" && has "$out" "after kills: served"; ok $? "daemon: $kills kills, and a guest is still served"
     [ "$(printf '%s\n' "$out" | grep -c 'wrong=0')" = 2 ]; ok $? "daemon: what was acknowledged was there, and no update lost anything"
-    has "$out" "updates 3" && has "$out" "after updates: served" && has "$out" "OK"
-    ok $? "daemon: three live updates by xenstore-control"
+    has "$out" "updates $updates" && has "$out" "after updates: served" && has "$out" "OK"
+    ok $? "daemon: $updates live updates by xenstore-control"
     printf '%s\n' "$out" | sed 's/^/# /'
 }
 
