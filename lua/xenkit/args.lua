@@ -623,9 +623,11 @@ function Cli:man(opts)
   opts = opts or {}
   local root = self.root
   local spec = root.spec
+  local source = spec.version or "" -- with or without the program's name before the number
+  if source:sub(1, #spec.name) ~= spec.name then source = (spec.name .. " " .. source):gsub(" $", "") end
   local out = {
-    ('.TH "%s" "%s" "%s" "%s" "%s"'):format(roff(spec.name:upper()), opts.section or 1, opts.date or "",
-      roff(spec.name .. (spec.version and " " .. spec.version or "")), opts.manual or ""),
+    ('.TH "%s" "%s" "%s" "%s" "%s"'):format(roff(spec.name:upper()), opts.section or 1, opts.date or "", roff(source),
+      opts.manual or ""),
     ".SH NAME",
     roff(spec.name) .. " \\- " .. roff(spec.summary or ""),
     ".SH SYNOPSIS",
