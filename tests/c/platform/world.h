@@ -73,7 +73,7 @@ __attribute__((unused)) static void world_open_fake(struct world *w)
     EQ(xk_fake_domain(w->fake, "two", &w->dom[2]), 0);
 }
 
-static void world_close(struct world *w)
+__attribute__((unused)) static void world_close(struct world *w)
 {
     char report[1024];
 

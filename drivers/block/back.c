@@ -1,0 +1,454 @@
+/* The disk's back half. In this file:
+ *   1. a request's pages   2. from the wire to the device   3. answers   4. the ring   5. life
+ *
+ * A *task* is a request that was taken off the ring and not answered yet: there are as many as the ring has slots.
+ * SPDX-License-Identifier: MIT */
+#include <xenkit/blkback.h>
+#include <xenkit/ring.h>
+
+#include "base/shared.h"
+#include "drivers/block/pages.h"
+#include "drivers/block/proto.h"
+
+enum { BATCH = 16, KEEP = 1056, ROUND = 256 /* requests, before others have their turn */ };
+
+struct task {
+    struct xk_blk_request r; /* first */
+    struct xk_blkback *back;
+    struct task *free;
+    uint64_t id;
+    struct xk_blk_piece *piece;
+    struct blk_page **page; /* of each piece, or NULL: it is one of (mapped) */
+    void *mapped;
+    uint16_t mapped_pages;
+    uint8_t op; /* as the answer has to say it */
+};
+
+struct xk_blkback {
+    struct xk_blkback_config config;
+    xk_alloc alloc;
+    struct xk_loop *loop;
+    struct xk_platform *platform;
+    const struct blk_abi *abi;
+    struct xk_ring_back ring;
+    void *ring_page;
+    struct blk_pages pages;
+    struct task *tasks, *free_task;
+    struct xk_blk_piece *pieces;
+    struct blk_page **piece_pages;
+    unsigned max_pieces;
+    struct xk_port_watch watch;
+    struct xk_spinner spinner;
+    struct xk_defer later; /* answers that came outside of our own turn are shown at the end of the loop's */
+    struct xk_blkback_stats stats;
+    void (*closed)(void *arg);
+    void *closed_arg;
+    int broken, busy, closing;
+};
+
+/* --- 1. a request's pages ----------------------------------------------------------------------------------------- */
+
+static void release(struct task *t)
+{
+    for (unsigned i = 0; i < t->r.pieces; i++)
+        if (t->page[i])
+            blk_pages_put(t->page[i]);
+    if (t->mapped)
+        xk_page_unmap(t->back->platform, t->mapped, t->mapped_pages);
+    t->mapped = NULL;
+    t->mapped_pages = 0;
+    t->r.pieces = 0;
+}
+
+/* Those that cannot stay, in one call. (of): which piece each belongs to. */
+static int map_rest(struct task *t, const xk_gref *ref, const uint16_t *of, unsigned n)
+{
+    struct xk_blkback *b = t->back;
+    unsigned flags = t->r.op == XK_BLK_WRITE ? XK_PAGE_READONLY : 0; /* we read what is to be written */
+    int r;
+
+    if (n == 0)
+        return 0;
+    b->stats.maps++;
+    r = xk_page_map(b->platform, b->config.front, ref, n, flags, NULL, &t->mapped);
+    if (r < 0) {
+        t->mapped = NULL;
+        return r;
+    }
+    t->mapped_pages = (uint16_t)n;
+    for (unsigned i = 0; i < n; i++)
+        t->piece[of[i]].base = (uint8_t *)t->mapped + (size_t)i * XK_PAGE_SIZE + (uintptr_t)t->piece[of[i]].base;
+    return 0;
+}
+
+/* Memory for (n) segments. The segments have been checked. */
+static int map_segments(struct task *t, const struct blk_segment *seg, unsigned n)
+{
+    xk_gref rest[XK_BLKBACK_PIECES_MAX];
+    uint16_t of[XK_BLKBACK_PIECES_MAX];
+    unsigned left = 0;
+    int r;
+
+    for (unsigned i = 0; i < n; i++) {
+        size_t offset = (size_t)seg[i].first * XK_SECTOR;
+        t->page[i] = NULL;
+        t->r.pieces++;
+        t->piece[i].len = (seg[i].last - seg[i].first + 1u) * XK_SECTOR;
+        r = blk_pages_get(&t->back->pages, seg[i].gref, &t->page[i]);
+        if (r == 0) {
+            t->piece[i].base = t->page[i]->addr + offset;
+            continue;
+        }
+        if (r != XK_EAGAIN && r != XK_EACCES) /* it may be granted for reading alone */
+            return r;
+        t->piece[i].base = (void *)(uintptr_t)offset;
+        rest[left] = seg[i].gref;
+        of[left++] = (uint16_t)i;
+    }
+    return map_rest(t, rest, of, left);
+}
+
+/* Segments that stand in pages of their own: copied, so that they can be checked. */
+static int copy_indirect(struct xk_blkback *b, const struct blk_wire *w, struct blk_segment *seg)
+{
+    unsigned pages = (w->segments + BLK_PER_PAGE - 1u) / BLK_PER_PAGE;
+
+    for (unsigned i = 0, left = w->segments; i < pages; i++) {
+        unsigned n = left < BLK_PER_PAGE ? left : BLK_PER_PAGE;
+        struct blk_page *page;
+        void *addr;
+        int r = blk_pages_get(&b->pages, w->page[i], &page);
+        if (r == 0) {
+            xk_shared_copy_out(seg, page->addr, n * sizeof(*seg));
+            blk_pages_put(page);
+        } else {
+            b->stats.maps++;
+            r = xk_page_map(b->platform, b->config.front, &w->page[i], 1, XK_PAGE_READONLY, NULL, &addr);
+            if (r < 0)
+                return r;
+            xk_shared_copy_out(seg, addr, n * sizeof(*seg));
+            xk_page_unmap(b->platform, addr, 1);
+        }
+        seg += n;
+        left -= n;
+    }
+    return 0;
+}
+
+/* --- 2. from the wire to the device ------------------------------------------------------------------------------- */
+
+static int check_segments(const struct blk_segment *seg, unsigned n, uint64_t *sectors)
+{
+    *sectors = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (seg[i].first > seg[i].last || seg[i].last >= BLK_SECTORS_PAGE)
+            return XK_EINVAL;
+        *sectors += seg[i].last - seg[i].first + 1u;
+    }
+    return 0;
+}
+
+static int start_data(struct task *t, const struct blk_wire *w)
+{
+    struct blk_segment far[XK_BLKBACK_PIECES_MAX];
+    const struct blk_segment *seg = w->indirect ? far : w->seg;
+    unsigned most = w->indirect ? t->back->config.max_pieces : BLK_SEGMENTS;
+    int r = 0;
+
+    t->r.op = w->op == BLK_READ ? XK_BLK_READ : XK_BLK_WRITE;
+    if (w->segments == 0 || w->segments > most)
+        return XK_EINVAL;
+    if (t->r.op == XK_BLK_WRITE && t->back->config.readonly)
+        return XK_EROFS;
+    if (w->indirect)
+        r = copy_indirect(t->back, w, far);
+    if (r == 0)
+        r = check_segments(seg, w->segments, &t->r.sectors);
+    return r < 0 ? r : map_segments(t, seg, w->segments);
+}
+
+static int start(struct task *t, const struct blk_wire *w)
+{
+    struct xk_blkback *b = t->back;
+    int r = 0;
+
+    t->r.sector = w->sector;
+    t->r.sectors = 0;
+    t->r.flags = 0;
+    if (w->op == BLK_READ || w->op == BLK_WRITE) {
+        r = start_data(t, w);
+    } else if (w->op == BLK_FLUSH && !w->indirect && w->segments == 0) {
+        t->r.op = XK_BLK_FLUSH;
+    } else if (w->op == BLK_DISCARD && !w->indirect) {
+        t->r.op = XK_BLK_DISCARD;
+        t->r.sectors = w->count;
+        t->r.flags = w->flags & BLK_SECURE ? XK_BLK_SECURE : 0;
+        r = b->config.readonly ? XK_EROFS : 0;
+    } else {
+        r = w->op == BLK_BARRIER || w->op == BLK_FLUSH ? XK_ENOSYS : XK_EINVAL;
+    }
+    if (r == 0)
+        r = xk_blk_submit(b->config.device, &t->r);
+    if (r < 0)
+        return r;
+    b->stats.requests[t->r.op]++;
+    if (t->r.op <= XK_BLK_WRITE)
+        b->stats.bytes[t->r.op] += t->r.sectors * XK_SECTOR;
+    return 0;
+}
+
+/* --- 3. answers --------------------------------------------------------------------------------------------------- */
+
+static int16_t status_of(int err) { return err == 0 ? BLK_OKAY : err == XK_ENOSYS ? BLK_UNSUPPORTED : BLK_ERROR; }
+
+static void answer(struct task *t, int err)
+{
+    struct xk_blkback *b = t->back;
+    struct blk_answer a = {t->id, t->op, status_of(err)};
+    uint8_t slot[BLK_SLOT_MAX];
+
+    release(t);
+    blk_answer_write(b->abi, slot, &a);
+    memset(slot + b->abi->response, 0, (size_t)b->abi->slot - b->abi->response);
+    if (!b->broken)
+        xk_ring_back_put(&b->ring, slot, 1); /* there is room: it was taken from there */
+    b->stats.errors += err != 0;
+    b->stats.under_way--;
+    t->free = b->free_task;
+    b->free_task = t;
+}
+
+static void show(struct xk_blkback *b)
+{
+    if (!b->broken && xk_ring_back_publish(&b->ring)) {
+        b->stats.notified++;
+        xk_evtchn_notify(b->platform, b->watch.port);
+    }
+}
+
+static void done(struct xk_blk_request *r, int err)
+{
+    struct xk_blkback *b = ((struct task *)r)->back;
+
+    answer((struct task *)r, err);
+    if (!b->busy)
+        xk_defer_start(b->loop, &b->later);
+}
+
+/* --- 4. the ring -------------------------------------------------------------------------------------------------- */
+
+static void take_one(struct xk_blkback *b, const uint8_t *slot)
+{
+    struct task *t = b->free_task;
+    struct blk_wire w;
+    int r;
+
+    b->free_task = t->free;
+    b->stats.under_way++;
+    if (b->stats.under_way > b->stats.most_under_way)
+        b->stats.most_under_way = b->stats.under_way;
+    blk_request_read(b->abi, slot, &w);
+    t->id = w.id;
+    t->op = slot[0];
+    t->r.pieces = 0;
+    r = start(t, &w);
+    if (r < 0) {
+        b->stats.refused++;
+        answer(t, r);
+    }
+}
+
+static void break_it(struct xk_blkback *b)
+{
+    b->broken = 1;
+    xk_spinner_stop(&b->spinner);
+    if (b->config.broken)
+        b->config.broken(b->config.arg, XK_EPEER);
+}
+
+/* Takes what is there, up to a bound. How many, or XK_EPEER. */
+static int receive(struct xk_blkback *b)
+{
+    uint8_t slots[BATCH * BLK_SLOT_MAX];
+    int n, all = 0;
+
+    while (all < ROUND && (n = xk_ring_back_take(&b->ring, slots, BATCH)) != XK_EAGAIN) {
+        if (n < 0)
+            return n;
+        for (int i = 0; i < n; i++)
+            take_one(b, slots + (size_t)i * b->abi->slot);
+        all += n;
+    }
+    if (all)
+        xk_blk_kick(b->config.device);
+    return all;
+}
+
+static void finish_closing(struct xk_blkback *b);
+
+static int work(struct xk_blkback *b, int sleeping)
+{
+    int n;
+
+    if (b->broken || b->closing)
+        return 0;
+    b->busy++;
+    n = receive(b);
+    show(b);
+    if (n == 0 && sleeping)
+        n = xk_ring_back_rearm(&b->ring);
+    b->busy--;
+    if (n < 0)
+        break_it(b);
+    return n > 0;
+}
+
+static int on_spin(struct xk_spinner *s, int sleeping)
+{
+    return work(XK_CONTAINER(s, struct xk_blkback, spinner), sleeping);
+}
+
+static void on_event(struct xk_port_watch *w)
+{
+    struct xk_blkback *b = XK_CONTAINER(w, struct xk_blkback, watch);
+
+    b->stats.events++;
+    if (!work(b, 0))
+        b->stats.idle_events++;
+}
+
+static void on_later(struct xk_defer *d)
+{
+    struct xk_blkback *b = XK_CONTAINER(d, struct xk_blkback, later);
+
+    show(b);
+    if (b->closing && b->stats.under_way == 0)
+        finish_closing(b);
+}
+
+/* --- 5. life ------------------------------------------------------------------------------------------------------ */
+
+static void destroy(struct xk_blkback *b)
+{
+    xk_alloc alloc = b->alloc;
+
+    xk_spinner_stop(&b->spinner);
+    xk_defer_stop(b->loop, &b->later);
+    if (b->watch.port > 0) {
+        xk_port_watch_stop(b->loop, &b->watch);
+        xk_evtchn_unbind(b->platform, b->watch.port);
+    }
+    blk_pages_fini(&b->pages);
+    if (b->ring_page)
+        xk_page_unmap(b->platform, b->ring_page, b->config.ring_pages);
+    if (b->tasks)
+        xk_free(&alloc, b->tasks, b->ring.count * sizeof(*b->tasks));
+    if (b->pieces)
+        xk_free(&alloc, b->pieces, (size_t)b->ring.count * b->max_pieces * sizeof(*b->pieces));
+    if (b->piece_pages)
+        xk_free(&alloc, b->piece_pages, (size_t)b->ring.count * b->max_pieces * sizeof(*b->piece_pages));
+    xk_free(&alloc, b, sizeof(*b));
+}
+
+static void finish_closing(struct xk_blkback *b)
+{
+    void (*closed)(void *arg) = b->closed;
+    void *arg = b->closed_arg;
+
+    destroy(b);
+    if (closed)
+        closed(arg);
+}
+
+static int make_tasks(struct xk_blkback *b)
+{
+    size_t n = b->ring.count;
+
+    b->tasks = xk_new(&b->alloc, n * sizeof(*b->tasks));
+    b->pieces = xk_new(&b->alloc, n * b->max_pieces * sizeof(*b->pieces));
+    b->piece_pages = xk_new(&b->alloc, n * b->max_pieces * sizeof(*b->piece_pages));
+    if (!b->tasks || !b->pieces || !b->piece_pages)
+        return XK_ENOMEM;
+    for (size_t i = n; i-- > 0;) {
+        struct task *t = &b->tasks[i];
+        t->r.done = done;
+        t->r.piece = t->piece = b->pieces + i * b->max_pieces;
+        t->page = b->piece_pages + i * b->max_pieces;
+        t->back = b;
+        t->free = b->free_task;
+        b->free_task = t;
+    }
+    return 0;
+}
+
+static int make(struct xk_blkback *b)
+{
+    const struct xk_blkback_config *c = &b->config;
+    int r = blk_pages_init(&b->pages, &b->alloc, b->platform, c->front, c->persistent ? c->keep ? c->keep : KEEP : 0);
+
+    if (r == 0)
+        r = xk_page_map(b->platform, c->front, c->ring, c->ring_pages, 0, NULL, &b->ring_page);
+    if (r < 0) {
+        b->ring_page = NULL;
+        return r;
+    }
+    r = xk_ring_back_attach(&b->ring, b->ring_page, c->ring_pages * (size_t)XK_PAGE_SIZE, b->abi->slot);
+    if (r == 0)
+        r = make_tasks(b);
+    if (r == 0)
+        r = b->watch.port = xk_evtchn_bind(b->platform, c->front, c->port);
+    if (r >= 0)
+        r = xk_port_watch_start(b->loop, &b->watch, b->watch.port);
+    return r;
+}
+
+int xk_blkback_open(const xk_alloc *alloc, struct xk_loop *loop, const struct xk_blkback_config *config,
+                    struct xk_blkback **out)
+{
+    unsigned n = config->ring_pages;
+    struct xk_blkback *b;
+    int r;
+
+    if (n == 0 || n > XK_BLKBACK_RING_MAX || n & (n - 1) || config->abi > XK_BLK_ABI_32 ||
+        config->max_pieces > XK_BLKBACK_PIECES_MAX)
+        return XK_EINVAL;
+    b = xk_new(alloc, sizeof(*b));
+    if (!b)
+        return XK_ENOMEM;
+    b->config = *config;
+    b->alloc = alloc ? *alloc : *xk_alloc_libc();
+    b->loop = loop;
+    b->platform = xk_loop_platform(loop);
+    b->abi = config->abi == XK_BLK_ABI_32 ? &blk_abi_32 : &blk_abi_64;
+    b->max_pieces = config->max_pieces > BLK_SEGMENTS ? config->max_pieces : BLK_SEGMENTS;
+    b->watch.fn = on_event;
+    b->spinner.fn = on_spin;
+    b->later.fn = on_later;
+    r = make(b);
+    if (r < 0) {
+        destroy(b);
+        return r;
+    }
+    xk_spinner_start(loop, &b->spinner);
+    *out = b;
+    return 0;
+}
+
+void xk_blkback_close(struct xk_blkback *b, void (*closed)(void *arg), void *arg)
+{
+    b->closing = 1;
+    b->closed = closed;
+    b->closed_arg = arg;
+    xk_spinner_stop(&b->spinner);
+    if (b->stats.under_way == 0) {
+        show(b);
+        finish_closing(b);
+    }
+}
+
+void xk_blkback_stats(const struct xk_blkback *b, struct xk_blkback_stats *out)
+{
+    *out = b->stats;
+    out->kept = b->pages.kept;
+    out->maps += b->pages.maps;
+}

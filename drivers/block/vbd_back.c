@@ -1,0 +1,290 @@
+/* A disk's back end from the store to the ring. SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include <xenkit/err.h>
+#include <xenkit/vbd.h>
+
+#include "base/list.h"
+
+struct xk_vbd_back {
+    xk_alloc alloc;
+    struct xk_loop *loop;
+    struct xk_xenbus *bus;
+    struct xk_vbd_back_options options;
+    struct xk_blkdev *image; /* NULL: not open */
+    struct xk_blkback *ring; /* NULL: there is none */
+    struct xk_defer later;
+    int readonly, broken, ending; /* (ending): closed for good when the ring is */
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+static const char *const wanted[] = {
+    "ring-page-order", "ring-ref",   "event-channel", "protocol",   "feature-persistent", "ring-ref0",
+    "ring-ref1",       "ring-ref2",  "ring-ref3",     "ring-ref4",  "ring-ref5",          "ring-ref6",
+    "ring-ref7",       "ring-ref8",  "ring-ref9",     "ring-ref10", "ring-ref11",         "ring-ref12",
+    "ring-ref13",      "ring-ref14", "ring-ref15",    NULL};
+static const char *const own[] = {"params", "mode", "device-type", "removable", NULL};
+
+/* --- what is offered ---------------------------------------------------------------------------------------------- */
+
+static const char *text_of(struct xk_xenbus *bus, const char *name)
+{
+    const char *s = xk_xenbus_get(bus, name);
+    return s ? s : "";
+}
+
+static int open_image(struct xk_vbd_back *b)
+{
+    const char *mode = text_of(b->bus, "mode");
+    int r;
+
+    if (b->image)
+        return 0;
+    b->readonly = mode[0] != 'w';
+    r = b->options.open_image(b->options.arg, xk_xenbus_peer(b->bus), text_of(b->bus, "params"), mode, &b->image);
+    if (r < 0)
+        b->image = NULL;
+    else
+        b->readonly |= (b->image->info.features & XK_BLK_READONLY) != 0;
+    return r;
+}
+
+static int offer_discard(struct xk_xenbus *bus, const struct xk_blk_info *info)
+{
+    int r = xk_xenbus_put(bus, "feature-discard", "1");
+
+    if (r == 0)
+        r = xk_xenbus_put(bus, "discard-granularity", "%u", info->discard_granularity);
+    if (r == 0)
+        r = xk_xenbus_put(bus, "discard-alignment", "%u", info->discard_alignment);
+    return r ? r : xk_xenbus_put(bus, "discard-secure", "%d", (info->features & XK_BLK_CAN_SECURE) != 0);
+}
+
+static int offer(struct xk_xenbus *bus, void *arg)
+{
+    struct xk_vbd_back *b = arg;
+    int r = open_image(b);
+
+    if (r == 0)
+        r = xk_xenbus_put(bus, "feature-flush-cache", "%d", (b->image->info.features & XK_BLK_CAN_FLUSH) != 0);
+    if (r == 0)
+        r = xk_xenbus_put(bus, "feature-persistent", "%d", !b->options.no_persistent);
+    if (r == 0 && b->options.max_pieces)
+        r = xk_xenbus_put(bus, "feature-max-indirect-segments", "%u", b->options.max_pieces);
+    if (r == 0)
+        r = xk_xenbus_put(bus, "max-ring-page-order", "%u", b->options.ring_order);
+    if (r == 0 && !b->readonly && !b->options.no_discard && b->image->info.features & XK_BLK_CAN_DISCARD)
+        r = offer_discard(bus, &b->image->info);
+    return r;
+}
+
+static int put_disk(struct xk_vbd_back *b)
+{
+    enum { CDROM = 1, REMOVABLE = 2, READONLY = 4 };
+    const struct xk_blk_info *i = &b->image->info;
+    unsigned bits = (b->readonly ? READONLY : 0) | (i->features & XK_BLK_REMOVABLE ? REMOVABLE : 0) |
+                    (i->features & XK_BLK_CDROM ? CDROM : 0);
+    int r = xk_xenbus_put(b->bus, "sectors", "%llu", (unsigned long long)i->sectors);
+
+    if (r == 0)
+        r = xk_xenbus_put(b->bus, "info", "%u", bits);
+    if (r == 0)
+        r = xk_xenbus_put(b->bus, "sector-size", "%u", i->logical);
+    return r ? r : xk_xenbus_put(b->bus, "physical-sector-size", "%u", i->physical);
+}
+
+/* --- the ring ----------------------------------------------------------------------------------------------------- */
+
+static int read_refs(struct xk_xenbus *bus, struct xk_blkback_config *c, unsigned order)
+{
+    char name[16];
+
+    c->ring_pages = (uint8_t)(1u << order);
+    for (unsigned i = 0; i < c->ring_pages; i++) {
+        uint64_t ref;
+        snprintf(name, sizeof(name), "ring-ref%u", i);
+        ref = xk_xenbus_number(bus, name, UINT64_MAX);
+        if (ref == UINT64_MAX && c->ring_pages == 1)
+            ref = xk_xenbus_number(bus, "ring-ref", UINT64_MAX);
+        if (ref > UINT32_MAX)
+            return XK_EPEER;
+        c->ring[i] = (xk_gref)ref;
+    }
+    return 0;
+}
+
+static int read_front(struct xk_vbd_back *b, struct xk_blkback_config *c)
+{
+    uint64_t order = xk_xenbus_number(b->bus, "ring-page-order", 0);
+    uint64_t port = xk_xenbus_number(b->bus, "event-channel", 0);
+    const char *protocol = text_of(b->bus, "protocol");
+
+    if (order > b->options.ring_order || port == 0 || port > INT32_MAX)
+        return XK_EPEER;
+    c->port = (xk_port)port;
+    c->abi = XK_BLK_ABI_64;
+    if (strcmp(protocol, "x86_32-abi") == 0)
+        c->abi = XK_BLK_ABI_32;
+    else if (*protocol && strcmp(protocol, "x86_64-abi") && strcmp(protocol, "arm-abi"))
+        return XK_EPEER;
+    c->persistent = !b->options.no_persistent && xk_xenbus_number(b->bus, "feature-persistent", 0) == 1;
+    return read_refs(b->bus, c, (unsigned)order);
+}
+
+static void ring_closed(void *arg);
+
+static void on_broken(void *arg, int err)
+{
+    struct xk_vbd_back *b = arg;
+
+    b->broken = err;
+    xk_defer_start(b->loop, &b->later);
+}
+
+/* A front end that broke the protocol gets nothing more: as the folder of a device that is closed stays, its guest can
+ * only begin anew. */
+static void on_later(struct xk_defer *d) { xk_xenbus_retire(XK_CONTAINER(d, struct xk_vbd_back, later)->bus); }
+
+static int connect(struct xk_xenbus *bus, void *arg, int again)
+{
+    struct xk_vbd_back *b = arg;
+    struct xk_blkback_config c = {.front = xk_xenbus_peer(bus)};
+    int r = read_front(b, &c);
+
+    (void)again; /* the ring shows where its answers end */
+    if (r == 0)
+        r = open_image(b);
+    if (r < 0)
+        return r;
+    c.device = b->image;
+    c.readonly = (uint8_t)b->readonly;
+    c.max_pieces = b->options.max_pieces;
+    c.broken = on_broken;
+    c.arg = b;
+    r = xk_blkback_open(&b->alloc, b->loop, &c, &b->ring);
+    if (r < 0) {
+        b->ring = NULL;
+        return r;
+    }
+    r = put_disk(b);
+    if (r < 0) { /* the life cycle closes nothing that did not connect */
+        xk_blkback_close(b->ring, NULL, NULL);
+        b->ring = NULL;
+        return r;
+    }
+    if (b->options.told)
+        b->options.told(b->options.arg, 1, 0);
+    return 0;
+}
+
+static void closing(struct xk_xenbus *bus, void *arg, int err)
+{
+    struct xk_vbd_back *b = arg;
+
+    if (b->options.told)
+        b->options.told(b->options.arg, 0, b->broken ? b->broken : err);
+    if (b->ring)
+        xk_blkback_close(b->ring, ring_closed, b);
+    else
+        xk_xenbus_closed(bus);
+}
+
+static void gone(struct xk_xenbus *bus, void *arg)
+{
+    struct xk_vbd_back *b = arg;
+
+    (void)bus;
+    if (b->options.gone)
+        b->options.gone(b->options.arg);
+}
+
+static const struct xk_xenbus_driver driver = {wanted, own, offer, NULL, connect, NULL, closing, gone};
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+static void destroy(struct xk_vbd_back *b)
+{
+    xk_alloc alloc = b->alloc;
+    void (*closed)(void *arg) = b->closed;
+    void *arg = b->closed_arg;
+
+    xk_defer_stop(b->loop, &b->later);
+    if (b->bus)
+        xk_xenbus_free(b->bus);
+    if (b->image && b->options.close_image)
+        b->options.close_image(b->options.arg, b->image);
+    xk_free(&alloc, b, sizeof(*b));
+    if (closed)
+        closed(arg);
+}
+
+static void ring_closed(void *arg)
+{
+    struct xk_vbd_back *b = arg;
+
+    b->ring = NULL;
+    if (b->ending)
+        destroy(b);
+    else
+        xk_xenbus_closed(b->bus);
+}
+
+int xk_vbd_back_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_store *store, const char *path,
+                     const struct xk_vbd_back_options *options, struct xk_vbd_back **out)
+{
+    struct xk_vbd_back *b;
+    int r;
+
+    if (!options || !options->open_image || options->ring_order > 4 || options->max_pieces > XK_BLKBACK_PIECES_MAX)
+        return XK_EINVAL;
+    b = xk_new(alloc, sizeof(*b));
+    if (!b)
+        return XK_ENOMEM;
+    b->alloc = alloc ? *alloc : *xk_alloc_libc();
+    b->loop = loop;
+    b->options = *options;
+    b->later.fn = on_later;
+    r = xk_xenbus_back(alloc, loop, store, path, &driver, b, &b->bus);
+    if (r < 0) {
+        xk_free(alloc, b, sizeof(*b));
+        return r;
+    }
+    *out = b;
+    return 0;
+}
+
+void xk_vbd_back_close(struct xk_vbd_back *b, void (*closed)(void *arg), void *arg)
+{
+    struct xk_xenbus *bus = b->bus;
+
+    b->closed = closed;
+    b->closed_arg = arg;
+    b->ending = 1;
+    b->bus = NULL;
+    xk_xenbus_free(bus); /* before the ring: nothing is said any more */
+    if (b->ring)
+        xk_blkback_close(b->ring, ring_closed, b);
+    else
+        destroy(b);
+}
+
+struct xk_xenbus *xk_vbd_back_bus(struct xk_vbd_back *b) { return b->bus; }
+
+int xk_vbd_back_stats(const struct xk_vbd_back *b, struct xk_blkback_stats *out)
+{
+    if (!b->ring)
+        return XK_EAGAIN;
+    xk_blkback_stats(b->ring, out);
+    return 0;
+}
+
+int xk_vbd_back_resized(struct xk_vbd_back *b)
+{
+    int r = b->ring ? put_disk(b) : 0;
+
+    if (r == 0 && b->ring)
+        xk_xenbus_update(b->bus);
+    return r;
+}

@@ -1,0 +1,116 @@
+/* xenkit/blkdev.h - a block device: what stores blocks (an image, a disk front end) and what needs them (a back end, a
+ * file system, a database) meet here, so that images compose and a front end looks like an image.
+ *
+ * A sector is 512 bytes here, whatever the device's own sectors are, as in Xen's io/blkif.h. A request is placed by its
+ * caller, who gives it away by xk_blk_submit until its (done) runs: the device keeps it in a list of its own, so
+ * nothing is allocated for it and the number of requests under way is the caller's to bound.
+ *
+ * Order: none between requests that are under way together. XK_BLK_FLUSH: all that was done before it was submitted is
+ * on the medium when it is done. Blocking: submit and kick do not wait for other domains; an image over a file waits
+ * for the disk where the system below offers nothing better. One thread.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef XENKIT_BLKDEV_H
+#define XENKIT_BLKDEV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <xenkit/loop.h>
+
+XK_API_BEGIN
+
+enum { XK_SECTOR = 512 };
+
+enum xk_blk_op { XK_BLK_READ, XK_BLK_WRITE, XK_BLK_FLUSH, XK_BLK_DISCARD, XK_BLK_OPS };
+enum {
+    XK_BLK_FUA = 1,   /* WRITE: on the medium when done, as if a flush followed */
+    XK_BLK_SECURE = 2 /* DISCARD: no copy is left */
+};
+
+struct xk_blk_piece {
+    void *base;
+    uint32_t len; /* a multiple of XK_SECTOR, more than 0 */
+};
+
+struct xk_blk_request {
+    /* Called once, from within xk_blk_kick or the loop, never from xk_blk_submit. (err) 0 or XK_EIO, XK_ENOSPC, ...;
+     * XK_ECANCELED: the device was closed, XK_EGONE: its other half is gone. May submit, this request too, and kick. */
+    void (*done)(struct xk_blk_request *r, int err);
+    void *arg; /* the caller's */
+    uint64_t sector, sectors;
+    struct xk_blk_piece *piece; /* READ, WRITE: together (sectors) long; the caller's, unchanged until done */
+    uint16_t pieces;
+    uint8_t op, flags;
+    /* The device's, from submit to done. */
+    struct xk_blk_request *next;
+    uint64_t at;
+    uint32_t under_way;
+    int err;
+};
+
+enum { /* what a device can do: struct xk_blk_info, features */
+       XK_BLK_READONLY = 1,
+       XK_BLK_CAN_FLUSH = 2, /* without it all that is done is on the medium */
+       XK_BLK_CAN_DISCARD = 4,
+       XK_BLK_CAN_SECURE = 8,
+       XK_BLK_REMOVABLE = 16,
+       XK_BLK_CDROM = 32
+};
+
+struct xk_blk_info {
+    uint64_t sectors;                                /* of 512 bytes: the size */
+    uint32_t features;                               /* XK_BLK_READONLY ... */
+    uint32_t logical, physical;                      /* bytes: the least that can be addressed, and what is best */
+    uint32_t discard_granularity, discard_alignment; /* bytes */
+    uint32_t max_sectors;                            /* of one request; longer ones are divided by the device itself */
+};
+
+struct xk_blkdev;
+enum { XK_BLKDEV_VERSION = 1 };
+struct xk_blkdev_ops {
+    uint32_t version;
+    void (*submit)(struct xk_blkdev *d, struct xk_blk_request *r); /* only what xk_blk_submit let through */
+    void (*kick)(struct xk_blkdev *d);
+    void (*close)(struct xk_blkdev *d);
+    /* Memory that the device can take without a copy; NULL: any will do, and comes from the allocator. */
+    void *(*memory)(struct xk_blkdev *d, size_t bytes);
+    void (*memory_free)(struct xk_blkdev *d, void *p, size_t bytes);
+};
+
+struct xk_blkdev {
+    const struct xk_blkdev_ops *ops;
+    struct xk_blk_info info;              /* the size may change while it is in use; then (changed) is called */
+    void (*changed)(struct xk_blkdev *d); /* the user's, NULL allowed */
+    void *user;                           /* the user's */
+};
+
+/* xk_blk_submit (d, r) - gives (r) to the device; it is started by the next kick at the latest. XK_EINVAL: it goes
+ * beyond the end, its pieces are not (sectors) long, or do not begin and end where the device's own sectors do;
+ * XK_EROFS; XK_ENOSYS: such a device cannot do that. Then (done) is not called. */
+XK_MUSTCHECK int xk_blk_submit(struct xk_blkdev *d, struct xk_blk_request *r);
+void xk_blk_kick(struct xk_blkdev *d);
+
+/* xk_blk_close (d) - requests under way end with XK_ECANCELED. NULL is allowed. */
+void xk_blk_close(struct xk_blkdev *d);
+
+/* xk_blk_do (d, loop, op, sector, buf, bytes, deadline) - one request, and waits for its end while the loop runs. For
+ * FLUSH (bytes) is 0, for DISCARD the length with (buf) NULL. XK_ETIMEDOUT: given up waiting; the device may still be
+ * using (buf), which must stay until the device is closed. */
+int xk_blk_do(struct xk_blkdev *d, struct xk_loop *loop, enum xk_blk_op op, uint64_t sector, void *buf, size_t bytes,
+              xk_time deadline);
+
+/* --- images ------------------------------------------------------------------------------------------------------ */
+
+/* xk_block_memory (alloc, sectors, out) - blocks in memory, zeroes at first. Discarded ones are zero. XK_ENOMEM. */
+XK_MUSTCHECK int xk_block_memory(const xk_alloc *alloc, uint64_t sectors, struct xk_blkdev **out);
+
+struct xk_file;
+/* xk_block_file (alloc, file, features, out) - blocks of a file, which belongs to the device from now on, even when
+ * this fails. (features): XK_BLK_READONLY, XK_BLK_REMOVABLE, XK_BLK_CDROM. A last part of less than a sector is not
+ * there. */
+XK_MUSTCHECK int xk_block_file(const xk_alloc *alloc, struct xk_file *file, unsigned features, struct xk_blkdev **out);
+
+XK_API_END
+
+#endif

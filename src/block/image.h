@@ -1,0 +1,24 @@
+/* block/image.h - what the images have in common that answer a request at once, when they are kicked.
+ * SPDX-License-Identifier: MIT */
+#ifndef XK_BLOCK_IMAGE_H
+#define XK_BLOCK_IMAGE_H
+
+#include <xenkit/blkdev.h>
+
+struct xk__image {
+    struct xk_blkdev dev; /* first */
+    xk_alloc alloc;
+    struct xk_blk_request *head, **tail;
+    int running;
+    size_t size;                                               /* of the whole structure */
+    int (*run)(struct xk__image *i, struct xk_blk_request *r); /* 0 or XK_E... */
+    void (*fini)(struct xk__image *i);
+};
+
+/* xk__image_new (alloc, size, run, fini) - zeroes of (size) bytes that begin with a struct xk__image; the caller fills
+ * dev.info. NULL: no memory. */
+struct xk__image *xk__image_new(const xk_alloc *alloc, size_t size,
+                                int (*run)(struct xk__image *i, struct xk_blk_request *r),
+                                void (*fini)(struct xk__image *i));
+
+#endif

@@ -1,0 +1,749 @@
+/* blkfront and blkback over one ring: data of all shapes, faults, either half a liar. SPDX-License-Identifier: MIT */
+#include <xenkit/ring.h>
+
+#include "drivers/block/proto.h"
+#include "tests/c/block/pair.h"
+
+#include <xen/io/blkif.h>
+
+static uint64_t seed = 1;
+static unsigned roll(unsigned n)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(seed >> 33) % n;
+}
+
+/* --- data --------------------------------------------------------------------------------------------------------- */
+
+enum { AT_ONCE = 24, MODEL = 1024 /* sectors */ };
+
+/* Random requests side by side, each on sectors that no other has now, against a model of the disk. */
+static void churn(struct pair *p, int rounds, uint8_t *mine, size_t mine_bytes)
+{
+    static uint8_t model[MODEL * XK_SECTOR], buf[AT_ONCE][MODEL / AT_ONCE * XK_SECTOR];
+    static struct ask asks[AT_ONCE];
+
+    memset(model, 0, sizeof(model));
+    for (int round = 0; round < rounds; round++) {
+        for (unsigned i = 0; i < AT_ONCE; i++) {
+            unsigned span = MODEL / AT_ONCE, first = i * span + roll(span), n = 1 + roll(i * span + span - first);
+            int write = roll(2) == 0;
+            uint8_t *data = mine && i == 0 && n * XK_SECTOR <= mine_bytes ? mine : buf[i];
+            for (unsigned k = 0; write && k < n * XK_SECTOR; k++)
+                data[k] = (uint8_t)roll(256);
+            if (write)
+                memcpy(model + (size_t)first * XK_SECTOR, data, (size_t)n * XK_SECTOR);
+            EQ(ask_put(p->dev, &asks[i], write ? XK_BLK_WRITE : XK_BLK_READ, first, data, (size_t)n * XK_SECTOR), 0);
+            if (n > 3 && roll(2)) { /* in three pieces, in one order in memory and another on the disk */
+                uint32_t one = (1 + roll(n - 2)) * XK_SECTOR, all = n * XK_SECTOR;
+                asks[i].piece[0].len = one;
+                asks[i].piece[1] = (struct xk_blk_piece){data + one, XK_SECTOR};
+                asks[i].piece[2] = (struct xk_blk_piece){data + one + XK_SECTOR, all - one - XK_SECTOR};
+                asks[i].r.pieces = asks[i].piece[2].len ? 3 : 2;
+            }
+        }
+        xk_blk_kick(p->dev);
+        pair_run(p);
+        if (p->disk.hold)
+            slow_go(&p->disk);
+        for (int again = 0; again < 64; again++) {
+            pair_run(p);
+            if (p->disk.hold)
+                slow_go(&p->disk);
+        }
+        for (unsigned i = 0; i < AT_ONCE; i++) {
+            EQ(asks[i].done, 1);
+            EQ(asks[i].err, 0);
+            MEMEQ(asks[i].piece[0].base, model + asks[i].r.sector * XK_SECTOR, asks[i].r.sectors * XK_SECTOR);
+        }
+    }
+}
+
+static void data_of(unsigned order, unsigned pieces, int persistent, unsigned keep, unsigned pages)
+{
+    struct xk_blkback_stats b;
+    struct xk_blkfront_stats f;
+    struct pair p;
+
+    pair_world(&p);
+    p.fc.ring_order = (uint8_t)order;
+    p.fc.max_pieces = p.bc.max_pieces = (uint16_t)pieces;
+    p.fc.pages = (uint16_t)pages;
+    p.bc.persistent = (uint8_t)persistent;
+    p.bc.keep = (uint16_t)keep;
+    pair_open(&p);
+    p.disk.hold = order & 1;
+    churn(&p, 20, NULL, 0);
+    xk_blkback_stats(p.back, &b);
+    xk_blkfront_stats(p.front, &f);
+    EQ(b.errors, 0);
+    EQ(b.under_way, 0);
+    EQ(f.under_way + f.waiting, 0);
+    EQ(b.bytes[0] + b.bytes[1], f.bytes[0] + f.bytes[1]);
+    if (!persistent)
+        EQ(b.kept, 0);
+    if (keep)
+        OK(b.kept <= keep);
+    pair_close(&p);
+}
+
+TEST(data_arrives_through_a_ring_of_a_page) { data_of(0, 0, 1, 0, 0); }
+TEST(data_arrives_through_sixteen_pages_with_indirect_segments) { data_of(4, 256, 1, 0, 0); }
+TEST(data_arrives_out_of_order) { data_of(1, 32, 1, 0, 0); }
+TEST(data_arrives_without_persistent_grants) { data_of(0, 32, 0, 0, 0); }
+TEST(data_arrives_when_few_pages_stay_mapped) { data_of(0, 0, 1, 5, 0); }
+TEST(data_arrives_through_two_pages) { data_of(0, 32, 1, 0, 2); }
+
+TEST(memory_of_the_device_is_not_copied)
+{
+    struct xk_blkfront_stats before, after;
+    struct pair p;
+    uint8_t *mine;
+
+    pair_world(&p);
+    p.fc.max_pieces = p.bc.max_pieces = 64;
+    pair_open(&p);
+    mine = p.dev->ops->memory(p.dev, 40 * XK_SECTOR);
+    OK(mine != NULL);
+    xk_blkfront_stats(p.front, &before);
+    memset(mine, 7, 40 * XK_SECTOR);
+    EQ(ask(&p, XK_BLK_WRITE, 3, mine, 40 * XK_SECTOR), 0);
+    memset(mine, 0, 40 * XK_SECTOR);
+    EQ(ask(&p, XK_BLK_READ, 3, mine + 3 * XK_SECTOR, 9 * XK_SECTOR), 0);
+    EQ(mine[3 * XK_SECTOR - 1], 0);
+    EQ(mine[3 * XK_SECTOR], 7);
+    EQ(mine[12 * XK_SECTOR - 1], 7);
+    EQ(mine[12 * XK_SECTOR], 0);
+    xk_blkfront_stats(p.front, &after);
+    EQ(after.copied, before.copied);
+    EQ(ask(&p, XK_BLK_DISCARD, 0, NULL, 64 * XK_SECTOR), 0);
+    churn(&p, 10, mine, 40 * XK_SECTOR);
+    p.dev->ops->memory_free(p.dev, mine, 40 * XK_SECTOR);
+    pair_close(&p);
+}
+
+TEST(flush_discard_and_fua)
+{
+    struct xk_blkback_stats b;
+    uint8_t buf[2 * XK_SECTOR];
+    struct ask a;
+    struct pair p;
+
+    pair_world(&p);
+    pair_open(&p);
+    memset(buf, 9, sizeof(buf));
+    EQ(ask_put(p.dev, &a, XK_BLK_WRITE, 5, buf, sizeof(buf)), 0);
+    a.r.flags = XK_BLK_FUA;
+    xk_blk_kick(p.dev);
+    pair_run(&p);
+    EQ(a.done, 1);
+    EQ(a.err, 0);
+    EQ(a.r.flags, XK_BLK_FUA);
+    xk_blkback_stats(p.back, &b);
+    EQ(b.requests[XK_BLK_FLUSH], 1);
+    EQ(ask(&p, XK_BLK_FLUSH, 0, NULL, 0), 0);
+    EQ(ask(&p, XK_BLK_DISCARD, 5, NULL, XK_SECTOR), 0);
+    EQ(ask(&p, XK_BLK_READ, 5, buf, sizeof(buf)), 0);
+    EQ(buf[0], 0);
+    EQ(buf[XK_SECTOR], 9);
+    xk_blkback_stats(p.back, &b);
+    EQ(b.requests[XK_BLK_FLUSH], 2);
+    EQ(b.requests[XK_BLK_DISCARD], 1);
+    pair_close(&p);
+}
+
+TEST(what_the_back_end_cannot_do_is_not_asked_twice)
+{
+    struct pair p;
+
+    pair_world(&p);
+    pair_open(&p);
+    p.disk.dev.info.features &= ~(unsigned)XK_BLK_CAN_FLUSH; /* after it has told the front end otherwise */
+    EQ(ask(&p, XK_BLK_FLUSH, 0, NULL, 0), XK_ENOSYS);
+    OK(!(p.dev->info.features & XK_BLK_CAN_FLUSH));
+    EQ(ask(&p, XK_BLK_FLUSH, 0, NULL, 0), XK_ENOSYS);
+    pair_close(&p);
+}
+
+TEST(requests_beyond_the_end_or_on_a_read_only_disk_are_refused)
+{
+    struct xk_blkback_stats b;
+    uint8_t buf[XK_SECTOR];
+    struct pair p;
+
+    pair_world(&p);
+    p.bc.readonly = 1;
+    pair_open(&p);
+    EQ(ask(&p, XK_BLK_READ, PAIR_SECTORS, buf, sizeof(buf)), XK_EINVAL);
+    EQ(ask(&p, XK_BLK_READ, UINT64_MAX, buf, sizeof(buf)), XK_EINVAL);
+    EQ(ask(&p, XK_BLK_READ, 0, buf, 0), XK_EINVAL);
+    EQ(ask(&p, XK_BLK_WRITE, 0, buf, sizeof(buf)), XK_EIO); /* this front end was not told */
+    EQ(ask(&p, XK_BLK_DISCARD, 0, NULL, sizeof(buf)), XK_EIO);
+    EQ(ask(&p, XK_BLK_READ, PAIR_SECTORS - 1, buf, sizeof(buf)), 0);
+    xk_blkback_stats(p.back, &b);
+    EQ(b.refused, 2);
+    pair_close(&p);
+}
+
+/* --- ends --------------------------------------------------------------------------------------------------------- */
+
+TEST(closing_the_front_end_ends_its_requests)
+{
+    static uint8_t buf[100][XK_SECTOR];
+    static struct ask a[100];
+    struct pair p;
+
+    pair_world(&p);
+    pair_open(&p);
+    p.disk.hold = 1;
+    for (int i = 0; i < 100; i++)
+        EQ(ask_put(p.dev, &a[i], XK_BLK_READ, (unsigned)i, buf[i], XK_SECTOR), 0);
+    xk_blk_kick(p.dev);
+    pair_run(&p);
+    EQ(p.disk.n, 32);
+    xk_blk_close(p.dev);
+    p.front = NULL;
+    for (int i = 0; i < 100; i++) {
+        EQ(a[i].done, 1);
+        EQ(a[i].err, XK_ECANCELED);
+    }
+    slow_go(&p.disk);
+    pair_run(&p);
+    pair_close(&p);
+}
+
+TEST(closing_the_back_end_waits_for_the_disk)
+{
+    static uint8_t buf[XK_SECTOR];
+    struct ask a, late;
+    struct pair p;
+
+    pair_world(&p);
+    pair_open(&p);
+    p.disk.hold = 1;
+    EQ(ask_put(p.dev, &a, XK_BLK_READ, 1, buf, XK_SECTOR), 0);
+    xk_blk_kick(p.dev);
+    pair_run(&p);
+    xk_blkback_close(p.back, pair_back_closed, &p);
+    EQ(ask_put(p.dev, &late, XK_BLK_READ, 1, buf, XK_SECTOR), 0);
+    xk_blk_kick(p.dev);
+    pair_run(&p);
+    EQ(p.back_closed, 0);
+    slow_go(&p.disk);
+    pair_run(&p);
+    EQ(p.back_closed, 1);
+    p.back = NULL;
+    EQ(a.done, 1);
+    EQ(a.err, 0);
+    EQ(late.done, 0); /* it waits in the ring for the next back end */
+    p.back_closed = 0;
+    EQ(pair_back(&p), 0);
+    p.disk.hold = 0;
+    pair_run(&p);
+    EQ(late.done, 1);
+    EQ(late.err, 0);
+    pair_close(&p);
+}
+
+static struct pair *closer;
+static void close_in_done(struct xk_blk_request *r, int err)
+{
+    ask_done(r, err);
+    if (closer->front) {
+        closer->front = NULL;
+        xk_blk_close(closer->dev);
+    }
+}
+
+TEST(a_request_that_is_done_may_close_the_device)
+{
+    static uint8_t buf[50][XK_SECTOR];
+    static struct ask a[50];
+    struct pair p;
+
+    pair_world(&p);
+    pair_open(&p);
+    closer = &p;
+    for (int i = 0; i < 50; i++) {
+        EQ(ask_put(p.dev, &a[i], XK_BLK_READ, 0, buf[i], XK_SECTOR), 0);
+        a[i].r.done = close_in_done;
+    }
+    xk_blk_kick(p.dev);
+    pair_run(&p);
+    for (int i = 0; i < 50; i++)
+        EQ(a[i].done, 1);
+    EQ(a[0].err, 0);
+    EQ(a[49].err, XK_ECANCELED);
+    pair_close(&p);
+}
+
+static int ever;
+static void again(struct xk_blk_request *r, int err)
+{
+    (void)err;
+    if (ever++ < 100000) {
+        EQ(xk_blk_submit(r->arg, r), 0);
+        xk_blk_kick(r->arg);
+    }
+}
+
+TEST(who_asks_again_when_it_failed_does_not_stop_the_loop)
+{
+    uint8_t buf[XK_SECTOR];
+    struct ask a;
+    struct pair p;
+
+    pair_world(&p);
+    pair_open(&p);
+    EQ(ask_put(p.dev, &a, XK_BLK_READ, 0, buf, XK_SECTOR), 0);
+    a.r.done = again;
+    a.r.arg = p.dev;
+    xk_blkfront_fail(p.front, XK_EGONE);
+    EQ(ever, 1);
+    xk_loop_run_once(p.front_loop, XK_NOW);
+    OK(ever >= 2 && ever < 2000); /* the loop takes a thousand deferred calls a round */
+    ever = 100000;
+    pair_close(&p);
+}
+
+/* --- a lying front end -------------------------------------------------------------------------------------------- */
+
+struct liar {
+    struct pair p;
+    struct xk_ring_front ring;
+    void *page;
+    uint8_t *data;
+    xk_gref ring_ref, ref[4];
+    xk_port port;
+    struct xk_blkback_config bc;
+    uint64_t next_id;
+};
+
+static void liar_open(struct liar *l, enum xk_blk_abi abi, unsigned max_pieces)
+{
+    void *data;
+    int port;
+
+    memset(l, 0, sizeof(*l));
+    pair_world(&l->p);
+    EQ(xk_page_share(l->p.w.dom[1], 2, 1, 0, &l->ring_ref, &l->page), 0);
+    EQ(xk_page_share(l->p.w.dom[1], 2, 4, 0, l->ref, &data), 0);
+    l->data = data;
+    port = xk_evtchn_alloc(l->p.w.dom[1], 2);
+    OK(port > 0);
+    EQ(xk_ring_front_init(&l->ring, l->page, XK_PAGE_SIZE, abi == XK_BLK_ABI_32 ? 108 : 112), 0);
+    l->p.bc = (struct xk_blkback_config){.device = &l->p.disk.dev,
+                                         .front = 1,
+                                         .ring_pages = 1,
+                                         .abi = (uint8_t)abi,
+                                         .persistent = 1,
+                                         .max_pieces = (uint16_t)max_pieces,
+                                         .port = port,
+                                         .broken = pair_back_broken,
+                                         .arg = &l->p};
+    l->p.bc.ring[0] = l->ring_ref;
+    l->port = port;
+    EQ(xk_blkback_open(NULL, l->p.back_loop, &l->p.bc, &l->p.back), 0);
+}
+
+static void liar_close(struct liar *l)
+{
+    xk_blkback_close(l->p.back, pair_back_closed, &l->p);
+    l->p.back = NULL;
+    EQ(xk_page_unshare(l->p.w.dom[1], l->page, 1), 0);
+    EQ(xk_page_unshare(l->p.w.dom[1], l->data, 4), 0);
+    EQ(xk_evtchn_unbind(l->p.w.dom[1], l->port), 0);
+    pair_close(&l->p);
+}
+
+/* Puts a slot as it is, and gives the status of its answer, or 99: none came. */
+static int tell(struct liar *l, const void *slot, size_t bytes)
+{
+    uint8_t out[128] = {0}, in[128];
+    blkif_response_t rsp;
+
+    memcpy(out, slot, bytes);
+    EQ(xk_ring_front_put(&l->ring, out, 1), 1);
+    if (xk_ring_front_publish(&l->ring))
+        xk_evtchn_notify(l->p.w.dom[1], l->port);
+    for (int i = 0; i < 3; i++)
+        xk_loop_run_once(l->p.back_loop, XK_NOW);
+    if (xk_ring_front_take(&l->ring, in, 1) != 1)
+        return 99;
+    memcpy(&rsp, in, sizeof(rsp)); /* the 64-bit layout */
+    EQ(rsp.operation, out[0]);
+    EQ(rsp.id, l->next_id);
+    return rsp.status;
+}
+
+static blkif_request_t rw(struct liar *l, unsigned op, uint64_t sector, unsigned n)
+{
+    blkif_request_t q;
+
+    memset(&q, 0, sizeof(q));
+    q.operation = (uint8_t)op;
+    q.nr_segments = (uint8_t)n;
+    q.id = ++l->next_id;
+    q.sector_number = sector;
+    for (unsigned i = 0; i < n && i < 11; i++)
+        q.seg[i] = (struct blkif_request_segment){l->ref[i % 4], 0, 7};
+    return q;
+}
+
+static int honest(struct liar *l)
+{
+    blkif_request_t q = rw(l, BLKIF_OP_READ, 0, 1);
+    return tell(l, &q, sizeof(q));
+}
+
+TEST(requests_that_make_no_sense_are_answered_and_harm_nothing)
+{
+    struct xk_blkback_stats s;
+    struct liar l;
+    blkif_request_t q;
+    int wrong = 0;
+
+    liar_open(&l, XK_BLK_ABI_64, 0);
+#define WRONG(change)                                 \
+    do {                                              \
+        q = rw(&l, BLKIF_OP_WRITE, 8, 2);             \
+        change;                                       \
+        EQ(tell(&l, &q, sizeof(q)), BLKIF_RSP_ERROR); \
+        wrong++;                                      \
+        EQ(honest(&l), BLKIF_RSP_OKAY);               \
+    } while (0)
+    WRONG(q.nr_segments = 0);
+    WRONG(q.nr_segments = 12);
+    WRONG(q.nr_segments = 255);
+    WRONG(q.seg[1].first_sect = 3; q.seg[1].last_sect = 2);
+    WRONG(q.seg[1].last_sect = 8);
+    WRONG(q.seg[0].first_sect = 255; q.seg[0].last_sect = 255);
+    WRONG(q.seg[1].gref = 0x7fffffff);
+    WRONG(q.seg[0].gref = 4711);
+    WRONG(q.sector_number = PAIR_SECTORS - 15);
+    WRONG(q.sector_number = UINT64_MAX);
+    WRONG(q.sector_number = UINT64_MAX / 512);
+    WRONG(q.operation = 4);
+    WRONG(q.operation = 200);
+    WRONG(q.operation = BLKIF_OP_INDIRECT; q.nr_segments = BLKIF_OP_READ);
+#undef WRONG
+    q = rw(&l, BLKIF_OP_WRITE_BARRIER, 8, 1);
+    EQ(tell(&l, &q, sizeof(q)), BLKIF_RSP_EOPNOTSUPP);
+    q = rw(&l, BLKIF_OP_WRITE, 8, 11); /* the same page several times is all right */
+    EQ(tell(&l, &q, sizeof(q)), BLKIF_RSP_OKAY);
+    xk_blkback_stats(l.p.back, &s);
+    EQ(s.refused, wrong + 1);
+    EQ(l.p.back_broken, 0);
+    liar_close(&l);
+}
+
+TEST(indirect_requests_that_make_no_sense)
+{
+    struct blkif_request_segment *seg;
+    struct liar l;
+    blkif_request_indirect_t q;
+
+    liar_open(&l, XK_BLK_ABI_64, 64);
+    seg = (struct blkif_request_segment *)(void *)(l.data + 3 * XK_PAGE_SIZE);
+    for (int i = 0; i < 512; i++)
+        seg[i] = (struct blkif_request_segment){l.ref[0], 0, 0};
+#define INDIRECT(change, want)             \
+    do {                                   \
+        memset(&q, 0, sizeof(q));          \
+        q.operation = BLKIF_OP_INDIRECT;   \
+        q.indirect_op = BLKIF_OP_READ;     \
+        q.id = ++l.next_id;                \
+        q.nr_segments = 64;                \
+        q.indirect_grefs[0] = l.ref[3];    \
+        change;                            \
+        EQ(tell(&l, &q, sizeof(q)), want); \
+        EQ(honest(&l), BLKIF_RSP_OKAY);    \
+    } while (0)
+    INDIRECT(, BLKIF_RSP_OKAY);
+    INDIRECT(q.nr_segments = 1, BLKIF_RSP_OKAY);
+    INDIRECT(q.nr_segments = 0, BLKIF_RSP_ERROR);
+    INDIRECT(q.nr_segments = 65, BLKIF_RSP_ERROR);
+    INDIRECT(q.nr_segments = 65535, BLKIF_RSP_ERROR);
+    INDIRECT(q.indirect_op = BLKIF_OP_INDIRECT, BLKIF_RSP_ERROR);
+    INDIRECT(q.indirect_op = BLKIF_OP_FLUSH_DISKCACHE, BLKIF_RSP_EOPNOTSUPP);
+    INDIRECT(q.indirect_op = BLKIF_OP_DISCARD, BLKIF_RSP_ERROR);
+    INDIRECT(q.indirect_grefs[0] = 999999, BLKIF_RSP_ERROR);
+    INDIRECT(seg[63].last_sect = 9, BLKIF_RSP_ERROR);
+    seg[63].last_sect = 0;
+    INDIRECT(seg[10].gref = 12345678, BLKIF_RSP_ERROR);
+#undef INDIRECT
+    liar_close(&l);
+}
+
+/* The 32-bit layout by offsets: id at 4, sector at 12, segments at 20; the answer's operation at 8. */
+TEST(the_32_bit_abi)
+{
+    struct liar l;
+    uint8_t q[108] = {0}, in[108];
+    uint64_t id = 0x1122334455667788, sector = 6;
+    struct blkif_request_segment seg = {0, 2, 3};
+
+    liar_open(&l, XK_BLK_ABI_32, 0);
+    seg.gref = l.ref[1];
+    memset(l.data + XK_PAGE_SIZE, 'x', XK_PAGE_SIZE);
+    q[0] = BLKIF_OP_WRITE;
+    q[1] = 1;
+    memcpy(q + 4, &id, 8);
+    memcpy(q + 12, &sector, 8);
+    memcpy(q + 20, &seg, sizeof(seg));
+    EQ(xk_ring_front_put(&l.ring, q, 1), 1);
+    q[0] = BLKIF_OP_DISCARD;
+    q[1] = 0;
+    sector = 7;
+    memcpy(q + 12, &sector, 8);
+    memset(q + 20, 0, 8);
+    q[20] = 1; /* one sector */
+    EQ(xk_ring_front_put(&l.ring, q, 1), 1);
+    EQ(xk_ring_front_publish(&l.ring), 1);
+    for (int i = 0; i < 3; i++)
+        xk_loop_run_once(l.p.back_loop, XK_NOW);
+    for (int i = 0; i < 2; i++) {
+        EQ(xk_ring_front_take(&l.ring, in, 1), 1);
+        EQ(memcmp(in, &id, 8), 0);
+        EQ(in[8], i ? BLKIF_OP_DISCARD : BLKIF_OP_WRITE);
+        EQ(in[10] | in[11], 0);
+    }
+    {
+        struct ask a;
+        uint8_t back[4 * XK_SECTOR];
+        EQ(ask_put(l.p.disk.below, &a, XK_BLK_READ, 5, back, sizeof(back)), 0);
+        xk_blk_kick(l.p.disk.below);
+        EQ(back[XK_SECTOR - 1], 0);
+        EQ(back[XK_SECTOR], 'x');
+        EQ(back[2 * XK_SECTOR], 0); /* discarded */
+    }
+    liar_close(&l);
+}
+
+TEST(indices_that_cannot_be_end_the_device)
+{
+    struct liar l;
+
+    liar_open(&l, XK_BLK_ABI_64, 0);
+    EQ(honest(&l), BLKIF_RSP_OKAY);
+    *(volatile uint32_t *)l.page = 1000; /* req_prod */
+    xk_evtchn_notify(l.p.w.dom[1], l.port);
+    for (int i = 0; i < 3; i++)
+        xk_loop_run_once(l.p.back_loop, XK_NOW);
+    EQ(l.p.back_broken, XK_EPEER);
+    liar_close(&l);
+}
+
+TEST(pages_that_are_taken_away_are_an_error_of_one_request)
+{
+    struct liar l;
+    blkif_request_t q;
+    xk_gref ref;
+    void *page;
+
+    liar_open(&l, XK_BLK_ABI_64, 0);
+    EQ(xk_page_share(l.p.w.dom[1], 2, 1, XK_PAGE_READONLY, &ref, &page), 0);
+    q = rw(&l, BLKIF_OP_WRITE, 0, 1);
+    q.seg[0].gref = ref;
+    EQ(tell(&l, &q, sizeof(q)), BLKIF_RSP_OKAY); /* granted for reading: enough to write it to the disk */
+    q = rw(&l, BLKIF_OP_READ, 0, 1);
+    q.seg[0].gref = ref;
+    EQ(tell(&l, &q, sizeof(q)), BLKIF_RSP_ERROR);
+    EQ(xk_page_unshare(l.p.w.dom[1], page, 1), 0); /* nothing of it stayed mapped */
+    q = rw(&l, BLKIF_OP_WRITE, 0, 1);
+    q.seg[0].gref = ref;
+    EQ(tell(&l, &q, sizeof(q)), BLKIF_RSP_ERROR);
+    EQ(honest(&l), BLKIF_RSP_OKAY);
+    liar_close(&l);
+}
+
+TEST(a_storm_of_events_is_counted)
+{
+    struct xk_blkback_stats s;
+    struct liar l;
+
+    liar_open(&l, XK_BLK_ABI_64, 0);
+    for (int i = 0; i < 100; i++) {
+        xk_evtchn_notify(l.p.w.dom[1], l.port);
+        xk_loop_run_once(l.p.back_loop, XK_NOW);
+    }
+    EQ(honest(&l), BLKIF_RSP_OKAY);
+    xk_blkback_stats(l.p.back, &s);
+    OK(s.idle_events > 50);
+    liar_close(&l);
+}
+
+/* --- a lying back end --------------------------------------------------------------------------------------------- */
+
+struct cheat {
+    struct pair p;
+    struct xk_ring_back ring;
+    void *page;
+    int port;
+    uint8_t buf[4][XK_SECTOR];
+    struct ask a[4];
+    blkif_request_t q[4];
+};
+
+static void cheat_open(struct cheat *c)
+{
+    xk_gref ref[XK_BLKFRONT_RING_MAX];
+
+    memset(c, 0, sizeof(*c));
+    pair_world(&c->p);
+    EQ(pair_front(&c->p), 0);
+    EQ(xk_blkfront_ring(c->p.front, ref), 1);
+    EQ(xk_page_map(c->p.w.dom[2], 1, ref, 1, 0, NULL, &c->page), 0);
+    c->port = xk_evtchn_bind(c->p.w.dom[2], 1, xk_blkfront_port(c->p.front));
+    OK(c->port > 0);
+    EQ(xk_ring_back_attach(&c->ring, c->page, XK_PAGE_SIZE, sizeof(blkif_request_t)), 0);
+    xk_blkfront_connect(c->p.front, &c->p.disk.dev.info, 0);
+    for (int i = 0; i < 4; i++)
+        EQ(ask_put(c->p.dev, &c->a[i], XK_BLK_READ, (unsigned)i, c->buf[i], XK_SECTOR), 0);
+    xk_blk_kick(c->p.dev);
+    EQ(xk_ring_back_take(&c->ring, c->q, 4), 4);
+}
+
+static void cheat_close(struct cheat *c)
+{
+    EQ(c->p.front_broken, XK_EPEER);
+    for (int i = 0; i < 4; i++)
+        EQ(c->a[i].done, 1);
+    EQ(c->a[3].err, XK_EPEER);
+    EQ(ask(&c->p, XK_BLK_READ, 0, c->buf[0], XK_SECTOR), XK_EPEER);
+    EQ(xk_page_unmap(c->p.w.dom[2], c->page, 1), 0);
+    EQ(xk_evtchn_unbind(c->p.w.dom[2], c->port), 0);
+    pair_close(&c->p);
+}
+
+static void cheat_answer(struct cheat *c, uint64_t id, unsigned op, int status)
+{
+    uint8_t slot[sizeof(blkif_request_t)] = {0};
+    blkif_response_t r = {.id = id, .operation = (uint8_t)op, .status = (int16_t)status};
+
+    memcpy(slot, &r, sizeof(r));
+    EQ(xk_ring_back_put(&c->ring, slot, 1), 1);
+    xk_ring_back_publish(&c->ring) ? xk_evtchn_notify(c->p.w.dom[2], c->port) : 0;
+    xk_loop_run_once(c->p.front_loop, XK_NOW);
+}
+
+TEST(an_answer_to_nothing_ends_the_disk)
+{
+    static struct cheat c;
+
+    cheat_open(&c);
+    cheat_answer(&c, 31, BLKIF_OP_READ, 0);
+    cheat_close(&c);
+    cheat_open(&c);
+    cheat_answer(&c, UINT64_MAX, BLKIF_OP_READ, 0);
+    cheat_close(&c);
+}
+
+TEST(a_second_answer_to_the_same_ends_the_disk)
+{
+    static struct cheat c;
+
+    cheat_open(&c);
+    cheat_answer(&c, c.q[0].id, BLKIF_OP_READ, 0);
+    EQ(c.a[0].err, 0);
+    cheat_answer(&c, c.q[0].id, BLKIF_OP_READ, 0);
+    cheat_close(&c);
+}
+
+TEST(an_answer_to_another_operation_ends_the_disk)
+{
+    static struct cheat c;
+
+    cheat_open(&c);
+    cheat_answer(&c, c.q[0].id, BLKIF_OP_WRITE, 0);
+    cheat_close(&c);
+}
+
+TEST(more_answers_than_requests_end_the_disk)
+{
+    static struct cheat c;
+
+    cheat_open(&c);
+    ((volatile uint32_t *)c.page)[2] = 77; /* rsp_prod */
+    xk_evtchn_notify(c.p.w.dom[2], c.port);
+    xk_loop_run_once(c.p.front_loop, XK_NOW);
+    cheat_close(&c);
+}
+
+TEST(a_status_of_any_kind_is_an_error_of_one_request)
+{
+    static struct cheat c;
+
+    cheat_open(&c);
+    cheat_answer(&c, c.q[2].id, BLKIF_OP_READ, -77);
+    cheat_answer(&c, c.q[1].id, BLKIF_OP_READ, 5);
+    EQ(c.a[2].err, XK_EIO);
+    EQ(c.a[1].err, XK_EIO);
+    EQ(c.p.front_broken, 0);
+    cheat_answer(&c, 99, BLKIF_OP_READ, 0);
+    cheat_close(&c);
+}
+
+/* --- what may fail ------------------------------------------------------------------------------------------------ */
+
+/* Each call of one kind fails once: the halves are not made, or a request fails, and nothing is left. */
+static void fail_each(enum xk_fake_fault what, int persistent)
+{
+    int made = 0;
+
+    for (unsigned nth = 1; made < 2 && nth < 400; nth++) {
+        uint8_t buf[14 * XK_SECTOR] = {0};
+        struct pair p;
+        int r;
+
+        pair_world(&p);
+        p.bc.persistent = (uint8_t)persistent;
+        p.fc.max_pieces = p.bc.max_pieces = 32;
+        xk_fake_fail(p.w.fake, what, nth);
+        r = pair_front(&p);
+        if (r == 0 && (r = pair_back(&p)) == 0) {
+            xk_blkfront_connect(p.front, &p.disk.dev.info, 32);
+            r = ask(&p, XK_BLK_WRITE, 0, buf, sizeof(buf));
+            OK(r == 0 || r == XK_EIO);
+            xk_fake_fail(p.w.fake, what, 0);
+            EQ(ask(&p, XK_BLK_WRITE, 0, buf, sizeof(buf)), 0);
+            made += r == 0;
+        } else {
+            OK(r < 0);
+            made = 0;
+        }
+        xk_fake_fail(p.w.fake, what, 0);
+        pair_close(&p);
+    }
+    OK(made == 2);
+}
+
+TEST(each_allocation_fails_once) { fail_each(XK_FAKE_ALLOC, 1); }
+TEST(each_share_fails_once) { fail_each(XK_FAKE_SHARE, 1); }
+TEST(each_map_fails_once) { fail_each(XK_FAKE_MAP, 1); }
+TEST(each_map_of_a_request_fails_once) { fail_each(XK_FAKE_MAP, 0); }
+TEST(each_event_channel_fails_once) { fail_each(XK_FAKE_EVTCHN, 1); }
+
+TEST(events_late_or_from_nowhere_change_nothing)
+{
+    struct pair p;
+    uint8_t buf[XK_SECTOR];
+
+    pair_world(&p);
+    pair_open(&p);
+    xk_fake_chaos(p.w.fake, 300, 300);
+    for (unsigned i = 0; i < 300; i++) {
+        struct ask a;
+        memset(buf, (int)i, sizeof(buf));
+        EQ(ask_put(p.dev, &a, i & 1 ? XK_BLK_READ : XK_BLK_WRITE, i / 2, buf, sizeof(buf)), 0);
+        xk_blk_kick(p.dev);
+        for (int k = 0; k < 50 && !a.done; k++) {
+            pair_run(&p);
+            xk_fake_advance(p.w.fake, XK_MS);
+        }
+        EQ(a.done, 1);
+        EQ(a.err, 0);
+        EQ(buf[0], (uint8_t)(i & 1 ? i - 1 : i));
+    }
+    pair_close(&p);
+}
