@@ -5,6 +5,7 @@
 #include <xenkit/store.h>
 #include <xenkit/handle.h>
 
+#include "bindings/store.h"
 #include "bindings/store_service.h"
 #include "bindings/stream.h"
 
@@ -15,6 +16,7 @@ enum { EVENTS_MAX = 65536 };
 struct client {
     struct xk_lua_object o;
     struct xk_store *store;
+    struct xk_lua_store_user *users;
 };
 #define CLIENT "xenkit.store"
 
@@ -40,7 +42,37 @@ struct watch {
 
 static struct client *check_client(lua_State *L, int arg) { return xk_lua_check_object(L, arg, CLIENT, "store"); }
 
-static void client_shut(struct xk_lua_object *o) { xk_store_close(((struct client *)o)->store); }
+static void client_shut(struct xk_lua_object *o)
+{
+    struct client *c = (struct client *)o;
+
+    while (c->users)
+        xk_lua_shut(c->users->object); /* which takes itself off the list */
+    xk_store_close(c->store);
+}
+
+struct xk_store *xk_lua_store_use(lua_State *L, int arg, struct xk_lua_store_user *user, struct xk_lua_object *object)
+{
+    struct client *c = check_client(L, arg);
+
+    user->object = object;
+    user->next = c->users;
+    user->link = &c->users;
+    if (user->next)
+        user->next->link = &user->next;
+    c->users = user;
+    return c->store;
+}
+
+void xk_lua_store_unuse(struct xk_lua_store_user *user)
+{
+    if (!user->link)
+        return;
+    *user->link = user->next;
+    if (user->next)
+        user->next->link = user->link;
+    user->link = NULL;
+}
 
 static int client_close(lua_State *L)
 {

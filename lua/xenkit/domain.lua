@@ -60,6 +60,10 @@ local function make_context(world, handles, boot)
   for name in pairs(desc.tree or {}) do ctx.tree[name] = ar:sub("tree/" .. name) end
   add_searcher(ar)
   take_handles(ctx, handles)
+  ctx.disk = setmetatable({}, { __index = function(_, name) -- the module is loaded when somebody asks
+    ctx.disk = require("xenkit.block").disks(ctx)
+    return ctx.disk[name]
+  end })
   return ctx
 end
 

@@ -15,6 +15,7 @@
     X(store)            \
     X(vchan)            \
     X(console)          \
+    X(block)            \
     X(blackbox)         \
     X(stub)             \
     XK_CORE_FULL(X)

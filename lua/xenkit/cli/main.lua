@@ -240,6 +240,19 @@ verbs.scale = {
   run = simple("scale", function(p) return { name = p.name, count = p.count } end, function(n) say("%d", n) end),
 }
 
+verbs.move = {
+  summary = "let another domain serve a disk",
+  description = "What the disk's domain has under way waits meanwhile, and is done by the new back end: it sees no " ..
+    "error.",
+  options = { WORLD, { "--back", arg = "DOMAIN", help = "who serves it from now on" } },
+  positionals = { DOMAIN, { "DISK", help = "by its name in the description, or as xvda" } },
+  examples = { "xenkit move db data --back disks2" },
+  run = function(p)
+    if not p.back then return fail("--back DOMAIN says where to; `xenkit list` shows which there are", 2) end
+    return simple("move", function() return { name = p.domain, disk = p.disk, back = p.back } end)(p)
+  end,
+}
+
 verbs.up = {
   summary = "start a world from its file",
   description = "The process becomes domain 0 of the world and stays; Ctrl-C takes all down.",
@@ -395,7 +408,7 @@ end
 
 local ORDER = { "up", "down", "list", "info", "top", "build", "create",
   "console", "pause", "unpause", "shutdown", "destroy",
-  "scale", "dmesg", "symbolize", "log", "repl", "run", "store", "completion", "man" }
+  "scale", "move", "dmesg", "symbolize", "log", "repl", "run", "store", "completion", "man" }
 
 local function make_cli()
   local list = {}

@@ -1,6 +1,7 @@
 --- The domain builder of a hosted world: from a description to a running domain. It opens what the description grants,
 -- packs the boot archive, makes the sandbox, writes the store nodes that a Xen guest would have, and introduces it.
 -- @module xenkit.host.builder
+local devices = require "xenkit.host.devices"
 local host = require "xenkit.core.host"
 local opener = require "xenkit.host.opener"
 local pack = require "xenkit.host.pack"
@@ -97,6 +98,8 @@ function M.grant(needs)
       grant.allow[(need.kind == "tcp" or need.kind == "unix") and "accept" or need.kind == "udp" and "datagram"
         or "file"] =
         true
+    elseif need.kind == "dir" and need.mode == "rw" then -- files that are read and written at any place: images
+      grant.allow.file = true
     elseif need.kind == "rights" then
       grant.rights[need.name] = true
     end
@@ -130,13 +133,16 @@ function M.template(d)
   grant, err, code = M.grant(needs)
   if not grant then return nil, d.name .. ": " .. err, code end
   for _, r in ipairs(d.rights or {}) do grant.rights[r] = true end
-  return { name = d.name, desc = d, path = path, params = params, grant = grant, service = svc }
+  return { name = d.name, desc = d, path = path, params = params, grant = grant, service = svc,
+    disks = devices.list(d.disks) }
 end
 
 local function boot_archive(t, extra)
+  local names = {}
+  for _, disk in ipairs(t.disks) do names[disk.name] = disk.dev end
   return pack.boot { source = t.desc.source, path = t.path, params = t.params, needs = t.grant.list, name = extra.name,
     store = extra.store, dom0_port = extra.dom0_port, template = t.name, watchdog = t.desc.watchdog,
-    repl = t.desc.repl }
+    repl = t.desc.repl, disk = next(names) and names or nil }
 end
 
 local function hand_all(world, domid, t, boot, handles)
@@ -208,6 +214,7 @@ function M.renew(world, program, t, domid, extra)
 end
 
 --- Writes the nodes that libxl writes for a guest, as far as they mean something here.
+-- @param opts template, console_domid, console_port, disks = a list of devices.list, each with its back_domid
 function M.write_nodes(s, domid, name, t, opts)
   local home = "/local/domain/" .. domid
   local list = { { "rm", home } }
@@ -244,6 +251,7 @@ function M.write_nodes(s, domid, name, t, opts)
     put(back .. "/online", 1, owner)
     put(back .. "/state", 2, owner) -- XenbusStateInitWait; the console makes it 4
   end
+  for _, disk in ipairs(opts.disks or {}) do devices.nodes(put, domid, disk, disk.back_domid) end
   for _, offer in ipairs(t and (t.desc.offers or t.service.offers) or {}) do
     put("/local/service/" .. offer, "", { "r" .. domid })
   end

@@ -46,6 +46,19 @@ function verbs.refresh(self, path)
   return verbs.open(self, path)
 end
 
+-- A disk's image: it has to be there.
+local function image(path, mode)
+  local fd, err, code = host.open(path, mode)
+  if not fd then return nil, err, code end
+  return fd, size_of(path)
+end
+
+function verbs.image_r(_, path) return image(path, "r") end
+function verbs.image(_, path)
+  if not host.identity(path) then return nil, path .. " is not there", "XK_ENOENT" end
+  return image(path, "rw")
+end
+
 function verbs.rotate(self, path, keep)
   keep = math.min(math.max(math.tointeger(tonumber(keep)) or 1, 0), KEEP_MAX)
   if keep == 0 then os.remove(path) end
@@ -58,6 +71,9 @@ local function serve_dir(self, words)
   if not need or not verb then return nil, "no such folder or verb", "XK_EPERM" end
   if not good_name(words[4] or "") then
     return nil, "'" .. tostring(words[4]) .. "' is no name of a file", "XK_EINVAL"
+  end
+  if words[3]:match "^image" and need.mode ~= "rw" then
+    return nil, "this folder is not for images: needs.dir." .. words[2] .. " says no mode = \"rw\"", "XK_EPERM"
   end
   return verb(self, need.value .. "/" .. words[4], words[5])
 end

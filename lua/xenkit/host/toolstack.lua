@@ -4,6 +4,7 @@
 local builder = require "xenkit.host.builder"
 local core_stream = require "xenkit.core.stream"
 local core_world = require "xenkit.core.world"
+local devices = require "xenkit.host.devices"
 local host = require "xenkit.core.host"
 local store = require "xenkit.store"
 local store_keeper = require "xenkit.host.store_keeper"
@@ -80,9 +81,24 @@ local function wire(self, domid)
   return store_port, console_port
 end
 
-local function publish(self, domid, name, t, store_port, console_port)
+-- Its disks, each with the number of the domain that serves it.
+local function place_disks(self, t)
+  local list = {}
+  for _, disk in ipairs(t and t.disks or {}) do
+    local back = self.by_name[disk.back]
+    if not back then
+      return nil, ("disk '%s': no domain '%s' runs that could serve it; it has to stand before"):format(disk.name,
+        disk.back), "XK_ENOENT"
+    end
+    disk.back_domid = back.domid
+    list[#list + 1] = disk
+  end
+  return list
+end
+
+local function publish(self, domid, name, t, store_port, console_port, disks)
   local ok, err, code = builder.write_nodes(self.store, domid, name, t, {
-    template = t and t.name, console_port = console_port,
+    template = t and t.name, console_port = console_port, disks = disks,
     console_domid = console_port >= 0 and self.console_domid or nil,
   })
   if not ok then return nil, err, code end
@@ -108,13 +124,16 @@ function Toolstack:create(t)
   local began = self.world:now()
   local name = instance_name(self, t)
   if self.by_name[name] then return nil, name .. " is running; --name chooses another name", "XK_EEXIST" end
-  local domid, err, code = builder.create(self.world, self.program, t, { name = name })
+  local disks, err, code = place_disks(self, t)
+  if not disks then return nil, name .. ": " .. err, code end
+  local domid
+  domid, err, code = builder.create(self.world, self.program, t, { name = name })
   if not domid then return nil, err, code end
   local d = { domid = domid, name = name, template = t, created = began, restarts = 0 }
   self.domains[domid], self.by_name[name], t.instances[domid] = d, d, d
   local store_port, console_port = wire(self, domid)
   local ok
-  if store_port then ok, err, code = publish(self, domid, name, t, store_port, console_port) end
+  if store_port then ok, err, code = publish(self, domid, name, t, store_port, console_port, disks) end
   if not store_port or not ok then
     self:forget(d)
     self.world:domctl(domid, "destroy")
@@ -123,7 +142,65 @@ function Toolstack:create(t)
   d.create_ms = (self.world:now() - began) * 1000
   self.last_domid = domid
   self:event("create", name, ("domain %d in %.1f ms"):format(domid, d.create_ms))
+  self:relink(d)
   return d
+end
+
+-- Connects a disk with another back end. Whatever served it before has let go.
+local function link(self, domid, disk, back_domid)
+  local list = {}
+  local function put(path, value, perms)
+    list[#list + 1] = { "write", path, value }
+    if perms then list[#list + 1] = { "set_perms", path, perms } end
+  end
+  devices.nodes(put, domid, disk, back_domid)
+  local ok, err, code = self.store:transaction(function(tx) return tx:many(list) end)
+  if ok then disk.back_domid = back_domid end
+  return ok, err, code
+end
+
+--- A domain that serves disks has come (again): those that are its own follow it.
+function Toolstack:relink(back)
+  for _, d in pairs(self.domains) do
+    for _, disk in ipairs(d.template and d.template.disks or {}) do
+      if disk.back == back.name and disk.back_domid and disk.back_domid ~= back.domid and d ~= back then
+        local ok, err = link(self, d.domid, disk, back.domid)
+        self:event("disk", d.name, ok and ("%s is served by %s (domain %d)"):format(disk.name, back.name, back.domid) or
+          disk.name .. ": " .. tostring(err))
+      end
+    end
+  end
+end
+
+--- Lets another domain serve a disk. What its domain has under way waits meanwhile, and is done there.
+function Toolstack:move(key, name, back_key)
+  local d, err, code = self:find(key)
+  if not d then return nil, err, code end
+  local back
+  back, err, code = self:find(back_key)
+  if not back then return nil, err, code end
+  for _, disk in ipairs(d.template and d.template.disks or {}) do
+    if disk.name == name or disk.dev == name then
+      if disk.back_domid == back.domid then return true end
+      local ok
+      ok, err, code = devices.detach(self.store, d.domid, disk, disk.back_domid, function(closed)
+        local deadline = self.world:now() + 10
+        while not closed() do
+          if self.world:now() > deadline then return nil end
+          task.sleep(0.002)
+        end
+        return true
+      end)
+      if not ok then return nil, err, code end
+      devices.clean(self.store, d.domid, disk, disk.back_domid)
+      ok, err, code = link(self, d.domid, disk, back.domid)
+      if not ok then return nil, err, code end
+      disk.back = back.name
+      self:event("disk", d.name, ("%s moved to %s (domain %d)"):format(disk.name, back.name, back.domid))
+      return true
+    end
+  end
+  return nil, d.name .. " has no disk '" .. tostring(name) .. "'", "XK_ENOENT"
 end
 
 function Toolstack:forget(d)
@@ -134,6 +211,10 @@ end
 
 local function clean_nodes(self, domid)
   self.store:rm("/local/domain/" .. domid)
+  local d = self.domains[domid]
+  for _, disk in ipairs(d and d.template and d.template.disks or {}) do
+    if disk.back_domid then devices.clean(self.store, domid, disk, disk.back_domid) end
+  end
   if self.console_domid then
     self.store:rm(("/local/domain/%d/backend/console/%d"):format(self.console_domid, domid))
   end

@@ -1,6 +1,7 @@
 --- World files: what a world consists of. A world file is a Lua file that returns a table; it may use nothing but Lua's
 -- own string, table and math functions. Everything is checked, and each complaint names file, line and key.
 -- @module xenkit.host.world
+local devices = require "xenkit.host.devices"
 local files = require "xenkit.host.files"
 
 local M = {}
@@ -9,7 +10,7 @@ local WORLD_KEYS = { name = "string", domains = "table", data = "string" }
 local DOMAIN_KEYS = {
   name = "string", service = "string", script = "string", params = "table", memory = "integer", restart = "string",
   replicas = "integer", offers = "table", rights = "table", sandbox = "boolean", scale = "table",
-  repl = "boolean", watchdog = "integer",
+  repl = "boolean", watchdog = "integer", disks = "table",
 }
 local SCALE_KEYS = { min = "integer", max = "integer" }
 local RESTART = { always = true, ["on-failure"] = true, never = true }
@@ -73,6 +74,11 @@ local function check_domain(ctx, d, i)
     complain("restart", "restart is always, on-failure or never, not '" .. d.restart .. "'")
   end
   if d.memory and (d.memory < 4 or d.memory > 65536) then complain("memory", "memory is in MiB, 4 to 65536") end
+  if d.disks then
+    local ok, err, key = devices.check(d.disks)
+    if not ok then complain(key, err) end
+    if d.replicas or d.scale then complain("disks", "a domain of which there are several has no disks") end
+  end
   if d.scale then check_keys(ctx, d.scale, SCALE_KEYS, "scale of " .. what) end
   if d.script and not d.script:match("^/") then d.script = ctx.dir .. d.script end
   if d.params then ctx.params = true end

@@ -1,0 +1,619 @@
+/*** Disks: images, front ends, back ends.
+ *
+ *     local disk <close> = assert(core.block.front(world, store, "device/vbd/51712"))
+ *     disk:arm(id) ... if disk:state() == "connected" then
+ *     local q = disk:start(id, "read", 0, 4096) ... print(#q:result())
+ *
+ * Positions and lengths are in bytes, and multiples of 512. Requests and states are waited for by numbers, as all here;
+ * `xenkit.block` waits in the running task.
+ * @module xenkit.core.block
+ *
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include <xenkit/file.h>
+#include <xenkit/vbd.h>
+
+#include "bindings/store.h"
+
+int luaopen_xenkit_core_block(lua_State *L);
+
+#define DEVICE "xenkit.block"
+#define REQUEST "xenkit.block.request"
+#define BACK "xenkit.block.back"
+#define WATCH "xenkit.block.watch"
+
+enum { MOST = 1 << 20 /* bytes of one request */, PATHS_MAX = 65536 };
+
+struct device {
+    struct xk_lua_object o;
+    struct xk_lua_store_user user; /* of a front end */
+    struct xk_blkdev *dev;         /* of an image: ours */
+    struct xk_vbd_front *front;
+    lua_Integer id;           /* who waits for a change of its state */
+    int connected, err, used; /* (used): by back ends */
+};
+
+struct request {
+    struct xk_blk_request r; /* first */
+    struct xk_blk_piece piece;
+    struct xk_lua_world *world;
+    lua_Integer id;
+    int done, err, orphan; /* (orphan): Lua has forgotten it, the device has not */
+    uint8_t *buf;
+    size_t n;
+};
+
+struct handle {
+    struct request *q; /* of its own: the device may have it for longer than Lua */
+};
+
+struct back {
+    struct xk_lua_object o;
+    struct xk_lua_store_user user;
+    struct xk_vbd_back *back;
+    struct device *image;
+    lua_Integer id;
+    int connected, err, gone;
+};
+
+struct watch {
+    struct xk_lua_object o;
+    struct xk_lua_store_user user;
+    struct xk_xenbus_watch *watch;
+    struct xk_buf paths; /* each with its NUL */
+    lua_Integer id;
+};
+
+/* --- devices ------------------------------------------------------------------------------------------------------ */
+
+static struct device *check_device(lua_State *L, int arg) { return xk_lua_check_object(L, arg, DEVICE, "disk"); }
+
+static void device_shut(struct xk_lua_object *o)
+{
+    struct device *d = (struct device *)o;
+
+    xk_lua_store_unuse(&d->user);
+    if (d->front)
+        xk_vbd_front_close(d->front);
+    else
+        xk_blk_close(d->dev);
+    xk_lua_note(o->world, d->id);
+}
+
+/* An image that back ends use is closed with the last of them. */
+static int device_close(lua_State *L)
+{
+    struct device *d = luaL_checkudata(L, 1, DEVICE);
+
+    if (d->used == 0)
+        xk_lua_shut(&d->o);
+    return 0;
+}
+
+static struct device *new_device(lua_State *L)
+{
+    struct device *d = xk_lua_new(L, DEVICE, sizeof(*d), 2);
+
+    xk_lua_adopt(L, &d->o, 1, device_shut);
+    return d;
+}
+
+static int finish(lua_State *L, struct device *d, int r, const char *what)
+{
+    if (r == 0)
+        return 1;
+    d->dev = NULL;
+    d->front = NULL;
+    xk_lua_shut(&d->o);
+    return xk_lua_failf(L, r, what);
+}
+
+/*** An image in memory.
+ * @function memory
+ * @param world
+ * @tparam integer bytes */
+static int l_memory(lua_State *L)
+{
+    lua_Integer bytes = xk_lua_integer(L, 2, XK_SECTOR, (lua_Integer)1 << 40);
+    struct device *d = new_device(L);
+
+    d->connected = 1;
+    return finish(L, d, xk_block_memory(NULL, (uint64_t)bytes / XK_SECTOR, &d->dev), "image in memory");
+}
+
+/*** An image in a file, whose descriptor belongs to it from now on.
+ * @function file
+ * @param world
+ * @tparam integer descriptor
+ * @tparam[opt] boolean readonly */
+static int l_file(lua_State *L)
+{
+    int fd = (int)xk_lua_integer(L, 2, 0, INT32_MAX), readonly = lua_toboolean(L, 3), r;
+    struct device *d = new_device(L);
+    struct xk_file *file = NULL;
+
+    d->connected = 1;
+    r = xk_file_from_handle(NULL, fd, &file);
+    if (r == 0)
+        r = xk_block_file(NULL, file, readonly ? XK_BLK_READONLY : 0, &d->dev);
+    return finish(L, d, r, "image in a file");
+}
+
+static void front_told(void *arg, int connected, int err)
+{
+    struct device *d = arg;
+
+    d->connected = connected;
+    d->err = err;
+    xk_lua_note(d->o.world, d->id);
+    d->id = 0;
+}
+
+/*** The disk whose folder in the store is (path), from its guest's side.
+ * @function front
+ * @param world
+ * @param store of xenkit.core.store
+ * @tparam string path "device/vbd/51712" */
+static int l_front(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 3);
+    struct device *d = new_device(L);
+    struct xk_vbd_front_options o = {.ring_order = 2, .max_pieces = 64, .told = front_told, .arg = d};
+    struct xk_store *store = xk_lua_store_use(L, 2, &d->user, &d->o);
+    int r;
+
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 2);
+    r = xk_vbd_front_open(NULL, d->o.world->loop, store, path, &o, &d->front);
+    if (r == 0)
+        d->dev = xk_vbd_front_device(d->front);
+    return finish(L, d, r, path);
+}
+
+/*** @type device */
+
+/*** Notes number (id) when the state changes next.
+ * @function arm */
+static int device_arm(lua_State *L)
+{
+    check_device(L, 1)->id = luaL_checkinteger(L, 2);
+    return 0;
+}
+
+/*** "connected"; or nil, why not, code.
+ * @function state */
+static int device_state(lua_State *L)
+{
+    struct device *d = check_device(L, 1);
+
+    if (!d->connected)
+        return xk_lua_fail(L, d->err ? d->err : XK_EAGAIN);
+    lua_pushstring(L, "connected");
+    return 1;
+}
+
+/*** Size in bytes, and what it can do: a table with bytes, sector, readonly, flush, discard, removable, cdrom.
+ * @function info */
+static int device_info(lua_State *L)
+{
+    const struct xk_blk_info *i = &check_device(L, 1)->dev->info;
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } bits[] = {{"readonly", XK_BLK_READONLY}, {"flush", XK_BLK_CAN_FLUSH},     {"discard", XK_BLK_CAN_DISCARD},
+                {"cdrom", XK_BLK_CDROM},       {"removable", XK_BLK_REMOVABLE}, {NULL, 0}};
+
+    lua_newtable(L);
+    lua_pushinteger(L, (lua_Integer)(i->sectors * XK_SECTOR));
+    lua_setfield(L, -2, "bytes");
+    lua_pushinteger(L, i->logical);
+    lua_setfield(L, -2, "sector");
+    for (int k = 0; bits[k].name; k++) {
+        lua_pushboolean(L, (i->features & bits[k].bit) != 0);
+        lua_setfield(L, -2, bits[k].name);
+    }
+    return 1;
+}
+
+static void set_integer(lua_State *L, const char *name, uint64_t v)
+{
+    lua_pushinteger(L, (lua_Integer)v);
+    lua_setfield(L, -2, name);
+}
+
+/*** Counters of a front end's ring; nil for an image.
+ * @function stats */
+static int device_stats(lua_State *L)
+{
+    struct device *d = check_device(L, 1);
+    struct xk_blkfront_stats s;
+    int r = d->front ? xk_vbd_front_stats(d->front, &s) : XK_ENOSYS;
+
+    if (r < 0)
+        return xk_lua_fail(L, r);
+    lua_newtable(L);
+    set_integer(L, "reads", s.requests[XK_BLK_READ]);
+    set_integer(L, "writes", s.requests[XK_BLK_WRITE]);
+    set_integer(L, "flushes", s.requests[XK_BLK_FLUSH]);
+    set_integer(L, "discards", s.requests[XK_BLK_DISCARD]);
+    set_integer(L, "bytes_read", s.bytes[0]);
+    set_integer(L, "bytes_written", s.bytes[1]);
+    set_integer(L, "errors", s.errors);
+    set_integer(L, "notified", s.notified);
+    set_integer(L, "events", s.events);
+    set_integer(L, "under_way", s.under_way);
+    set_integer(L, "waiting", s.waiting);
+    return 1;
+}
+
+/* --- requests ----------------------------------------------------------------------------------------------------- */
+
+static void request_free(struct request *q)
+{
+    xk_free(NULL, q->buf, q->n);
+    xk_free(NULL, q, sizeof(*q));
+}
+
+static void on_done(struct xk_blk_request *r, int err)
+{
+    struct request *q = (struct request *)r;
+
+    q->done = 1;
+    q->err = err;
+    if (q->orphan)
+        request_free(q);
+    else
+        xk_lua_note(q->world, q->id);
+}
+
+static int request_close(lua_State *L)
+{
+    struct handle *h = luaL_checkudata(L, 1, REQUEST);
+
+    if (h->q && h->q->done)
+        request_free(h->q);
+    else if (h->q)
+        h->q->orphan = 1;
+    h->q = NULL;
+    return 0;
+}
+
+static struct request *new_request(size_t n, int with_memory)
+{
+    struct request *q = xk_new(NULL, sizeof(*q));
+
+    if (q && with_memory) {
+        q->n = n;
+        q->buf = xk_new(NULL, n);
+        if (!q->buf) {
+            xk_free(NULL, q, sizeof(*q));
+            return NULL;
+        }
+    }
+    return q;
+}
+
+/*** Begins a request: "read" with a length, "write" with bytes, "flush", "discard" with a length. `fua` after the bytes
+ * of a write: they are on the medium when it is done. @return request, whose :result() is to be asked when (id) came
+ * true
+ * @function start
+ * @tparam integer id
+ * @tparam string op
+ * @tparam integer at in bytes
+ * @param what bytes, or how many
+ * @tparam[opt] boolean fua */
+static int device_start(lua_State *L)
+{
+    static const char *const names[] = {"read", "write", "flush", "discard", NULL};
+    static const uint8_t ops[] = {XK_BLK_READ, XK_BLK_WRITE, XK_BLK_FLUSH, XK_BLK_DISCARD};
+    struct device *d = check_device(L, 1);
+    lua_Integer id = luaL_checkinteger(L, 2);
+    unsigned op = ops[luaL_checkoption(L, 3, NULL, names)];
+    uint64_t at = op == XK_BLK_FLUSH ? 0 : (uint64_t)xk_lua_integer(L, 4, 0, LUA_MAXINTEGER);
+    const char *bytes = op == XK_BLK_WRITE ? luaL_checklstring(L, 5, NULL) : NULL;
+    size_t n = op == XK_BLK_FLUSH ? 0 : 1;
+    struct handle *h;
+    struct request *q;
+    int r;
+
+    if (op == XK_BLK_WRITE)
+        bytes = luaL_checklstring(L, 5, &n);
+    else if (op != XK_BLK_FLUSH)
+        n = (size_t)xk_lua_integer(L, 5, 1, op == XK_BLK_READ ? MOST : LUA_MAXINTEGER);
+    luaL_argcheck(L, at % XK_SECTOR == 0, 4, "not a multiple of 512");
+    luaL_argcheck(L, n % XK_SECTOR == 0 && (n || op == XK_BLK_FLUSH), 5, "its length is not a multiple of 512");
+    luaL_argcheck(L, op > XK_BLK_WRITE || n <= MOST, 5, "more than 1 MiB at a time");
+    h = xk_lua_new(L, REQUEST, sizeof(*h), 1);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
+    q = h->q = new_request(n, op <= XK_BLK_WRITE);
+    if (!q)
+        return xk_lua_fail(L, XK_ENOMEM);
+    if (bytes)
+        memcpy(q->buf, bytes, n);
+    q->world = d->o.world;
+    q->id = id;
+    q->piece = (struct xk_blk_piece){q->buf, (uint32_t)n};
+    q->r = (struct xk_blk_request){
+        .done = on_done, .sector = at / XK_SECTOR, .sectors = n / XK_SECTOR, .piece = &q->piece, .op = (uint8_t)op};
+    q->r.pieces = op <= XK_BLK_WRITE;
+    q->r.flags = op == XK_BLK_WRITE && lua_toboolean(L, 6) ? XK_BLK_FUA : 0;
+    r = xk_blk_submit(d->dev, &q->r);
+    if (r < 0) {
+        q->done = 1;
+        return xk_lua_fail(L, r);
+    }
+    xk_blk_kick(d->dev);
+    return 1;
+}
+
+/*** The bytes that were read, or true; nil, message, code; XK_EAGAIN while it is under way.
+ * @function result */
+static int request_result(lua_State *L)
+{
+    struct handle *h = luaL_checkudata(L, 1, REQUEST);
+    struct request *q = h->q;
+
+    if (!q || !q->done)
+        return xk_lua_fail(L, XK_EAGAIN);
+    if (q->err < 0)
+        return xk_lua_fail(L, q->err);
+    if (q->r.op == XK_BLK_READ)
+        lua_pushlstring(L, (const char *)q->buf, q->n);
+    else
+        lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* --- back ends ---------------------------------------------------------------------------------------------------- */
+
+static struct back *check_back(lua_State *L) { return xk_lua_check_object(L, 1, BACK, "back end"); }
+
+static int open_image(void *arg, xk_domid front, const char *params, const char *mode, struct xk_blkdev **out)
+{
+    (void)front;
+    (void)params;
+    (void)mode;
+    *out = ((struct back *)arg)->image->dev;
+    return 0;
+}
+
+static void back_told(void *arg, int connected, int err)
+{
+    struct back *b = arg;
+
+    b->connected = connected;
+    b->err = err;
+    xk_lua_note(b->o.world, b->id);
+    b->id = 0;
+}
+
+static void back_gone(void *arg)
+{
+    struct back *b = arg;
+
+    b->gone = 1;
+    back_told(arg, 0, XK_EGONE);
+}
+
+/* A request may be under way on an image of ours, which then is closed first: images answer at once or when closed. */
+static void back_shut(struct xk_lua_object *o)
+{
+    struct back *b = (struct back *)o;
+
+    xk_lua_store_unuse(&b->user);
+    if (b->back)
+        xk_vbd_back_close(b->back, NULL, NULL);
+    b->image->used--;
+    xk_lua_note(o->world, b->id);
+}
+
+static int back_close(lua_State *L)
+{
+    xk_lua_shut(luaL_checkudata(L, 1, BACK));
+    return 0;
+}
+
+static unsigned option(lua_State *L, int arg, const char *name, unsigned otherwise, unsigned most)
+{
+    lua_Integer v = otherwise;
+
+    if (lua_istable(L, arg)) {
+        if (lua_getfield(L, arg, name) != LUA_TNIL)
+            v = luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    if (v < 0 || v > most)
+        luaL_error(L, "field '%s' is not in 0 .. %d", name, (int)most);
+    return (unsigned)v;
+}
+
+/*** Serves (image) to the front end that the folder (path) names.
+ * @function back
+ * @param world
+ * @param store of xenkit.core.store
+ * @tparam string path "backend/vbd/7/51712"
+ * @param image a device of this module
+ * @tparam[opt] table options `ring_order` (2), `max_pieces` (64) of a request, `persistent` (1) */
+static int l_back(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 3);
+    struct device *image = check_device(L, 4);
+    struct xk_vbd_back_options o = {.open_image = open_image, .told = back_told, .gone = back_gone};
+    struct xk_store *store;
+    struct back *b;
+    int r;
+
+    o.ring_order = (uint8_t)option(L, 5, "ring_order", 2, 4);
+    o.max_pieces = (uint16_t)option(L, 5, "max_pieces", 64, XK_BLKBACK_PIECES_MAX);
+    o.no_persistent = !option(L, 5, "persistent", 1, 1);
+    b = xk_lua_new(L, BACK, sizeof(*b), 3);
+    b->image = image;
+    image->used++;
+    o.arg = b;
+    xk_lua_adopt(L, &b->o, 1, back_shut);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 2);
+    lua_pushvalue(L, 4);
+    lua_setiuservalue(L, -2, 3);
+    store = xk_lua_store_use(L, 2, &b->user, &b->o);
+    r = xk_vbd_back_open(NULL, b->o.world->loop, store, path, &o, &b->back);
+    if (r < 0) {
+        b->back = NULL;
+        xk_lua_shut(&b->o);
+        return xk_lua_failf(L, r, path);
+    }
+    return 1;
+}
+
+/*** @type back */
+
+static int back_arm(lua_State *L)
+{
+    check_back(L)->id = luaL_checkinteger(L, 2);
+    return 0;
+}
+
+/*** "connected", "gone" (close it), or nil, why not, code.
+ * @function state */
+static int back_state(lua_State *L)
+{
+    struct back *b = check_back(L);
+
+    if (!b->gone && !b->connected)
+        return xk_lua_fail(L, b->err ? b->err : XK_EAGAIN);
+    lua_pushstring(L, b->gone ? "gone" : "connected");
+    return 1;
+}
+
+/*** Tells the front end that the image has another size.
+ * @function resized */
+static int back_resized(lua_State *L) { return xk_lua_ok(L, xk_vbd_back_resized(check_back(L)->back)); }
+
+/*** Counters: of requests, bytes, errors, `refused` ones that made no sense, notifications, pages.
+ * @function stats */
+static int back_stats(lua_State *L)
+{
+    struct back *b = check_back(L);
+    struct xk_blkback_stats s;
+    int r = xk_vbd_back_stats(b->back, &s);
+
+    if (r < 0)
+        return xk_lua_fail(L, r);
+    lua_newtable(L);
+    set_integer(L, "reads", s.requests[XK_BLK_READ]);
+    set_integer(L, "writes", s.requests[XK_BLK_WRITE]);
+    set_integer(L, "flushes", s.requests[XK_BLK_FLUSH]);
+    set_integer(L, "discards", s.requests[XK_BLK_DISCARD]);
+    set_integer(L, "bytes_read", s.bytes[0]);
+    set_integer(L, "bytes_written", s.bytes[1]);
+    set_integer(L, "errors", s.errors);
+    set_integer(L, "refused", s.refused);
+    set_integer(L, "notified", s.notified);
+    set_integer(L, "events", s.events);
+    set_integer(L, "idle_events", s.idle_events);
+    set_integer(L, "maps", s.maps);
+    set_integer(L, "kept", s.kept);
+    set_integer(L, "under_way", s.under_way);
+    set_integer(L, "most_under_way", s.most_under_way);
+    return 1;
+}
+
+/* --- devices that come -------------------------------------------------------------------------------------------- */
+
+static void on_found(void *arg, const char *path)
+{
+    struct watch *w = arg;
+    size_t n = strlen(path) + 1, have = xk_buf_len(&w->paths);
+
+    if (have >= n && memcmp(xk_buf_head(&w->paths) + have - n, path, n) == 0)
+        return; /* once more the same */
+    if (xk_buf_put(&w->paths, path, n) < 0)
+        return; /* its next event tells */
+    xk_lua_note(w->o.world, w->id);
+    w->id = 0;
+}
+
+static void watch_shut(struct xk_lua_object *o)
+{
+    struct watch *w = (struct watch *)o;
+
+    xk_lua_store_unuse(&w->user);
+    if (w->watch)
+        xk_xenbus_unwatch(w->watch);
+    xk_buf_fini(&w->paths);
+    xk_lua_note(o->world, w->id);
+}
+
+static int watch_close(lua_State *L)
+{
+    xk_lua_shut(luaL_checkudata(L, 1, WATCH));
+    return 0;
+}
+
+/*** Devices below (root), such as "backend/vbd" with 2 levels.
+ * @function watch
+ * @param world
+ * @param store of xenkit.core.store
+ * @tparam string root
+ * @tparam integer levels */
+static int l_watch(lua_State *L)
+{
+    const char *root = luaL_checkstring(L, 3);
+    unsigned levels = (unsigned)xk_lua_integer(L, 4, 1, 4);
+    struct watch *w = xk_lua_new(L, WATCH, sizeof(*w), 2);
+    struct xk_store *store;
+    int r;
+
+    xk_buf_init(&w->paths, NULL, PATHS_MAX);
+    xk_lua_adopt(L, &w->o, 1, watch_shut);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 2);
+    store = xk_lua_store_use(L, 2, &w->user, &w->o);
+    r = xk_xenbus_watch(NULL, store, root, levels, on_found, w, &w->watch);
+    if (r < 0) {
+        w->watch = NULL;
+        xk_lua_shut(&w->o);
+        return xk_lua_failf(L, r, root);
+    }
+    return 1;
+}
+
+/*** The next folder that is there, or below which something changed; nil, and number (id) is noted when there is one.
+ * @function next */
+static int watch_next(lua_State *L)
+{
+    struct watch *w = xk_lua_check_object(L, 1, WATCH, "watch");
+    const char *path;
+
+    w->id = 0;
+    if (xk_buf_len(&w->paths) == 0) {
+        w->id = luaL_checkinteger(L, 2);
+        return 0;
+    }
+    path = (const char *)xk_buf_head(&w->paths);
+    lua_pushstring(L, path);
+    xk_buf_take(&w->paths, strlen(path) + 1);
+    return 1;
+}
+
+int luaopen_xenkit_core_block(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"memory", l_memory}, {"file", l_file},   {"front", l_front},
+                                         {"back", l_back},     {"watch", l_watch}, {NULL, NULL}};
+    static const luaL_Reg device_methods[] = {
+        {"arm", device_arm},     {"state", device_state}, {"info", device_info}, {"stats", device_stats},
+        {"start", device_start}, {"close", device_close}, {NULL, NULL}};
+    static const luaL_Reg request_methods[] = {{"result", request_result}, {NULL, NULL}};
+    static const luaL_Reg back_methods[] = {{"arm", back_arm},         {"state", back_state}, {"stats", back_stats},
+                                            {"resized", back_resized}, {"close", back_close}, {NULL, NULL}};
+    static const luaL_Reg watch_methods[] = {{"next", watch_next}, {"close", watch_close}, {NULL, NULL}};
+
+    xk_lua_type(L, DEVICE, device_methods, device_close);
+    xk_lua_type(L, REQUEST, request_methods, request_close);
+    xk_lua_type(L, BACK, back_methods, back_close);
+    xk_lua_type(L, WATCH, watch_methods, watch_close);
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,147 @@
+--- Disks: this domain's own, and images, read and written in the running task.
+--
+--     local disk = assert(ctx.disk.data)          -- as the domain's description names it; or ctx.disk.xvda
+--     assert(disk:wait(10))                       -- until its back end is there
+--     disk:write(0, ("x"):rep(4096))
+--     disk:flush()                                -- now it is on the medium
+--     print(#disk:read(0, 4096), disk:info().bytes)
+--
+-- Positions and lengths are in bytes, and multiples of 512 (of `info().sector`, where that is more). A failure gives
+-- nil, message, "XK_ENAME". When the back end goes and another one comes, calls only take longer.
+-- @module xenkit.block
+local core = require "xenkit.core.block"
+local task = require "xenkit.task"
+
+local M = {}
+local Disk = {}
+Disk.__index = Disk
+Disk.__name = "xenkit.disk"
+
+local AT_ONCE, PIECE = 8, 1 << 18
+
+local function wrap(raw, err, code)
+  if not raw then return nil, err, code end
+  return setmetatable({ raw = raw }, Disk)
+end
+
+--- The disk whose folder in the store is `path`, "device/vbd/51712". It may be used when `wait` gave true.
+function M.front(ctx, path) return wrap(core.front(ctx.world, ctx.store.raw, path)) end
+
+--- An image of zeroes in this domain's memory.
+function M.memory(world, bytes) return wrap(core.memory(world, bytes)) end
+
+--- An image in a file whose descriptor was handed to this domain, and belongs to the image from now on.
+function M.file(world, fd, readonly) return wrap(core.file(world, fd, readonly)) end
+
+-- Starts all of `list` ({op, at, what, fua}), so many at once, and waits for all.
+-- @return results, or nil, message, code
+local function run(self, list)
+  local results, under_way, failed = {}, {}, nil
+  local function take(i)
+    local u = under_way[i]
+    under_way[i] = nil
+    while true do
+      local r, err, code = u.request:result()
+      if r or code ~= "XK_EAGAIN" then
+        results[i] = r
+        if not r then failed = failed or { err, code } end
+        return
+      end
+      task.wait(u.id)
+    end
+  end
+  for i, one in ipairs(list) do
+    local id = task.wait_id()
+    local request, err, code = self.raw:start(id, one[1], one[2], one[3], one[4])
+    if not request then
+      failed = failed or { err, code }
+      break
+    end
+    under_way[i] = { request = request, id = id }
+    if i >= AT_ONCE then take(i - AT_ONCE + 1) end
+  end
+  for i in pairs(under_way) do take(i) end
+  if failed then return nil, table.unpack(failed) end
+  return results
+end
+
+--- `n` bytes from byte `at` on.
+function Disk:read(at, n)
+  local list = {}
+  for from = 0, n - 1, PIECE do list[#list + 1] = { "read", at + from, math.min(PIECE, n - from) } end
+  local r, err, code = run(self, list)
+  if not r then return nil, err, code end
+  return table.concat(r)
+end
+
+--- Writes bytes at byte `at`. With `fua` they are on the medium when it returns.
+function Disk:write(at, bytes, fua)
+  local list = {}
+  for from = 0, #bytes - 1, PIECE do
+    list[#list + 1] = { "write", at + from, bytes:sub(from + 1, from + PIECE), fua }
+  end
+  local r, err, code = run(self, list)
+  if not r then return nil, err, code end
+  return true
+end
+
+local function one(self, ...)
+  local r, err, code = run(self, { { ... } })
+  if not r then return nil, err, code end
+  return true
+end
+
+--- Returns when all that was written before is on the medium.
+function Disk:flush()
+  if not self.raw:info().flush then return true end -- then it is there already
+  return one(self, "flush", 0, 0)
+end
+
+--- These bytes are not needed any more; they may read as zeroes, or as before.
+function Disk:discard(at, n) return one(self, "discard", at, n) end
+
+--- {bytes, sector, readonly, flush, discard, removable, cdrom}
+function Disk:info() return self.raw:info() end
+
+--- Counters of the ring; nil for an image.
+function Disk:stats() return self.raw:stats() end
+
+--- Waits until the disk is connected. @return true; nil, message, code
+function Disk:wait(timeout)
+  local deadline = timeout and task.world():now() + timeout
+  while true do
+    local state, err, code = self.raw:state()
+    if state then return true end
+    if code == "XK_EPEER" then return nil, err, code end
+    local id = task.wait_id()
+    self.raw:arm(id)
+    if not task.wait(id, deadline and math.max(0, deadline - task.world():now())) then
+      return nil, "the disk's back end is not there", "XK_ETIMEDOUT"
+    end
+  end
+end
+
+function Disk:close() self.raw:close() end
+Disk.__close = Disk.close
+
+--- The number that Xen gives to the disk named `dev`, "xvda" to "xvdz"; the folder in the store is named so.
+function M.number_of(dev)
+  local letter = dev:match "^xvd(%l)$"
+  if not letter then return nil, "'" .. dev .. "' is not one of xvda to xvdz", "XK_EINVAL" end
+  local n = letter:byte() - ("a"):byte()
+  return n < 16 and 202 << 8 | n << 4 or 1 << 28 | n << 8
+end
+
+--- What becomes ctx.disk: disks by the names of the domain's description, or by device names, made when asked for.
+function M.disks(ctx)
+  return setmetatable({}, { __index = function(t, name)
+    local number = M.number_of(ctx.desc.disk and ctx.desc.disk[name] or name)
+    if not number or not ctx.store then return nil end
+    local disk, err = M.front(ctx, "device/vbd/" .. number)
+    if not disk then error(name .. ": " .. tostring(err), 2) end
+    rawset(t, name, disk)
+    return disk
+  end })
+end
+
+return M

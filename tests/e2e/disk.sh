@@ -1,0 +1,92 @@
+#!/bin/sh
+# Disks in a hosted world: a service that uses one while its back end is killed, restarted, and changed for another.
+set -u
+build=${1:-build}
+tmp=$(mktemp -d) || exit 1
+XENKIT_RUNTIME_DIR=$tmp/rt
+export XENKIT_RUNTIME_DIR
+x="timeout -k 2 20 $build/xenkit"
+trap '$x down > /dev/null 2>&1; rm -rf "$tmp"' EXIT
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+has() { case "$1" in *"$2"*) true ;; *) echo "# no '$2' in: $1"; false ;; esac; }
+# The list's fields are sorted: domid comes before name, pid after.
+domid() { $x list --json | tr '{' '\n' | grep "\"name\":\"$1\"" | sed -n 's/.*"domid":\([0-9]*\).*/\1/p'; }
+pid() { $x list --json | tr '{' '\n' | grep "\"name\":\"$1\"" | sed -n 's/.*"pid":\([0-9]*\).*/\1/p'; }
+data() { $x store read "/local/domain/$(domid "$1")/data/$2" 2> /dev/null; }
+# Waits until the user has finished (count) more rounds.
+rounds() { # NAME COUNT
+    from=$(data "$1" round) i=0
+    from=${from:-0}
+    while [ $i -lt 200 ] && [ "$(data "$1" round || echo 0)" -lt $((from + $2)) ] 2> /dev/null; do
+        i=$((i + 1)); sleep 0.05
+    done
+    now=$(data "$1" round)
+    [ "${now:-0}" -ge $((from + $2)) ] || { echo "# $1 stands at ${now:-0}, was at $from: $(data "$1" error)"; false; }
+}
+wait_for() { # NAME NODE
+    i=0
+    while [ $i -lt 200 ] && [ -z "$(data "$1" "$2")" ]; do i=$((i + 1)); sleep 0.05; done
+    data "$1" "$2"
+}
+
+mkdir "$tmp/images"
+dd if=/dev/zero of="$tmp/images/data.img" bs=1024 count=4096 2> /dev/null
+printf 'readable' > "$tmp/images/ro.img"
+dd if=/dev/zero bs=1024 count=64 >> "$tmp/images/ro.img" 2> /dev/null
+user=$PWD/tests/e2e/lib/disk_user.lua
+cat > "$tmp/d.lua" << W
+return { name = "d", domains = {
+  { name = "log", service = "log" },
+  { name = "disks", service = "disk", params = { images = "$tmp/images" }, restart = "always" },
+  { name = "disks2", service = "disk", params = { images = "$tmp/images" }, restart = "always" },
+  { name = "user", script = "$user", disks = { data = { image = "data.img", back = "disks" } }, restart = "never" },
+  { name = "mem", script = "$user", disks = { data = { image = "memory:2M", back = "disks2" } }, restart = "never" },
+  { name = "ro", script = "$user", params = { readonly = true }, restart = "never",
+    disks = { data = { image = "ro.img", mode = "r", back = "disks" } } },
+  { name = "none", script = "$user", restart = "never", disks = { data = { image = "no.img", back = "disks" } } },
+} }
+W
+$x up -d -q "$tmp/d.lua" > "$tmp/up.log" 2>&1
+ok $? "a world with disks comes up"
+rounds user 2; ok $? "a disk is written and read"
+[ "$(data user wrong)" = 0 ]; ok $? "what is read is what was written"
+[ "$(data user bytes)" = 4194304 ]; ok $? "its size is the image's"
+head -c 8 "$tmp/images/data.img" | grep -q 00000000; ok $? "it stands in the image"
+rounds mem 1 && [ "$(data mem wrong)" = 0 ]; ok $? "a disk in memory"
+out=$(wait_for ro write) && has "$out" XK_EROFS && [ "$(wait_for ro read)" = readable ]; ok $? "a disk that may only be read"
+i=0
+while [ $i -lt 150 ] && $x list --json | grep -q '"name":"none"'; do i=$((i + 1)); sleep 0.05; done
+$x log 2> /dev/null | grep -q 'no.img is not there'
+ok $? "an image that is not there is told"
+
+for i in 1 2 3; do
+    kill -9 "$(pid disks)"
+    rounds user 1 || break
+done
+ok $? "its back end is killed three times: nothing fails"
+[ "$(data user wrong)" = 0 ] && [ -z "$(data user error)" ]; ok $? "and nothing is lost"
+$x move user data --back disks2; ok $? "it is moved to another back end"
+rounds user 2 && [ "$(data user wrong)" = 0 ]; ok $? "and goes on there"
+[ -n "$($x store ls "/local/domain/$(domid disks2)/backend/vbd/$(domid user)")" ] &&
+    [ -z "$($x store ls "/local/domain/$(domid disks)/backend/vbd/$(domid user)" 2> /dev/null)" ]
+ok $? "as the store says"
+$x move user data --back disks && rounds user 1; ok $? "and back"
+out=$($x move user nothing --back disks 2>&1); [ $? = 1 ] && has "$out" "no disk 'nothing'"; ok $? "a disk that it has not"
+out=$($x move user data --back nobody 2>&1); [ $? = 1 ] && has "$out" "no domain 'nobody'"; ok $? "a domain that is not"
+out=$($x move user data 2>&1); [ $? = 2 ] && has "$out" "--back"; ok $? "where to has to be said"
+$x shutdown user > /dev/null; ok $? "the user ends"
+[ -z "$($x store ls "/local/domain/$(domid disks)/backend/vbd" 2> /dev/null | grep "^$(domid user)$")" ]
+ok $? "and its disk is gone"
+
+wrong=0
+for line in "disks = { ['1'] = {} }" "disks = { a = 1 }" "disks = { a = { image = 'x' } }" \
+    "disks = { a = { image = 'x', back = 'y', made = 1 } }" "disks = { a = { image = 'x', back = 'y', mode = 'rw' } }" \
+    "disks = { a = { image = 'x', back = 'y', dev = 'hda' } }"; do
+    echo "return { name = 'w', domains = { { name = 'd', script = '$user', $line } } }" > "$tmp/w.lua"
+    out=$($x up "$tmp/w.lua" 2>&1) && wrong=1
+    has "$out" "w.lua:1" || wrong=1
+done
+ok $wrong "disks that are described wrongly are told, with the line"
+echo "1..$n"
+exit $bad

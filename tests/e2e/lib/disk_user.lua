@@ -1,0 +1,48 @@
+-- Writes numbered blocks to its disk and reads them back, for as long as it runs; tells in the store how far it is.
+local task = require "xenkit.task"
+
+local BLOCK, BLOCKS = 8192, 128
+
+local function block(i, round) return (("%08d%08d"):format(i, round)):rep(BLOCK // 16) end
+
+return {
+  summary = "Uses a disk.",
+  params = { { "readonly", type = "boolean", default = false, help = "writes are to be refused" } },
+  start = function(ctx)
+    local store, disk = ctx.store, ctx.disk.data
+    local function tell(name, value) store:write("data/" .. name, value) end
+    local function fail(err, code)
+      tell("error", code .. " " .. err)
+      ctx.log("error", code .. " " .. err)
+      return 1
+    end
+    local ok, err, code = disk:wait(5)
+    tell("connected", ok and "yes" or code)
+    if not ok then return 1 end
+    local info = disk:info()
+    tell("bytes", info.bytes)
+    if ctx.params.readonly then
+      local _, e, c = disk:write(0, ("x"):rep(512))
+      tell("write", c .. " " .. e)
+      tell("read", disk:read(0, 512):sub(1, 8))
+      return task.sleep(1000)
+    end
+    local wrong, round = 0, 0
+    while not ctx.stopping() do
+      round = round + 1
+      for i = 0, BLOCKS - 1 do
+        ok, err, code = disk:write(i * BLOCK, block(i, round))
+        if not ok then return fail(err, code) end
+      end
+      assert(disk:flush())
+      local back
+      back, err, code = disk:read(0, BLOCK * BLOCKS)
+      if not back then return fail(err, code) end
+      for i = 0, BLOCKS - 1 do
+        if back:sub(i * BLOCK + 1, (i + 1) * BLOCK) ~= block(i, round) then wrong = wrong + 1 end
+      end
+      tell("wrong", wrong)
+      tell("round", round)
+    end
+  end,
+}
