@@ -77,7 +77,7 @@ local function drop_image(self, image)
 end
 
 local function refuse(self, path, err, code)
-  self.log("warn", ("disk %s: %s"):format(path, err), { code = code })
+  self.log("warning", ("disk %s: %s"):format(path, err), { code = code })
   self.ctx.store:write(path .. "/error", ("%s %s"):format(code, err))
 end
 
@@ -88,7 +88,7 @@ local function follow(self, path, back)
     if state == "gone" then return end
     if state ~= said then
       said = state
-      self.log(code == "XK_EPEER" and "warn" or "info", ("disk %s: %s"):format(path, state or err))
+      self.log(code == "XK_EPEER" and "warning" or "info", ("disk %s: %s"):format(path, state or err))
     end
     local id = task.wait_id()
     back:arm(id)
