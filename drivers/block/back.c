@@ -21,7 +21,7 @@ struct task {
     struct blk_page **page; /* of each piece, or NULL: it is one of (mapped) */
     void *mapped;
     uint16_t mapped_pages;
-    uint8_t op; /* as the answer has to say it */
+    uint8_t op; /* as the answer says it: of an indirect request the one that is meant, as Linux wants it */
 };
 
 struct xk_blkback {
@@ -34,6 +34,8 @@ struct xk_blkback {
     void *ring_page;
     struct blk_pages pages;
     struct task *tasks, *free_task;
+    struct blk_answer *answers; /* that are not on the ring yet */
+    unsigned answered;
     struct xk_blk_piece *pieces;
     struct blk_page **piece_pages;
     unsigned max_pieces;
@@ -204,22 +206,26 @@ static int16_t status_of(int err) { return err == 0 ? BLK_OKAY : err == XK_ENOSY
 static void answer(struct task *t, int err)
 {
     struct xk_blkback *b = t->back;
-    struct blk_answer a = {t->id, t->op, status_of(err)};
-    uint8_t slot[BLK_SLOT_MAX];
 
     release(t);
-    blk_answer_write(b->abi, slot, &a);
-    memset(slot + b->abi->response, 0, (size_t)b->abi->slot - b->abi->response);
-    if (!b->broken)
-        xk_ring_back_put(&b->ring, slot, 1); /* there is room: it was taken from there */
+    b->answers[b->answered++] = (struct blk_answer){t->id, t->op, status_of(err)};
     b->stats.errors += err != 0;
     b->stats.under_way--;
     t->free = b->free_task;
     b->free_task = t;
 }
 
+/* An answer takes the place of a request. So it is put there only when it is shown: should this process be killed, the
+ * next one finds all requests that were not answered where they stood. */
 static void show(struct xk_blkback *b)
 {
+    uint8_t slot[BLK_SLOT_MAX] = {0};
+
+    for (unsigned i = 0; i < b->answered && !b->broken; i++) {
+        blk_answer_write(b->abi, slot, &b->answers[i]);
+        xk_ring_back_put(&b->ring, slot, 1); /* there is room: a request was taken from there */
+    }
+    b->answered = 0;
     if (!b->broken && xk_ring_back_publish(&b->ring)) {
         b->stats.notified++;
         xk_evtchn_notify(b->platform, b->watch.port);
@@ -249,7 +255,7 @@ static void take_one(struct xk_blkback *b, const uint8_t *slot)
         b->stats.most_under_way = b->stats.under_way;
     blk_request_read(b->abi, slot, &w);
     t->id = w.id;
-    t->op = slot[0];
+    t->op = w.op;
     t->r.pieces = 0;
     r = start(t, &w);
     if (r < 0) {
@@ -343,6 +349,8 @@ static void destroy(struct xk_blkback *b)
         xk_page_unmap(b->platform, b->ring_page, b->config.ring_pages);
     if (b->tasks)
         xk_free(&alloc, b->tasks, b->ring.count * sizeof(*b->tasks));
+    if (b->answers)
+        xk_free(&alloc, b->answers, b->ring.count * sizeof(*b->answers));
     if (b->pieces)
         xk_free(&alloc, b->pieces, (size_t)b->ring.count * b->max_pieces * sizeof(*b->pieces));
     if (b->piece_pages)
@@ -365,9 +373,10 @@ static int make_tasks(struct xk_blkback *b)
     size_t n = b->ring.count;
 
     b->tasks = xk_new(&b->alloc, n * sizeof(*b->tasks));
+    b->answers = xk_new(&b->alloc, n * sizeof(*b->answers));
     b->pieces = xk_new(&b->alloc, n * b->max_pieces * sizeof(*b->pieces));
     b->piece_pages = xk_new(&b->alloc, n * b->max_pieces * sizeof(*b->piece_pages));
-    if (!b->tasks || !b->pieces || !b->piece_pages)
+    if (!b->tasks || !b->answers || !b->pieces || !b->piece_pages)
         return XK_ENOMEM;
     for (size_t i = n; i-- > 0;) {
         struct task *t = &b->tasks[i];

@@ -236,7 +236,6 @@ static int put_data(struct xk_blkfront *f, struct xk_blk_request *r, struct blk_
         w->indirect = 1;
         w->page[0] = f->pool->refs[t->index_page];
         xk_shared_copy_in(page_at(f, t->index_page), seg, t->parts * sizeof(seg[0]));
-        t->op = BLK_INDIRECT;
     } else {
         memcpy(w->seg, seg, t->parts * sizeof(seg[0]));
     }
@@ -352,7 +351,8 @@ static int answer(struct xk_blkfront *f, const struct blk_answer *a)
     struct xk_blk_request *r = t ? t->request : NULL;
     int err;
 
-    if (!r || a->op != t->op)
+    /* Of an indirect request Linux says the operation that is meant, blkif.h the one in the slot. */
+    if (!r || (a->op != t->op && !(a->op == BLK_INDIRECT && t->parts > BLK_SEGMENTS)))
         return XK_EPEER; /* of no request, or of another kind */
     err = a->status == BLK_OKAY ? 0 : a->status == BLK_UNSUPPORTED ? unsupported(f, t) : XK_EIO;
     for (unsigned i = 0; i < t->parts && err == 0 && r->op == XK_BLK_READ; i++)

@@ -76,9 +76,12 @@ local function drop_image(self, image)
   if not image.params:match "^vbd:" then image.disk:close() end
 end
 
+-- Once: what is written there is an event below the folder, which leads here again.
 local function refuse(self, path, err, code)
+  local text = ("%s %s"):format(code, err)
+  if self.ctx.store:read(path .. "/error") == text then return end
   self.log("warning", ("disk %s: %s"):format(path, err), { code = code })
-  self.ctx.store:write(path .. "/error", ("%s %s"):format(code, err))
+  self.ctx.store:write(path .. "/error", text)
 end
 
 local function follow(self, path, back)
