@@ -306,13 +306,26 @@ function M.run(p, fail)
     if need.bound then io.stdout:write(("%s listens on %s\n"):format(need.name, need.bound)) end
   end
   io.stdout:flush()
+  local path = host.program("xenkit-domain")
+  if not path then return fail("xenkit-domain is not beside this program") end
+  local program = assert(host.open(path, "r"))
+  if p.restart and svc.store ~= false then
+    return require("xenkit.cli.respawn").run(function()
+      local w, fds, given = table.move(words, 1, #words, 1, {}), table.move(keep, 1, #keep, 1, {}), {}
+      local ok, why = start_opener(grant.list, function(what, fd)
+        w[#w + 1], fds[#fds + 1], given[#given + 1] = what .. "=" .. fd, fd, fd
+      end)
+      if not ok then return nil, "opener: " .. tostring(why) end
+      local pid
+      pid, why = host.spawn(program, w, fds)
+      return pid, pid and given or why
+    end, fail)
+  end
   local made
   made, e = start_opener(grant.list, give)
   if not made then return fail("opener: " .. tostring(e)) end
-  local path = host.program("xenkit-domain")
-  if not path then return fail("xenkit-domain is not beside this program") end
-  if p.restart then return require("xenkit.cli.keep").run(assert(host.open(path, "r")), words, keep) end
-  local _, why = host.exec(assert(host.open(path, "r")), words, keep)
+  if p.restart then return require("xenkit.cli.keep").run(program, words, keep) end
+  local _, why = host.exec(program, words, keep)
   return fail("xenkit-domain: " .. tostring(why))
 end
 
