@@ -84,6 +84,19 @@ local function refuse(self, path, err, code)
   self.ctx.store:write(path .. "/error", text)
 end
 
+-- A disk that was unplugged for good: in a domain that is not the toolstack's, its folder is ours to take away, which
+-- the toolstack waits for.
+local function tidy(self, path)
+  local store = self.ctx.store
+  if self.ctx.domid == 0 or store:read(path .. "/online") ~= "0" then return end
+  for _ = 1, 100 do
+    local state = store:read(path .. "/state")
+    if state == "6" then store:rm(path) end
+    if not state or state == "6" then return end
+    task.sleep(0.02)
+  end
+end
+
 local function follow(self, path, back)
   local said
   while true do
@@ -91,11 +104,14 @@ local function follow(self, path, back)
     if state == "gone" then return end
     if state ~= said then
       said = state
-      self.log(code == "XK_EPEER" and "warning" or "info", ("disk %s: %s"):format(path, state or err))
+      self.log(code == "XK_EPEER" and "warning" or "info",
+        ("disk %s: %s"):format(path, state or code == "XK_EAGAIN" and "closed" or err))
+      if not state then tidy(self, path) end
+    else
+      local id = task.wait_id()
+      back:arm(id)
+      task.wait(id)
     end
-    local id = task.wait_id()
-    back:arm(id)
-    task.wait(id)
   end
 end
 

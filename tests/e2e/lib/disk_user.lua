@@ -9,7 +9,7 @@ return {
   summary = "Uses a disk.",
   params = { { "readonly", type = "boolean", default = false, help = "writes are to be refused" } },
   start = function(ctx)
-    local store, disk = ctx.store, ctx.disk.data
+    local store, disk = ctx.store, ctx.disk.data or ctx.disk.xvda
     local function tell(name, value) store:write("data/" .. name, value) end
     local function fail(err, code)
       tell("error", code .. " " .. err)

@@ -1,6 +1,6 @@
-/* Writes and reads a disk for some seconds, past the cache, in mixed sizes, and checks every byte: disk_check DEVICE SECONDS
- * [REGION-MIB]. Four processes with a quarter each, so that requests are under way side by side. Ends with a line of
- * figures; status 1 when anything was wrong. SPDX-License-Identifier: MIT */
+/* Writes and reads a disk for some seconds, past the cache, in mixed sizes, and checks every byte: disk_check DEVICE
+ * SECONDS [REGION-MIB]. Four processes with a quarter each, so that requests are under way side by side. Ends with a
+ * line of figures; status 1 when anything was wrong. SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+# Disks on real Xen, in every placement: the front end Linux' (PV, PVH) or ours in a stub domain; the back end Linux', ours in
+# dom0, or ours in a stub domain that serves others by `backend=`. Under load that checks every byte, and while our back
+# end in dom0 is killed again and again.
+. tests/lab/lib/tap.sh
+export XK_LAB_CACHE="${XK_LAB_CACHE:-${XK_LAB_DIR:-$build/lab}/cache}" XK_LAB_QUIET=1
+XK_LAB_DIR=$tmp/lab
+export XK_LAB_DIR
+trap '$lab down > /dev/null 2>&1; rm -rf "$tmp"' EXIT
+seconds=2 kills=3
+[ -z "${XK_LONG:-}" ] || { seconds=30; kills=20; }
+
+printf '#!/bin/sh\n[ "$1" != add ] || PATH=/bin:/usr/bin xenstore-write "$XENBUS_PATH/hotplug-status" connected\n' \
+    > "$tmp/block-ours"
+chmod +x "$tmp/block-ours"
+"${CC:-cc}" -O2 -static -o "$tmp/disk_check" tests/lab/lib/disk_check.c
+"$build/xenkit" build scripts/services/disk.lua -o "$tmp/driver" --as /h/driver --name driver -m 32 > "$tmp/built" 2>&1
+"$build/xenkit" build tests/e2e/lib/disk_user.lua -o "$tmp/user" --as /h/user --name user -m 32 >> "$tmp/built" 2>&1
+
+# The disk line for a back end.
+line() {
+    case $1 in
+        linux) echo "format=raw,vdev=xvda,access=w,script=block-lab,backendtype=phy,target=/tmp/images/disk.img" ;;
+        dom0) echo "format=raw,vdev=xvda,access=w,script=/h/block-ours,backendtype=phy,target=disk.img" ;;
+        stub) echo "format=raw,vdev=xvda,access=w,backend=driver,backendtype=phy,target=memory:8M" ;;
+    esac
+}
+
+# From Linux' front end.
+linux_front() { # BACK TYPE
+    out=$($lab guest "d-$1-$2" "--$2" --memory 96 -t 60 --file "$tmp/disk_check" --config "disk=['$(line "$1")']" -- \
+        "chmod +x disk_check; ./disk_check /dev/xvda $seconds 8; dmesg | grep -e xvda -e 'I/O error'")
+    has "$out" "wrong=0 errors=0"; ok $? "Linux' blkfront ($2) on $1: $(echo "$out" | grep reads=)"
+    case "$out" in *"I/O error"*) echo "# $out"; false ;; esac; ok $? "and no error in the guest's log"
+}
+
+# From ours, in a stub domain.
+stub_front() { # BACK
+    sed "s/^name = .*/name = \"s-$1\"/" "$tmp/user/user.cfg" > "$tmp/s-$1.cfg"
+    echo "disk = ['$(line "$1")']" >> "$tmp/s-$1.cfg"
+    $lab put "$tmp/s-$1.cfg"
+    out=$($lab run -t 60 "xl create -q /h/s-$1.cfg > /dev/null 2>&1; sleep $seconds; i=\$(xl domid s-$1)
+        for n in connected round wrong error; do echo \"\$n=\$(xenstore-read /local/domain/\$i/data/\$n 2> /dev/null)\"; done
+        xl shutdown -w s-$1 > /dev/null 2>&1; echo ended \$?
+        n=0; while xl list | grep -q -e s-$1 -e null && [ \$n -lt 25 ]; do n=\$((n + 1)); sleep 0.2; done
+        xl list | grep -c -e s-$1 -e null
+        xenstore-ls -f /local/domain | grep -c \"vbd/\$i\"")
+    has "$out" "connected=yes" && has "$out" "wrong=0
+error=" && ! has "$out" "round=
+" > /dev/null; ok $? "our blkfront in a stub domain on $1: $(echo "$out" | grep round=)"
+    has "$out" "ended 0
+0
+0"; ok $? "it ends, and nothing of it is left"
+}
+
+$lab up > "$tmp/err" 2>&1 || { cat "$tmp/err"; ok 1 "the lab comes up"; finish; }
+$lab put "$build/xenkit" "$build/xenkit-domain" scripts/services/disk.lua "$tmp/block-ours" "$tmp/driver" "$tmp/user"
+$lab run 'mkdir -p /tmp/images; dd if=/dev/zero of=/tmp/images/disk.img bs=1M count=16 2> /dev/null'
+stub_front linux
+
+$lab run 'xl create -q /h/driver/driver.cfg > /dev/null 2>&1; sleep 0.5; xl list' | grep -q driver
+ok $? "a stub domain that serves disks"
+linux_front stub pvh
+stub_front stub
+
+# dom0: Linux' back end out, ours in.
+$lab run 'rmmod xen_blkback; cd /h; LD_LIBRARY_PATH=/h/lib ./xenkit run --on xen --restart disk.lua images=/tmp/images \
+    > /tmp/disk.log 2>&1 & sleep 0.5'
+linux_front dom0 pvh
+[ -z "${XK_LONG:-}" ] || linux_front dom0 pv # the next one is of that kind, too
+stub_front dom0
+
+# Killed at random moments.
+longer=$((kills * 3 / 2 + 4))
+$lab guest d-killed --pv --memory 96 -t $((longer + 60)) --file "$tmp/disk_check" --config "disk=['$(line dom0)']" -- \
+    "chmod +x disk_check; ./disk_check /dev/xvda $longer 8; dmesg | grep 'I/O error'" > "$tmp/killed" &
+guest=$!
+$lab run -t $((longer + 60)) "until grep -q killed /proc/self/cmdline && xl list d-killed > /dev/null 2>&1; do sleep 0.2; done; sleep 4
+    n=0; while [ \$n -lt $kills ]; do p=\$(pidof xenkit-domain) && kill -9 \$p && n=\$((n + 1))
+    usleep \$(awk \"BEGIN { srand(\$n\$\$); print int(500000 + rand() * 1000000) }\"); done"
+wait $guest
+has "$(cat "$tmp/killed")" "wrong=0 errors=0" && ! grep -q 'I/O error' "$tmp/killed"
+ok $? "our back end in dom0 is killed $kills times below a Linux guest (pv): $(grep reads= "$tmp/killed")"
+[ "$($lab run 'grep -c restart /tmp/disk.log')" -ge "$kills" ]; ok $? "and was started again each time"
+finish
