@@ -18,7 +18,8 @@ _Static_assert(XK_STORE_ABS_PATH_MAX < 1 << 12 && XK_STORE_PAYLOAD_MAX - 2 <= XK
 static char *name_of(struct xk__node *n) { return (char *)(n->perms + n->nperms); }
 static char *value_of(struct xk__node *n) { return name_of(n) + n->name_len; }
 
-/* Unlike the names, and the same whenever it is asked for. The root, whose name is empty, stands first below the top. */
+/* Unlike the names, and the same whenever it is asked for. The root, whose name is empty, stands first below the top.
+ */
 static uint32_t priority(const struct xk__tree *t, const struct xk__node *n)
 {
     uint32_t h = xk__hash(t->seed, xk__node_name(n), n->name_len);

@@ -28,8 +28,9 @@ enum { XK__VALUE_MAX = (1 << 12) - 1, XK__GEN_BITS = 48 };
 struct xk__node {
     struct xk__node *left, *right, *kids;
     uint64_t ref : 29, name_len : 12, value_len : 12, nperms : 11;
-    uint64_t gen : XK__GEN_BITS; /* of the last change of value, permissions or list of children; unique in the server */
-    struct xk__perm perms[];     /* then name, then value */
+    uint64_t gen
+        : XK__GEN_BITS;      /* of the last change of value, permissions or list of children; unique in the server */
+    struct xk__perm perms[]; /* then name, then value */
 };
 
 struct xk__frame {
