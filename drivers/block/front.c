@@ -195,7 +195,7 @@ static uint64_t gather(struct xk_blkfront *f, struct xk_blk_request *r, struct t
 {
     unsigned room = t->index_page == NO_PAGE ? BLK_SEGMENTS : f->max_parts, n;
     const struct xk_blk_piece *p = r->piece;
-    uint64_t in = r->at, at = r->at;
+    uint64_t at = r->at, in = at;
 
     for (; in >= p->len; p++)
         in -= p->len;

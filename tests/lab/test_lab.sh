@@ -75,10 +75,10 @@ for type in pvh pv; do
     is $code 5 && has "$out" "one" && has "$out" gntalloc && has "$out" gntdev && has "$out" evtchn && has "$out" g1
     ok $? "a $type guest runs a command: files, devices, store, exit code"
 done
-$lab guest g1 -- 'head -c 100000 /dev/urandom > x; sha256sum < x; cat x' > "$tmp/out"
-is "$(tail -n +2 "$tmp/out" | sha256sum)" "$(head -n 1 "$tmp/out")"; ok $? "a guest's random output"
 out=$($lab run 'xl list'); is "$(echo "$out" | wc -l)" 2; ok $? "guests are destroyed"
-$lab guest g2 --keep -- 'echo stays' > /dev/null && has "$($lab run 'xl list')" g2; ok $? "--keep"
+$lab guest g2 --keep -- 'head -c 100000 /dev/urandom > x; sha256sum < x; cat x; echo stays > /dev/console' > "$tmp/out"
+is "$(tail -n +2 "$tmp/out" | sha256sum)" "$(head -n 1 "$tmp/out")"; ok $? "a guest's random output"
+has "$($lab run 'xl list')" g2; ok $? "--keep"
 has "$($lab console g2 -t 1)" stays; ok $? "console shows it from the first byte"
 $lab guest g3 -- 'echo c > /proc/sysrq-trigger' 2> "$tmp/err"; is $? 125 && has "$(cat "$tmp/err")" "Kernel panic"
 ok $? "a guest that crashes"

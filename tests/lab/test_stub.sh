@@ -88,7 +88,7 @@ for way in wild_write:break_by_wild_write division:break_by_dividing jump_0:brea
 done
 
 # --- many ---
-rounds=16
+rounds=10
 [ -z "$XK_LONG" ] || rounds=200
 cat > "$tmp/many" <<'T'
 count() { xl info | sed -n 's/^free_memory *: *//p'; xl dmesg -c > /dev/null; xl debug-keys g; xl debug-keys e

@@ -329,8 +329,8 @@ verbs.run = {
   description = "Starts a world with a store, a console and this one domain, attaches the console, and ends when " ..
     "the service does or at Ctrl-C. Parameters are given as key=value; `xenkit run FILE --help` lists them.",
   options = { { "--name", arg = "NAME", help = "the world's name" }, { "--keep", help = "keep the console's log" },
-    { "--restart", help = "with --on xen, for the store: stay, start it again when it crashes, hand it over on " ..
-      "xenstore-control live-update" },
+    { "--restart", help = "with --on xen: stay, and start it again when it crashes; the store is also handed over " ..
+      "on xenstore-control live-update" },
     { "--no-sandbox", help = "without the seccomp sandbox, for debugging" } },
   positionals = { { "SCRIPT", help = "the service" }, { "PARAMS", key = "words", optional = true,
     many = true, help = "its parameters" } },

@@ -1,5 +1,5 @@
---- `run --on xen --restart` of any service but the store's: starts the next process when one ended badly. What the service
--- serves stands in the store still, so that a disk's back end, say, takes its rings up where the one before it was.
+--- `run --on xen --restart` of any service but the store's: starts the next process when one ended badly. What the
+-- service serves stands in the store still, so that a disk's back end, say, takes its rings up where the last one was.
 -- @module xenkit.cli.respawn
 local client = require "xenkit.cli.client"
 local core_stream = require "xenkit.core.stream"
@@ -18,7 +18,7 @@ local function say(text) io.stderr:write(os.date("%H:%M:%S "), text, "\n") end
 local function wait(pid, pause)
   return client.run(function(world)
     local fd = host.signals()
-    local s <close> = assert(stream.from_handle(world, fd))
+    local _ <close> = assert(stream.from_handle(world, fd)) -- closed with the wait
     task.sleep(pause)
     while true do
       local code = pid and host.wait(pid)
@@ -32,14 +32,18 @@ local function wait(pid, pause)
   end)
 end
 
---- @param start function() -> pid, {descriptors of ours that only it needed}; or nil, message
+--- @param start function() -> pid, {descriptors of ours that only it needed}, pid of its opener; or nil, message
 -- @param fail function(message) -> exit code
 -- @return exit code
 function M.run(start, fail)
-  local failures = 0
+  local failures, openers = 0, {}
   while true do
     local began = os.time()
-    local pid, given = start()
+    for opener in pairs(openers) do -- each ends with its service
+      if host.wait(opener) then openers[opener] = nil end
+    end
+    local pid, given, opener = start()
+    if opener then openers[opener] = true end
     if not pid then return fail(given) end
     for _, fd in ipairs(given) do core_stream.handle_close(fd) end
     local code = wait(pid, 0)

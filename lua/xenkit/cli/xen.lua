@@ -239,6 +239,7 @@ local function pump_log(world, handle)
 end
 
 -- A child of this process opens what the service needs while it runs, until that ends.
+-- @return its number, or true: none is needed; nil, message
 local function start_opener(needs, give)
   if not opener.wanted(needs) then return true end
   local ours, theirs = host.socketpair "seqpacket"
@@ -256,7 +257,7 @@ local function start_opener(needs, give)
     core_stream.handle_close(ours)
     for _, fd in ipairs(logs) do core_stream.handle_close(fd) end
     for _, g in ipairs(given) do give(g[1], g[2]) end
-    return true
+    return pid
   end
   for _, g in ipairs(given) do core_stream.handle_close(g[2]) end
   local function work(world)
@@ -312,13 +313,13 @@ function M.run(p, fail)
   if p.restart and svc.store ~= false then
     return require("xenkit.cli.respawn").run(function()
       local w, fds, given = table.move(words, 1, #words, 1, {}), table.move(keep, 1, #keep, 1, {}), {}
-      local ok, why = start_opener(grant.list, function(what, fd)
+      local helper, why = start_opener(grant.list, function(what, fd)
         w[#w + 1], fds[#fds + 1], given[#given + 1] = what .. "=" .. fd, fd, fd
       end)
-      if not ok then return nil, "opener: " .. tostring(why) end
+      if not helper then return nil, "opener: " .. tostring(why) end
       local pid
       pid, why = host.spawn(program, w, fds)
-      return pid, pid and given or why
+      return pid, pid and given or why, helper ~= true and helper or nil
     end, fail)
   end
   local made

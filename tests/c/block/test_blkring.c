@@ -370,7 +370,7 @@ static int tell(struct liar *l, const void *slot, size_t bytes)
         xk_loop_run_once(l->p.back_loop, XK_NOW);
     if (xk_ring_front_take(&l->ring, in, 1) != 1)
         return 99;
-    memcpy(&rsp, in, sizeof(rsp)); /* the 64-bit layout */
+    memcpy(&rsp, in, sizeof(rsp));                                    /* the 64-bit layout */
     EQ(rsp.operation, out[0] == BLKIF_OP_INDIRECT ? out[1] : out[0]); /* as Linux' blkfront wants it */
     EQ(rsp.id, l->next_id);
     return rsp.status;
