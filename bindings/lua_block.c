@@ -14,6 +14,7 @@
 #include <xenkit/file.h>
 #include <xenkit/vbd.h>
 
+#include "bindings/block.h"
 #include "bindings/store.h"
 
 int luaopen_xenkit_core_block(lua_State *L);
@@ -32,6 +33,7 @@ struct device {
     struct xk_vbd_front *front;
     lua_Integer id;           /* who waits for a change of its state */
     int connected, err, used; /* (used): by back ends */
+    struct xk_lua_disk_user *users;
 };
 
 struct request {
@@ -73,6 +75,8 @@ static void device_shut(struct xk_lua_object *o)
 {
     struct device *d = (struct device *)o;
 
+    while (d->users)
+        d->users->lost(d->users); /* which takes itself off the list */
     xk_lua_store_unuse(&d->user);
     if (d->front)
         xk_vbd_front_close(d->front);
@@ -89,6 +93,29 @@ static int device_close(lua_State *L)
     if (d->used == 0)
         xk_lua_shut(&d->o);
     return 0;
+}
+
+struct xk_blkdev *xk_lua_disk_use(lua_State *L, int arg, struct xk_lua_disk_user *user, struct xk_loop **loop)
+{
+    struct device *d = check_device(L, arg);
+
+    user->next = d->users;
+    user->link = &d->users;
+    if (user->next)
+        user->next->link = &user->next;
+    d->users = user;
+    *loop = d->o.world->loop;
+    return d->dev;
+}
+
+void xk_lua_disk_unuse(struct xk_lua_disk_user *user)
+{
+    if (!user->link)
+        return;
+    *user->link = user->next;
+    if (user->next)
+        user->next->link = user->link;
+    user->link = NULL;
 }
 
 static struct device *new_device(lua_State *L)

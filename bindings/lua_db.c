@@ -1,6 +1,6 @@
 /*** SQLite over files that were handed in.
  *
- *     local db <close> = assert(core.db.open{main = 3, wal = 4})
+ *     local db <close> = assert(core.db.open{main = 3, wal = 4})      -- or {disk = ctx.disk.data}
  *     db:exec "CREATE TABLE IF NOT EXISTS t(k TEXT PRIMARY KEY, v)"
  *     db:prepare("INSERT INTO t VALUES(?, ?)"):run("answer", 42)
  *     for row in db:prepare("SELECT * FROM t WHERE v > ?"):rows(1) do print(row.k, row.v) end
@@ -10,25 +10,29 @@
  * @module xenkit.core.db
  *
  * SPDX-License-Identifier: MIT */
+#include <stddef.h>
 #include <string.h>
 
 #include <xenkit/db.h>
 #include <xenkit/file.h>
 
-#include "bindings/xk_lua.h"
+#include <xenkit/volume.h>
+
+#include "bindings/block.h"
 
 #define DB_TYPE "xenkit.db"
 #define STMT_TYPE "xenkit.statement"
 #define ROWS_TYPE "xenkit.rows"
 #define BLOB_TYPE "xenkit.blob"
 
-enum { CACHE_DEFAULT = 64, CACHE_MOST = 4096 };
+enum { CACHE_DEFAULT = 64, CACHE_MOST = 4096, PAGE = 4096, LOG_DEFAULT = 1000 /* pages, as db.h */ };
 
 struct lua_db {
     struct xk_db *db;                    /* NULL: closed */
     struct xk_db_stmt *begin, *commit;   /* every transaction needs them */
     lua_Integer tick, hits, misses, out; /* of the statement cache, which is user value 1 */
     int cached, bound;
+    struct xk_lua_disk_user disk; /* on which it is, if it is on one; kept in user value 2 */
 };
 
 struct lua_stmt {
@@ -134,13 +138,83 @@ static int take_files(int main, int journal, struct xk_file **a, struct xk_file 
     return r < 0 ? r : q;
 }
 
-static int open_db(lua_State *L, struct lua_db *d, const struct xk_db_options *o)
+/* Ends the database, not its Lua object. */
+static void end(struct lua_db *d)
+{
+    struct xk_db *db = d->db;
+
+    d->db = NULL;
+    xk_db_finalize(d->begin);
+    xk_db_finalize(d->commit);
+    d->begin = d->commit = NULL;
+    xk_db_close(db);
+    xk_lua_disk_unuse(&d->disk);
+}
+
+/* The disk is closed: nothing of the database may be under way on it then. */
+static void disk_lost(struct xk_lua_disk_user *u)
+{
+    end((struct lua_db *)(void *)((char *)u - offsetof(struct lua_db, disk)));
+}
+
+/* The two files on a disk of its own, which is divided when it is blank. 0, XK_E... */
+static int files_of_disk(lua_State *L, struct lua_db *d, struct xk_db_options *o, struct xk_file **a,
+                         struct xk_file **b)
+{
+    static const unsigned shares[] = {3, 1};
+    struct xk_file *files[2];
+    struct xk_loop *loop;
+    struct xk_blkdev *dev;
+    uint64_t log_pages;
+    int r;
+
+    d->disk.lost = disk_lost;
+    dev = xk_lua_disk_use(L, lua_gettop(L), &d->disk, &loop);
+    r = xk_volume_is_blank(dev, loop);
+    if (r > 0)
+        r = xk_volume_format(dev, loop, shares, 2);
+    if (r == 0)
+        r = xk_volume_open(NULL, dev, loop, files, 2);
+    if (r < 0) {
+        xk_lua_disk_unuse(&d->disk);
+        return r;
+    }
+    *a = files[0];
+    *b = files[1];
+    log_pages = dev->info.sectors * XK_SECTOR / 4 / PAGE / 2; /* half of the log's room: a commit more still fits */
+    if (log_pages < LOG_DEFAULT && (o->log_pages == 0 || o->log_pages > log_pages))
+        o->log_pages = log_pages > 1 ? (uint32_t)log_pages : 1;
+    return 0;
+}
+
+/* The option `disk`, of xenkit.core.block or of xenkit.block: pushed, or 0. */
+static int push_disk(lua_State *L)
+{
+    int type = lua_getfield(L, 1, "disk");
+
+    if (type == LUA_TTABLE) {
+        type = lua_getfield(L, -1, "raw");
+        lua_remove(L, -2);
+    }
+    if (type == LUA_TNIL)
+        lua_pop(L, 1);
+    return type != LUA_TNIL;
+}
+
+static int open_db(lua_State *L, struct lua_db *d, struct xk_db_options *o)
 {
     struct xk_file *a = NULL, *b = NULL;
     struct xk_diag diag = {0};
     int r;
 
-    if (!is_memory(L)) {
+    if (push_disk(L)) {
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, 2, 2);
+        r = files_of_disk(L, d, o, &a, &b);
+        lua_pop(L, 1);
+        if (r < 0)
+            return xk_lua_failf(L, r, "a database on a disk");
+    } else if (!is_memory(L)) {
         int main = opt_handle(L, "main"), log = opt_handle(L, "wal"), journal = opt_handle(L, "journal");
 
         luaL_argcheck(L, main >= 0, 1, "field 'main' is neither a descriptor nor \"memory\"");
@@ -150,14 +224,19 @@ static int open_db(lua_State *L, struct lua_db *d, const struct xk_db_options *o
             return xk_lua_failf(L, r, "descriptors of a database");
     }
     r = xk_db_open(NULL, a, b, o, &diag, &d->db);
-    return r < 0 ? xk_lua_diag(L, &diag, "database") : 1;
+    if (r == 0)
+        return 1;
+    xk_lua_disk_unuse(&d->disk);
+    return xk_lua_diag(L, &diag, "database");
 }
 
 /*** Opens or creates a database. The descriptors belong to it from then on, even when this fails.
  * @function open
  * @tparam table options `main`: a descriptor or `"memory"`; `wal`: the descriptor of its write-ahead log, or `journal`:
- *  that of its rollback journal. Bounds: `max_bytes`, `max_value`, `max_temp`, `cache_kib`, `log_pages`, `statements`
- *  (how many are cached, 64). `seed`: an integer for SQLite's random numbers, taken once a process.
+ *  that of its rollback journal. Or `disk`: a disk of `xenkit.block` that is its alone, has both, with a log, and is
+ *  divided when its first 64 KiB are zero; then calls wait while the loop runs, and other tasks stand. Bounds:
+ * `max_bytes`, `max_value`, `max_temp`, `cache_kib`, `log_pages`, `statements` (how many are cached, 64). `seed`: an
+ * integer for SQLite's random numbers, taken once a process.
  * @return database, or nil, message, code */
 static int l_open(lua_State *L)
 {
@@ -176,7 +255,7 @@ static int l_open(lua_State *L)
     seed = opt_integer(L, "seed", LUA_MAXINTEGER);
     o.entropy = seed ? seed_entropy : NULL;
     o.entropy_ctx = &seed;
-    d = xk_lua_new(L, DB_TYPE, sizeof(*d), 1);
+    d = xk_lua_new(L, DB_TYPE, sizeof(*d), 2);
     d->bound = (int)opt_integer(L, "statements", CACHE_MOST);
     d->bound = d->bound ? d->bound : CACHE_DEFAULT;
     lua_newtable(L);
@@ -203,15 +282,10 @@ static int l_blob(lua_State *L)
 static int db_close(lua_State *L)
 {
     struct lua_db *d = luaL_checkudata(L, 1, DB_TYPE);
-    struct xk_db *db = d->db;
 
-    d->db = NULL;
-    if (!db)
+    if (!d->db)
         return 0;
-    xk_db_finalize(d->begin);
-    xk_db_finalize(d->commit);
-    d->begin = d->commit = NULL;
-    xk_db_close(db);
+    end(d);
     lua_pushnil(L);
     lua_setiuservalue(L, 1, 1);
     return 0;

@@ -32,6 +32,7 @@ wait_for() { # NAME NODE
 
 mkdir "$tmp/images"
 dd if=/dev/zero of="$tmp/images/data.img" bs=1024 count=4096 2> /dev/null
+dd if=/dev/zero of="$tmp/images/db.img" bs=1024 count=8192 2> /dev/null
 printf 'readable' > "$tmp/images/ro.img"
 dd if=/dev/zero bs=1024 count=64 >> "$tmp/images/ro.img" 2> /dev/null
 user=$PWD/tests/e2e/lib/disk_user.lua
@@ -44,6 +45,8 @@ return { name = "d", domains = {
   { name = "mem", script = "$user", disks = { data = { image = "memory:2M", back = "disks2" } }, restart = "never" },
   { name = "ro", script = "$user", params = { readonly = true }, restart = "never",
     disks = { data = { image = "ro.img", mode = "r", back = "disks" } } },
+  { name = "db", script = "$PWD/tests/e2e/lib/disk_db.lua", restart = "always",
+    disks = { data = { image = "db.img", back = "disks2" } } },
   { name = "none", script = "$user", restart = "never", disks = { data = { image = "no.img", back = "disks" } } },
 } }
 W
@@ -75,6 +78,19 @@ $x move user data --back disks && rounds user 1; ok $? "and back"
 out=$($x move user nothing --back disks 2>&1); [ $? = 1 ] && has "$out" "no disk 'nothing'"; ok $? "a disk that it has not"
 out=$($x move user data --back nobody 2>&1); [ $? = 1 ] && has "$out" "no domain 'nobody'"; ok $? "a domain that is not"
 out=$($x move user data 2>&1); [ $? = 2 ] && has "$out" "--back"; ok $? "where to has to be said"
+# A database: its domain and its back end are killed in turn; what was told is there.
+told=0 lost=0
+for victim in db disks2 db db disks2 db; do
+    sleep 0.15
+    told=$(data db count) id=$(domid db)
+    kill -9 "$(pid $victim)"
+    [ $victim = db ] || continue
+    i=0
+    while [ $i -lt 200 ] && { [ "$(domid db)" = "$id" ] || [ -z "$(data db found)" ]; }; do i=$((i + 1)); sleep 0.05; done
+    found=$(data db found)
+    [ "${found:-0}" -ge "${told:-0}" ] && [ "$(data db check)" = ok ] || { lost=1; echo "# told $told, found $found"; }
+done
+[ $lost = 0 ] && [ "${told:-0}" -gt 20 ]; ok $? "a database on a disk has all that was told, after six kills ($told rows)"
 $x shutdown user > /dev/null; ok $? "the user ends"
 [ -z "$($x store ls "/local/domain/$(domid disks)/backend/vbd" 2> /dev/null | grep "^$(domid user)$")" ]
 ok $? "and its disk is gone"

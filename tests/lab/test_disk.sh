@@ -53,22 +53,41 @@ error=" && ! has "$out" "round=
 0"; ok $? "it ends, and nothing of it is left"
 }
 
+# A database in a stub domain that loses its power, so to speak.
+database() { # BACK
+    "$build/xenkit" build tests/e2e/lib/disk_db.lua -o "$tmp/db" --as /h/db --name db -m 64 > "$tmp/built" 2>&1
+    echo "disk = ['$(line "$1")']" >> "$tmp/db/db.cfg"
+    $lab put "$tmp/db"
+    out=$($lab run -t 90 "told=0; dd if=/dev/zero of=/tmp/images/disk.img bs=1M count=16 conv=notrunc 2> /dev/null
+        for round in 1 2 3; do
+            xl create -q /h/db/db.cfg > /dev/null 2>&1; i=\$(xl domid db); n=0
+            until found=\$(xenstore-read /local/domain/\$i/data/found 2> /dev/null) || [ \$n = 50 ]; do n=\$((n + 1)); sleep 0.1; done
+            echo \"check \$(xenstore-read /local/domain/\$i/data/check) kept \$((found >= told))\"
+            sleep 1; told=\$(xenstore-read /local/domain/\$i/data/count); xl destroy db
+        done; echo told \$told")
+    [ "$(printf '%s\n' "$out" | grep -c 'check ok kept 1')" = 3 ]
+    ok $? "a database of a stub domain on $1 has all that was told after it was destroyed: $(echo "$out" | grep told)"
+}
+
 $lab up > "$tmp/err" 2>&1 || { cat "$tmp/err"; ok 1 "the lab comes up"; finish; }
 $lab put "$build/xenkit" "$build/xenkit-domain" scripts/services/disk.lua "$tmp/block-ours" "$tmp/driver" "$tmp/user"
 $lab run 'mkdir -p /tmp/images; dd if=/dev/zero of=/tmp/images/disk.img bs=1M count=16 2> /dev/null'
-stub_front linux
+long() { [ -z "${XK_LONG:-}" ] || "$@"; }
+long stub_front linux
+database linux
 
 $lab run 'xl create -q /h/driver/driver.cfg > /dev/null 2>&1; sleep 0.5; xl list' | grep -q driver
 ok $? "a stub domain that serves disks"
 linux_front stub pvh
+long linux_front stub pv
 stub_front stub
 
 # dom0: Linux' back end out, ours in.
 $lab run 'rmmod xen_blkback; cd /h; LD_LIBRARY_PATH=/h/lib ./xenkit run --on xen --restart disk.lua images=/tmp/images \
     > /tmp/disk.log 2>&1 & sleep 0.5'
-linux_front dom0 pvh
-[ -z "${XK_LONG:-}" ] || linux_front dom0 pv # the next one is of that kind, too
-stub_front dom0
+long linux_front dom0 pvh # the last ones are on dom0 and PV, too
+long linux_front dom0 pv
+long stub_front dom0
 
 # Killed at random moments.
 longer=$((kills * 3 / 2 + 4))

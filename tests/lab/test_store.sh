@@ -7,7 +7,7 @@ export XK_LAB_CACHE="${XK_LAB_CACHE:-${XK_LAB_DIR:-$build/lab}/cache}" XK_LAB_QU
 XK_LAB_DIR=$tmp/lab
 export XK_LAB_DIR
 trap '$lab down > /dev/null 2>&1; rm -rf "$tmp"' EXIT
-rounds=100 kills=3 updates=2
+rounds=40 kills=2 updates=2
 [ -z "${XK_LONG:-}" ] || { rounds=10000 kills=200 updates=3; }
 
 as_daemon() {

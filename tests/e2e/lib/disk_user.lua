@@ -22,7 +22,7 @@ return {
     local info = disk:info()
     tell("bytes", info.bytes)
     if ctx.params.readonly then
-      local _, e, c = disk:write(0, ("x"):rep(512))
+      local _, e, c = disk:write(0, ("x"):rep(512)) -- luacheck: ignore
       tell("write", c .. " " .. e)
       tell("read", disk:read(0, 512):sub(1, 8))
       return task.sleep(1000)
