@@ -22,14 +22,16 @@ return function(out)
   local servers = {}
   local function start(file)
     local direct = file == disk
+    local at = dir .. "/" .. (direct and "disk" or "memory")
     servers = {}
     if not peer then return end
     local reason
-    servers.nbdkit, reason = serve_nbd("nbdkit", "nbdkit", string.format("nbdkit -f -U %s/nbdkit file %s", dir, file),
-      dir .. "/nbdkit")
+    servers.nbdkit, reason = serve_nbd("nbdkit", "nbdkit",
+      string.format("nbdkit -f -U %s.nbdkit file %s", at, file), at .. ".nbdkit")
     if reason then out.note("block", reason) end
     servers["qemu-nbd"], reason = serve_nbd("qemu-utils", "qemu-nbd", string.format(
-      "qemu-nbd -t -e 4 -f raw -k %s/qemu %s %s", dir, direct and "--cache=none --aio=native" or "", file), dir .. "/qemu")
+      "qemu-nbd -t -e 4 -f raw -k %s.qemu %s %s", at, direct and "--cache=none --aio=native" or "", file),
+      at .. ".qemu")
     if reason then out.note("block", reason) end
   end
 
@@ -40,13 +42,13 @@ return function(out)
       table.insert(t.ours, tools.sample(string.format("%s ours %s %d %d %d %s%s", ours, op, block, depth, ms, file,
         direct))[1])
       if peer then
-        table.insert(t.uring, tools.sample(string.format("%s uring %s 0 %s %d %d %d%s", peer, file, op, block, depth, ms,
-          direct))[1])
+        table.insert(t.uring, tools.sample(string.format("%s uring %s 0 %s %d %d %d%s", peer, file, op, block, depth,
+          ms, direct))[1])
       end
       for name, server in pairs(servers) do
         t[name] = t[name] or {}
-        table.insert(t[name], tools.sample(string.format("%s nbd %s %d %s %d %d %d", peer, server.socket, server.pid, op,
-          block, depth, ms))[1])
+        table.insert(t[name], tools.sample(string.format("%s nbd %s %d %s %d %d %d", peer, server.socket, server.pid,
+          op, block, depth, ms))[1])
       end
     end
     return t
