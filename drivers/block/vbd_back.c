@@ -99,7 +99,7 @@ static int put_disk(struct xk_vbd_back *b)
 
 static int read_refs(struct xk_xenbus *bus, struct xk_blkback_config *c, unsigned order)
 {
-    char name[16];
+    char name[24];
 
     c->ring_pages = (uint8_t)(1u << order);
     for (unsigned i = 0; i < c->ring_pages; i++) {

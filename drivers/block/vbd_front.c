@@ -106,7 +106,7 @@ static int put_ring(struct xk_xenbus *bus, struct xk_blkfront *ring)
 {
     xk_gref refs[XK_BLKFRONT_RING_MAX];
     unsigned n = xk_blkfront_ring(ring, refs), order = 0;
-    char name[16];
+    char name[24];
     int r = 0;
 
     if (n == 1)

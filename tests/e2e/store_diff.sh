@@ -6,7 +6,7 @@
 set -u
 build=${1:-build}
 diff=$build/tests/store_diff
-seconds=${XK_SECONDS:-10}
+seconds=${XK_SECONDS:-4}
 [ -z "${XK_LONG:-}" ] || seconds=${XK_SECONDS:-240}
 skip() { echo "ok 1 - store against xenstored # SKIP $1"; echo "1..1"; exit 0; }
 tmp=$(mktemp -d) || exit 1

@@ -80,7 +80,7 @@ $lab run 'xl create -q /h/driver/driver.cfg > /dev/null 2>&1; sleep 0.5; xl list
 ok $? "a stub domain that serves disks"
 linux_front stub pvh
 long linux_front stub pv
-stub_front stub
+long stub_front stub
 
 # dom0: Linux' back end out, ours in.
 $lab run 'rmmod xen_blkback; cd /h; LD_LIBRARY_PATH=/h/lib ./xenkit run --on xen --restart disk.lua images=/tmp/images \
