@@ -94,9 +94,10 @@ void xk_blk_kick(struct xk_blkdev *d);
 /* xk_blk_close (d) - requests under way end with XK_ECANCELED. NULL is allowed. */
 void xk_blk_close(struct xk_blkdev *d);
 
-/* xk_blk_do (d, loop, op, sector, buf, bytes, deadline) - one request, and waits for its end while the loop runs. For
- * FLUSH (bytes) is 0, for DISCARD the length with (buf) NULL. XK_ETIMEDOUT: given up waiting; the device may still be
- * using (buf), which must stay until the device is closed. */
+/* xk_blk_do (d, loop, op, sector, buf, bytes, deadline) - one request, and waits for its end while the loop runs; not
+ * from within a call-back of that. For FLUSH (bytes) is 0, for DISCARD the length with (buf) NULL. The data go through
+ * memory of its own, so that (buf) is the caller's again whatever is returned. XK_ETIMEDOUT: given up waiting; a write
+ * may still be done later. */
 int xk_blk_do(struct xk_blkdev *d, struct xk_loop *loop, enum xk_blk_op op, uint64_t sector, void *buf, size_t bytes,
               xk_time deadline);
 

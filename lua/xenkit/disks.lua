@@ -16,6 +16,7 @@ Disks.__index = Disks
 Disks.__name = "xenkit.disks"
 
 local DISKS_MAX = 1024
+local RETRIES = 40 -- of 50 ms
 local UNITS = { K = 1 << 10, M = 1 << 20, G = 1 << 30 }
 
 --- @param opts images = ctx.dir.NAME or nil, log(level, text, fields)
@@ -50,20 +51,21 @@ function makers.file(self, name, readonly)
   return block.file(self.ctx.world, fd, readonly)
 end
 
--- One image may be used by several as long as nobody, or only one and nobody else, writes.
-local function take_image(self, params, readonly)
-  local image = self.open[params]
+-- A file, or a disk passed on, may be used by several who read, or by one who writes. Memory is each disk's own.
+local function take_image(self, path, params, readonly)
+  local kind, what = params:match "^(%l+):(.+)$"
+  local key = kind == "memory" and path or params
+  local image = self.open[key]
   if image and not (image.readonly and readonly) then
     return nil, params .. " is in use by another domain", "XK_EBUSY"
   end
   if not image then
-    local kind, what = params:match "^(%l+):(.+)$"
     local maker = makers[kind or "file"]
     if not maker then return nil, params .. ": an image is a file, memory:SIZE or vbd:NAME", "XK_EINVAL" end
     local disk, err, code = maker(self, what or params, readonly)
     if not disk then return nil, err, code end
-    image = { disk = disk, readonly = readonly, users = 0, params = params }
-    self.open[params] = image
+    image = { disk = disk, readonly = readonly, users = 0, key = key, passed_on = kind == "vbd" }
+    self.open[key] = image
   end
   image.users = image.users + 1
   return image
@@ -72,8 +74,8 @@ end
 local function drop_image(self, image)
   image.users = image.users - 1
   if image.users > 0 then return end
-  self.open[image.params] = nil
-  if not image.params:match "^vbd:" then image.disk:close() end
+  self.open[image.key] = nil
+  if not image.passed_on then image.disk:close() end
 end
 
 -- Once: what is written there is an event below the folder, which leads here again.
@@ -123,7 +125,13 @@ local function serve(self, path)
     return refuse(self, path, "there are " .. DISKS_MAX .. " disks already", "XK_ENOSPC")
   end
   local mode = store:read(path .. "/mode") or "r"
-  local image, err, code = take_image(self, params, mode:sub(1, 1) ~= "w")
+  local image, err, code
+  for _ = 1, RETRIES do -- the one who had it may be on the way out: a domain that was restarted, a disk that moved
+    image, err, code = take_image(self, path, params, mode:sub(1, 1) ~= "w")
+    if image or code ~= "XK_EBUSY" then break end
+    task.sleep(0.05)
+    if not store:read(path .. "/params") then return end
+  end
   if not image then return refuse(self, path, err, code) end
   self.count = self.count + 1
   local back

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: MIT */
 #include <xenkit/blkdev.h>
 
+#include <string.h>
+
 static int check_data(const struct xk_blkdev *d, const struct xk_blk_request *r)
 {
     uint64_t bytes = 0;
@@ -59,11 +61,16 @@ void xk_blk_close(struct xk_blkdev *d)
 
 /* --- in line ------------------------------------------------------------------------------------------------------ */
 
+/* It has memory of its own: after a deadline the device may still hold it, and write there. */
 struct waiting {
     struct xk_blk_request r;
     struct xk_blk_piece piece;
+    size_t bytes; /* of (data) */
     int done, err, abandoned;
+    uint8_t data[];
 };
+
+static void waiting_free(struct waiting *w) { xk_free(NULL, w, sizeof(*w) + w->bytes); }
 
 static void waited(struct xk_blk_request *r, int err)
 {
@@ -72,37 +79,63 @@ static void waited(struct xk_blk_request *r, int err)
     w->done = 1;
     w->err = err;
     if (w->abandoned)
-        xk_free(NULL, w, sizeof(*w));
+        waiting_free(w);
 }
 
-int xk_blk_do(struct xk_blkdev *d, struct xk_loop *loop, enum xk_blk_op op, uint64_t sector, void *buf, size_t bytes,
-              xk_time deadline)
+static struct waiting *waiting_new(enum xk_blk_op op, uint64_t sector, const void *buf, size_t bytes)
 {
-    /* Not on the stack: after a deadline the device may still hold it. */
-    struct waiting *w = xk_new(NULL, sizeof(*w));
-    int rc;
+    size_t data = op == XK_BLK_READ || op == XK_BLK_WRITE ? bytes : 0;
+    struct waiting *w = xk_new(NULL, sizeof(*w) + data);
 
     if (!w)
-        return XK_ENOMEM;
-    w->piece = (struct xk_blk_piece){buf, (uint32_t)bytes};
+        return NULL;
+    w->bytes = data;
+    if (op == XK_BLK_WRITE)
+        memcpy(w->data, buf, bytes);
+    w->piece = (struct xk_blk_piece){w->data, (uint32_t)data};
     w->r = (struct xk_blk_request){.done = waited,
                                    .arg = w,
                                    .sector = sector,
                                    .sectors = bytes / XK_SECTOR,
                                    .piece = &w->piece,
                                    .op = (uint8_t)op};
-    w->r.pieces = op == XK_BLK_READ || op == XK_BLK_WRITE;
-    rc = bytes % XK_SECTOR || bytes > UINT32_MAX ? XK_EINVAL : xk_blk_submit(d, &w->r);
+    w->r.pieces = data > 0;
+    return w;
+}
+
+/* 0: it is done; XK_ETIMEDOUT, or why the loop cannot go on. */
+static int wait_for(const struct waiting *w, struct xk_loop *loop, xk_time deadline)
+{
+    int rc = 0;
+
+    while (!w->done && rc >= 0 && xk_now(xk_loop_platform(loop)) < deadline)
+        rc = xk_loop_run_once(loop, deadline);
+    return w->done ? 0 : rc < 0 ? rc : XK_ETIMEDOUT;
+}
+
+int xk_blk_do(struct xk_blkdev *d, struct xk_loop *loop, enum xk_blk_op op, uint64_t sector, void *buf, size_t bytes,
+              xk_time deadline)
+{
+    struct waiting *w;
+    int rc;
+
+    if (bytes % XK_SECTOR || bytes > UINT32_MAX)
+        return XK_EINVAL;
+    w = waiting_new(op, sector, buf, bytes);
+    if (!w)
+        return XK_ENOMEM;
+    rc = xk_blk_submit(d, &w->r);
     if (rc == 0) {
         xk_blk_kick(d);
-        while (!w->done && rc >= 0 && xk_now(xk_loop_platform(loop)) < deadline)
-            rc = xk_loop_run_once(loop, deadline);
-        if (!w->done) {
-            w->abandoned = 1; /* it is the device's until it is done */
-            return rc < 0 ? rc : XK_ETIMEDOUT;
+        rc = wait_for(w, loop, deadline);
+        if (rc < 0) {
+            w->abandoned = 1; /* freed when it is done after all */
+            return rc;
         }
         rc = w->err;
     }
-    xk_free(NULL, w, sizeof(*w));
+    if (rc == 0 && op == XK_BLK_READ)
+        memcpy(buf, w->data, bytes);
+    waiting_free(w);
     return rc;
 }

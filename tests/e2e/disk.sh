@@ -43,6 +43,8 @@ return { name = "d", domains = {
   { name = "disks2", service = "disk", params = { images = "$tmp/images" }, restart = "always" },
   { name = "user", script = "$user", disks = { data = { image = "data.img", back = "disks" } }, restart = "never" },
   { name = "mem", script = "$user", disks = { data = { image = "memory:2M", back = "disks2" } }, restart = "never" },
+  { name = "mem2", script = "$user", disks = { data = { image = "memory:2M", back = "disks2" } }, restart = "never" },
+  { name = "twice", script = "$user", disks = { data = { image = "data.img", back = "disks" } }, restart = "never" },
   { name = "ro", script = "$user", params = { readonly = true }, restart = "never",
     disks = { data = { image = "ro.img", mode = "r", back = "disks" } } },
   { name = "db", script = "$PWD/tests/e2e/lib/disk_db.lua", restart = "always",
@@ -57,11 +59,15 @@ rounds user 2; ok $? "a disk is written and read"
 [ "$(data user bytes)" = 4194304 ]; ok $? "its size is the image's"
 head -c 8 "$tmp/images/data.img" | grep -q 00000000; ok $? "it stands in the image"
 rounds mem 1 && [ "$(data mem wrong)" = 0 ]; ok $? "a disk in memory"
+rounds mem2 1 && [ "$(data mem2 wrong)" = 0 ]; ok $? "and another one, which is not the same"
 out=$(wait_for ro write) && has "$out" XK_EROFS && [ "$(wait_for ro read)" = readable ]; ok $? "a disk that may only be read"
 i=0
 while [ $i -lt 150 ] && $x list --json | grep -q '"name":"none"'; do i=$((i + 1)); sleep 0.05; done
 $x log 2> /dev/null | grep -q 'no.img is not there'
 ok $? "an image that is not there is told"
+i=0
+while [ $i -lt 150 ] && ! $x log 2> /dev/null | grep -q 'data.img is in use'; do i=$((i + 1)); sleep 0.05; done
+[ $i -lt 150 ]; ok $? "an image is written by one domain alone"
 
 for i in 1 2 3; do
     kill -9 "$(pid disks)"
