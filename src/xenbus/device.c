@@ -96,6 +96,7 @@ static int find_peer(struct xk_xenbus *d)
     d->peer = (xk_domid)strtoul(id, NULL, 10);
     if (d->peer_path && strcmp(path, d->peer_path) == 0)
         return 0;
+    d->moved = d->in_use && d->peer_path;
     if (d->peer_state)
         xk_store_watch_remove(d->store, &d->peer_watch, d->peer_state);
     text_free(&d->alloc, &d->peer_path);
@@ -126,7 +127,7 @@ static int leave(struct xk_xenbus *d)
 
 static void after_close(struct xk_xenbus *d)
 {
-    d->in_use = 0;
+    d->in_use = d->moved = 0;
     d->phase = XK__WRITE;
     if (d->next != XK_XENBUS_UNKNOWN) {
         d->dirty = 1;
@@ -181,8 +182,7 @@ static void driver_failed(struct xk_xenbus *d, int err, int was_in_use)
     d->failures += d->failures < DRIVER_MOST;
     d->err = err;
     xk_buf_take(&d->puts, xk_buf_len(&d->puts));
-    if (xk_xenbus_put(d, "error", "%d %s", -err, xk_err_name(err)) < 0)
-        d->dirty = 0;
+    (void)xk_xenbus_put(d, "error", "%d %s", -err, xk_err_name(err)); /* without memory it is not told */
     d->in_use = (uint8_t)was_in_use;
     close_driver(d, XK_XENBUS_CLOSED, err);
 }

@@ -14,10 +14,11 @@ static struct xk__decision say(const struct xk_xenbus *d, enum xk_xenbus_state s
 /* The back end waits for us. */
 static struct xk__decision back_waits(struct xk_xenbus *d)
 {
-    if (d->in_use) /* connected: it began anew; else it has not read yet what we said */
-        return d->me == XK_XENBUS_CONNECTED ? decided(XK__CLOSE, XK_XENBUS_INITIALISING, XK_EGONE)
-                                            : decided(XK__NOTHING, 0, 0);
-    return decided(XK__SETUP, XK_XENBUS_INITIALISED, 0);
+    if (!d->in_use)
+        return decided(XK__SETUP, XK_XENBUS_INITIALISED, 0);
+    if (d->me == XK_XENBUS_INITIALISED) /* it has not read yet what we said */
+        return decided(XK__NOTHING, 0, 0);
+    return decided(XK__CLOSE, XK_XENBUS_INITIALISING, XK_EGONE); /* it, or our state by the toolstack, began anew */
 }
 
 static struct xk__decision back_is_connected(struct xk_xenbus *d)
@@ -33,6 +34,8 @@ struct xk__decision xk__xenbus_front_decides(struct xk_xenbus *d)
 {
     if (d->retired)
         return d->in_use ? decided(XK__CLOSE, XK_XENBUS_CLOSED, 0) : say(d, XK_XENBUS_CLOSED);
+    if (d->in_use && d->moved) /* what was set up was for another domain */
+        return decided(XK__CLOSE, XK_XENBUS_INITIALISING, XK_EGONE);
     switch (d->other) {
     case XK_XENBUS_INITIALISING: /* not ready; if it was, it began anew */
         return d->in_use && d->me == XK_XENBUS_CONNECTED ? decided(XK__CLOSE, XK_XENBUS_INITIALISING, XK_EGONE)

@@ -196,7 +196,8 @@ static unsigned step_after(const struct xk_xenbus *d)
 
 static void finish(struct xk_xenbus *d, int err)
 {
-    xk_buf_take(&d->puts, xk_buf_len(&d->puts));
+    xk_buf_take(&d->puts, err ? xk_buf_len(&d->puts) : d->put_at); /* what was put meanwhile is for the next time */
+    d->dirty |= xk_buf_len(&d->puts) > 0;
     if (err == 0 && d->next != XK_XENBUS_UNKNOWN)
         d->me = d->next;
     xk__xenbus_write_done(d, err);

@@ -69,7 +69,8 @@ end
 M.back_of = back_of
 
 --- The nodes of a disk of domain `domid` that domain `back` serves. @param put function(path, value, perms)
-function M.nodes(put, domid, disk, back)
+-- @param again true: the front end is there already, and its state is its own
+function M.nodes(put, domid, disk, back, again)
   local front, path = front_of(domid, disk), back_of(domid, disk, back)
   local perms = { "n" .. back, "r" .. domid }
   put(path, "", perms)
@@ -85,7 +86,7 @@ function M.nodes(put, domid, disk, back)
   put(front .. "/device-type", "disk")
   put(front .. "/backend-id", back)
   put(front .. "/backend", path)
-  put(front .. "/state", 1)
+  if not again then put(front .. "/state", 1) end
 end
 
 --- Takes the back end's folder away.

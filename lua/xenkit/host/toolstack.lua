@@ -153,7 +153,7 @@ local function link(self, domid, disk, back_domid)
     list[#list + 1] = { "write", path, value }
     if perms then list[#list + 1] = { "set_perms", path, perms } end
   end
-  devices.nodes(put, domid, disk, back_domid)
+  devices.nodes(put, domid, disk, back_domid, true)
   local ok, err, code = self.store:transaction(function(tx) return tx:many(list) end)
   if ok then disk.back_domid = back_domid end
   return ok, err, code

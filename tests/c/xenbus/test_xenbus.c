@@ -443,6 +443,49 @@ TEST(a_front_end_follows_its_link)
     close_world();
 }
 
+/* The same, the old back end's folder gone and our state begun anew, all before the front end looks. */
+TEST(a_front_end_that_is_moved_and_reset_at_once)
+{
+    open_pair();
+    forget();
+    stop(BACK);
+    removed(B);
+    folder(B2, F, OTHER, FRONT, 1);
+    both_may_read(F "/state");
+    both_may_read(F "/ring-ref");
+    both_may_read(F "/backend");
+    both_may_read(F);
+    tell(F "/backend-id", "4");
+    tell(F "/backend", B2);
+    tell(F "/state", "1");
+    start(OTHER, B2);
+    settle();
+    STREQ(half[FRONT].log, "close(1) setup connect");
+    STREQ(half[OTHER].log, "offer connect");
+    STREQ(look(F "/state"), "4");
+    close_world();
+}
+
+TEST(what_is_put_while_something_is_written_is_written_next)
+{
+    open_pair();
+    forget();
+    for (int k = 0; k < 24; k++) { /* at every moment of a write */
+        char want[16];
+        EQ(xk_xenbus_put(half[BACK].device, "sectors", "%d", 1000 + k), 0);
+        xk_xenbus_update(half[BACK].device);
+        for (int i = 0; i < k; i++)
+            i % 2 ? (void)xk_loop_run_once(half[BACK].loop, XK_NOW) : ring_round(&world);
+        EQ(xk_xenbus_put(half[BACK].device, "sectors", "%d", 2000 + k), 0);
+        xk_xenbus_update(half[BACK].device);
+        settle();
+        snprintf(want, sizeof(want), "%d", 2000 + k);
+        STREQ(look(B "/sectors"), want);
+        EQ(half[FRONT].seen, 2000 + k);
+    }
+    close_world();
+}
+
 /* Writing would make a folder again that the toolstack has just removed. */
 TEST(a_folder_that_is_removed_meanwhile_stays_so)
 {
