@@ -10,7 +10,7 @@ local task = require "xenkit.task"
 local M = {}
 
 local PAUSES = { 0, 0.1, 0.5, 2, 5, 10, 30 } -- seconds before the next one, while they do not live
-local LIVED = 5 -- seconds
+local LIVED = 1 -- seconds: then it had served, and the next one need not wait
 
 local function say(text) io.stderr:write(os.date("%H:%M:%S "), text, "\n") end
 
