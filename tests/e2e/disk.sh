@@ -33,6 +33,7 @@ wait_for() { # NAME NODE
 mkdir "$tmp/images"
 dd if=/dev/zero of="$tmp/images/data.img" bs=1024 count=4096 2> /dev/null
 dd if=/dev/zero of="$tmp/images/db.img" bs=1024 count=8192 2> /dev/null
+dd if=/dev/zero of="$tmp/images/relay.img" bs=1024 count=2048 2> /dev/null
 printf 'readable' > "$tmp/images/ro.img"
 dd if=/dev/zero bs=1024 count=64 >> "$tmp/images/ro.img" 2> /dev/null
 user=$PWD/tests/e2e/lib/disk_user.lua
@@ -41,6 +42,8 @@ return { name = "d", domains = {
   { name = "log", service = "log" },
   { name = "disks", service = "disk", params = { images = "$tmp/images" }, restart = "always" },
   { name = "disks2", service = "disk", params = { images = "$tmp/images" }, restart = "always" },
+  { name = "relay", service = "disk", disks = { far = { image = "relay.img", dev = "xvdb", back = "disks" } } },
+  { name = "leaf", script = "$user", disks = { data = { image = "vbd:xvdb", back = "relay" } }, restart = "never" },
   { name = "user", script = "$user", disks = { data = { image = "data.img", back = "disks" } }, restart = "never" },
   { name = "mem", script = "$user", disks = { data = { image = "memory:2M", back = "disks2" } }, restart = "never" },
   { name = "mem2", script = "$user", disks = { data = { image = "memory:2M", back = "disks2" } }, restart = "never" },
@@ -60,6 +63,8 @@ rounds user 2; ok $? "a disk is written and read"
 head -c 8 "$tmp/images/data.img" | grep -q 00000000; ok $? "it stands in the image"
 rounds mem 1 && [ "$(data mem wrong)" = 0 ]; ok $? "a disk in memory"
 rounds mem2 1 && [ "$(data mem2 wrong)" = 0 ]; ok $? "and another one, which is not the same"
+rounds leaf 1 && [ "$(data leaf wrong)" = 0 ] && head -c 8 "$tmp/images/relay.img" | grep -q 00000000
+ok $? "a disk that is passed on by the domain that has it"
 out=$(wait_for ro write) && has "$out" XK_EROFS && [ "$(wait_for ro read)" = readable ]; ok $? "a disk that may only be read"
 i=0
 while [ $i -lt 150 ] && $x list --json | grep -q '"name":"none"'; do i=$((i + 1)); sleep 0.05; done
