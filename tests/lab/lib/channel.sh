@@ -39,13 +39,20 @@ wait_for_job() {
         [ $((turn % 20)) = 0 ] || continue
         cat <&"$out"
         cat <&"$err" >&2
-        lab_pid > /dev/null || { echo "lab: dom0 is gone; see $XK_LAB_DIR/con.log" >&2; return 125; }
+        lab_pid > /dev/null || { tell_death; return 125; }
         if [ "$(now_ms)" -ge "$deadline" ]; then
             tell channel "kill $job"
             echo "lab: the command did not end within $seconds s" >&2
             return 124
         fi
     done
+}
+
+# What the machine said last, since its folder may go with the test that had it.
+tell_death() {
+    echo "lab: dom0 is gone; the ends of con.log and qemu.log in $XK_LAB_DIR:" >&2
+    tail -n 40 "$XK_LAB_DIR/con.log" >&2
+    tail -n 10 "$XK_LAB_DIR/qemu.log" >&2
 }
 
 # word TEXT - quoted for a shell.
