@@ -89,9 +89,17 @@ struct xk_domain_info {
     char name[64];      /* NUL-terminated */
 };
 
+/* One piece of xk_page_copy. */
+struct xk_page_copy {
+    void *local;          /* memory of this program, not a page that it mapped */
+    xk_gref ref;          /* a page that the peer granted to this domain */
+    uint16_t offset, len; /* bytes in that page; not beyond its end, (len) > 0 */
+    int status;           /* result: 0, XK_EINVAL no such grant, XK_EACCES, XK_EGONE ... */
+};
+
 /* The table a platform fills. It grows at its end only; (version) is the number of the last known call's revision.
  * Callers use the functions below, which check arguments first. */
-enum { XK_PLATFORM_VERSION = 3 };
+enum { XK_PLATFORM_VERSION = 4 };
 struct xk_platform_ops {
     uint32_t version;
     const char *name; /* "hosted", "xen", "stub", "fake" */
@@ -136,6 +144,8 @@ struct xk_platform_ops {
     int (*tick)(struct xk_platform *p, xk_time period, void (*fn)(void)); /* NULL: XK_ENOSYS */
     /* version 3 */
     int (*store_port)(struct xk_platform *p); /* NULL: XK_ENOSYS */
+    /* version 4 */
+    int (*page_copy)(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags);
 };
 
 /* xk_platform_domid (p) - the number of this domain. xk_platform_name (p) - "hosted", "fake", ... */
@@ -169,6 +179,13 @@ int xk_page_forget(struct xk_platform *p, void *addr, unsigned count);
 XK_MUSTCHECK int xk_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsigned count, unsigned flags,
                              int *status, void **addr);
 int xk_page_unmap(struct xk_platform *p, void *addr, unsigned count);
+
+/* xk_page_copy (p, peer, ops, count, flags) - copies (count) pieces, 1 <= count <= 1024, out of pages that (peer)
+ * granted to this domain, or with XK_COPY_TO into them, without mapping: GNTTABOP_copy of xen/grant_table.h. What is
+ * read was the page's content at one moment or another, each byte on its own. Each piece has its own (status); returns
+ * 0 or the first that is not. The pieces that could be copied are, whatever the others' status. */
+enum { XK_COPY_TO = 1 };
+int xk_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags);
 
 /* --- event channels --------------------------------------------------------------------------------------------- */
 

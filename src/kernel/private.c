@@ -7,6 +7,7 @@
 
 #include "kernel/area.h"
 #include "kernel/console.h"
+#include "kernel/copy.h"
 #include "kernel/entropy.h"
 #include "kernel/error.h"
 #include "kernel/evtchn.h"
@@ -187,6 +188,10 @@ int64_t private_call(uint64_t nr, const uint64_t a[6])
         return map(a);
     case XK__STUB_UNMAP:
         return a[1] > PAGES_MAX ? -EINVAL : grant_unmap(a[0], (uint32_t)a[1]);
+    case XK__STUB_COPY:
+        if (!hyper_present())
+            return -ENOSYS;
+        return a[2] > PAGES_MAX ? -EINVAL : copy_pieces((uint16_t)a[0], a[1], (uint32_t)a[2], a[3] & XK__STUB_COPY_TO);
     case XK__STUB_EVT_ALLOC:
         return evtchn_alloc((uint16_t)a[0]);
     case XK__STUB_EVT_BIND:

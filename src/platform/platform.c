@@ -55,6 +55,18 @@ int xk_page_unmap(struct xk_platform *p, void *addr, unsigned count)
     return p->ops->page_unmap(p, addr, count);
 }
 
+int xk_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags)
+{
+    if (count == 0 || count > SHARE_MAX || !ops || (flags & ~(unsigned)XK_COPY_TO))
+        return XK_EINVAL;
+    for (unsigned i = 0; i < count; i++)
+        if (!ops[i].local || ops[i].len == 0 || ops[i].offset + ops[i].len > XK_PAGE_SIZE)
+            return XK_EINVAL;
+    if (p->ops->version < 4 || !p->ops->page_copy)
+        return XK_ENOSYS;
+    return p->ops->page_copy(p, resolve(p, peer), ops, count, flags);
+}
+
 int xk_evtchn_alloc(struct xk_platform *p, xk_domid peer) { return p->ops->evtchn_alloc(p, resolve(p, peer)); }
 
 int xk_evtchn_bind(struct xk_platform *p, xk_domid peer, xk_port remote)

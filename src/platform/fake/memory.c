@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/shared.h"
 #include "platform/fake/private.h"
 
 static int grants_reserve(struct fake_domain *d, unsigned count)
@@ -227,6 +228,39 @@ int fake_page_unmap(struct xk_platform *p, void *addr, unsigned count)
         return 0;
     }
     return XK_EINVAL;
+}
+
+static int copy_one(struct fake_domain *d, struct fake_domain *g, struct xk_page_copy *op, unsigned flags)
+{
+    int r = !g ? XK_EGONE : fake_fails(d->world, XK_FAKE_COPY) ? XK_ENOSPC : 0;
+    void *at;
+
+    if (r == 0)
+        r = check_ref(g, d->domid, op->ref, flags & XK_COPY_TO ? 0 : XK_PAGE_READONLY);
+    if (r < 0)
+        return r;
+    at = place(d->world, g->grants[op->ref].page, 1, PROT_READ | PROT_WRITE);
+    if (at == MAP_FAILED)
+        return XK_ENOMEM;
+    if (flags & XK_COPY_TO)
+        xk_shared_copy_in((uint8_t *)at + op->offset, op->local, op->len);
+    else
+        xk_shared_copy_out(op->local, (uint8_t *)at + op->offset, op->len);
+    munmap(at, XK_PAGE_SIZE);
+    return 0;
+}
+
+int fake_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags)
+{
+    struct fake_domain *d = (struct fake_domain *)p, *g = fake_find(d->world, peer);
+    int first = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        ops[i].status = copy_one(d, g, &ops[i], flags);
+        if (first == 0)
+            first = ops[i].status;
+    }
+    return first;
 }
 
 void fake_memory_fini(struct fake_domain *d)

@@ -111,6 +111,7 @@ static const struct xk_platform_ops fake_ops = {
     .page_forget = fake_page_forget,
     .page_map = fake_page_map,
     .page_unmap = fake_page_unmap,
+    .page_copy = fake_page_copy,
     .evtchn_alloc = fake_evtchn_alloc,
     .evtchn_bind = fake_evtchn_bind,
     .evtchn_bind_virq = fake_evtchn_bind_virq,

@@ -90,6 +90,7 @@ int fake_page_forget(struct xk_platform *p, void *addr, unsigned count);
 int fake_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsigned count, unsigned flags,
                   int *status, void **addr);
 int fake_page_unmap(struct xk_platform *p, void *addr, unsigned count);
+int fake_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags);
 int fake_reserved_page(struct fake_domain *d, xk_domid peer, xk_gref ref, void **addr);
 void fake_memory_fini(struct fake_domain *d);
 

@@ -451,6 +451,44 @@ int hosted_page_unmap(struct xk_platform *p, void *addr, unsigned count)
     return XK_EINVAL;
 }
 
+static int copy_one(struct arena *a, struct xk_page_copy *op, unsigned flags)
+{
+    uint8_t *at;
+
+    if (op->ref >= REFS || (op->ref >= XK__ARENA_PAGES && !a->base[1]))
+        return XK_EINVAL;
+    if (op->ref >= XK__ARENA_PAGES && flags & XK_COPY_TO)
+        return XK_EACCES;
+    if (!(xk_shared_load32(&a->table[op->ref]) & XK__GRANTED))
+        return XK_EINVAL;
+    at = page_at(a, op->ref) + op->offset;
+    if (flags & XK_COPY_TO)
+        xk_shared_copy_in(at, op->local, op->len);
+    else
+        xk_shared_copy_out(op->local, at, op->len);
+    return 0;
+}
+
+/* While nothing of the peer's is mapped, whether it is still the same domain would have to be asked; one that uses this
+ * has a ring mapped. */
+int hosted_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags)
+{
+    struct hosted *h = (struct hosted *)p;
+    struct arena *a = arena_find(h, peer, 0);
+    int first = 0, ro = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        ro |= ops[i].ref >= XK__ARENA_PAGES && ops[i].ref < REFS;
+    if (!a || a->in_use == 0 || !a->base[0] || (ro && !a->base[1]))
+        first = arena_get(h, peer, 0, ro, &a);
+    for (unsigned i = 0, e = (unsigned)first; i < count; i++) {
+        ops[i].status = (int)e < 0 ? (int)e : copy_one(a, &ops[i], flags);
+        if (first == 0)
+            first = ops[i].status;
+    }
+    return first;
+}
+
 /* The page of a reserved reference: granted by the builder's convention, not by page_share. */
 int hosted_reserved_page(struct hosted *h, xk_domid peer, xk_gref ref, void **addr)
 {

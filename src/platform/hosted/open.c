@@ -61,6 +61,7 @@ static const struct xk_platform_ops hosted_ops = {
     .page_forget = hosted_page_forget,
     .page_map = hosted_page_map,
     .page_unmap = hosted_page_unmap,
+    .page_copy = hosted_page_copy,
     .evtchn_alloc = hosted_evtchn_alloc,
     .evtchn_bind = hosted_evtchn_bind,
     .evtchn_bind_virq = hosted_evtchn_bind_virq,

@@ -39,6 +39,7 @@ int hosted_page_forget(struct xk_platform *p, void *addr, unsigned count);
 int hosted_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsigned count, unsigned flags,
                     int *status, void **addr);
 int hosted_page_unmap(struct xk_platform *p, void *addr, unsigned count);
+int hosted_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags);
 int hosted_reserved_page(struct hosted *h, xk_domid peer, xk_gref ref, void **addr);
 void hosted_memory_fini(struct hosted *h);
 

@@ -49,6 +49,7 @@ enum xk__stub_call {
     XK__STUB_TICK,            /* handler, period in ns; 0: off. See entry.S for how the handler is entered */
     XK__STUB_SEED,            /* bytes, count <= 64: entropy from the toolstack */
     XK__STUB_STATS,           /* struct xk__stub_stats * */
+    XK__STUB_COPY,            /* domid, struct xk__stub_copy *, count, flags (XK__STUB_COPY_TO) */
     XK__STUB_DOMAIN, /* domid, struct xk__stub_domain *: the first from (domid) up; Xen lets store domains ask */
 };
 
@@ -61,6 +62,15 @@ struct xk__stub_ring_page {
 };
 
 enum { XK__STUB_READONLY = 1 };
+
+/* As struct xk_page_copy. */
+enum { XK__STUB_COPY_TO = 1 };
+struct xk__stub_copy {
+    uint64_t local;
+    uint32_t ref;
+    uint16_t offset, len;
+    int32_t status, reserved; /* status: 0 or -errno */
+};
 
 struct xk__stub_domain {
     uint64_t cpu_ns, pages;

@@ -125,6 +125,21 @@ int stub_page_unmap(struct xk_platform *p, void *addr, unsigned count)
     return r;
 }
 
+_Static_assert(sizeof(struct xk_page_copy) == sizeof(struct xk__stub_copy), "the kernel reads them as they are");
+_Static_assert(offsetof(struct xk_page_copy, status) == offsetof(struct xk__stub_copy, status), "so, too");
+
+int stub_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags)
+{
+    int r = (int)stub_call(XK__STUB_COPY, peer, (uint64_t)(uintptr_t)ops, count,
+                           flags & XK_COPY_TO ? XK__STUB_COPY_TO : 0, 0, 0);
+
+    (void)p;
+    for (unsigned i = 0; r == 0 && i < count; i++)
+        if (ops[i].status < 0)
+            r = ops[i].status;
+    return r;
+}
+
 void stub_memory_fini(struct stub *s)
 {
     XK_LIST_EACH_SAFE(l, &s->maps)

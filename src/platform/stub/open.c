@@ -82,6 +82,7 @@ static const struct xk_platform_ops stub_ops = {
     .page_forget = stub_page_forget,
     .page_map = stub_page_map,
     .page_unmap = stub_page_unmap,
+    .page_copy = stub_page_copy,
     .evtchn_alloc = stub_evtchn_alloc,
     .evtchn_bind = stub_evtchn_bind,
     .evtchn_bind_virq = stub_evtchn_bind_virq,

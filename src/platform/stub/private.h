@@ -23,6 +23,7 @@ int stub_page_forget(struct xk_platform *p, void *addr, unsigned count);
 int stub_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsigned count, unsigned flags,
                   int *status, void **addr);
 int stub_page_unmap(struct xk_platform *p, void *addr, unsigned count);
+int stub_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags);
 void stub_memory_fini(struct stub *s);
 
 /* evtchn.c */

@@ -202,6 +202,47 @@ int xen_page_unmap(struct xk_platform *p, void *addr, unsigned count)
     return 0;
 }
 
+/* Through gntdev, in batches: one hypercall each. */
+static int copy_some(struct xen *x, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags)
+{
+    xengnttab_grant_copy_segment_t seg[BATCH];
+    int to = (flags & XK_COPY_TO) != 0, first = 0;
+
+    memset(seg, 0, count * sizeof(seg[0]));
+    for (unsigned i = 0; i < count; i++) {
+        union xengnttab_copy_ptr *far = to ? &seg[i].dest : &seg[i].source, *near = to ? &seg[i].source : &seg[i].dest;
+        far->foreign.ref = ops[i].ref;
+        far->foreign.offset = ops[i].offset;
+        far->foreign.domid = peer;
+        near->virt = ops[i].local;
+        seg[i].len = ops[i].len;
+        seg[i].flags = to ? GNTCOPY_dest_gref : GNTCOPY_source_gref;
+    }
+    if (xengnttab_grant_copy(x->gnttab, count, seg) < 0)
+        first = xk__sys_err(errno);
+    for (unsigned i = 0; i < count; i++) {
+        int16_t s = seg[i].status;
+        ops[i].status = first                          ? first
+                        : s == GNTST_okay              ? 0
+                        : s == GNTST_permission_denied ? XK_EACCES
+                        : s == GNTST_bad_domain        ? XK_EGONE
+                                                       : XK_EINVAL;
+    }
+    return 0;
+}
+
+int xen_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags)
+{
+    struct xen *x = (struct xen *)p;
+
+    for (unsigned at = 0; at < count; at += BATCH)
+        copy_some(x, peer, ops + at, count - at < BATCH ? count - at : BATCH, flags);
+    for (unsigned i = 0; i < count; i++)
+        if (ops[i].status < 0)
+            return ops[i].status;
+    return 0;
+}
+
 void xen_memory_fini(struct xen *x)
 {
     XK_LIST_EACH_SAFE(l, &x->maps)

@@ -134,6 +134,7 @@ static const struct xk_platform_ops xen_ops = {
     .page_forget = xen_page_unshare,
     .page_map = xen_page_map,
     .page_unmap = xen_page_unmap,
+    .page_copy = xen_page_copy,
     .evtchn_alloc = xen_evtchn_alloc,
     .evtchn_bind = xen_evtchn_bind,
     .evtchn_bind_virq = xen_evtchn_bind_virq,

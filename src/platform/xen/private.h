@@ -47,6 +47,7 @@ int xen_page_unshare(struct xk_platform *p, void *addr, unsigned count);
 int xen_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsigned count, unsigned flags, int *status,
                  void **addr);
 int xen_page_unmap(struct xk_platform *p, void *addr, unsigned count);
+int xen_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags);
 void xen_memory_fini(struct xen *x);
 
 /* evtchn.c */

@@ -33,6 +33,7 @@ enum actor_op {
     ACTOR_FORGET,
     ACTOR_MAP,
     ACTOR_UNMAP,
+    ACTOR_COPY,
     ACTOR_ALLOC,
     ACTOR_BIND,
     ACTOR_VIRQ,
@@ -64,6 +65,32 @@ static inline int64_t actor_others(const volatile uint8_t *p, int64_t n, uint8_t
     return found;
 }
 
+/* Pieces of (len) bytes at (offset) of (count) pages, to or from memory that lies across pages. To: piece i is full of
+ * (value) + i. From: a[5] becomes the number of bytes that are not. */
+static inline int64_t actor_copy(struct xk_platform *p, struct actor_box *b)
+{
+    enum { PIECES = 8 };
+    static uint8_t memory[(PIECES + 1) * XK_PAGE_SIZE];
+    int64_t *a = b->a, count = a[1], offset = a[2] & 0xffff, len = a[2] >> 16, flags = a[3], value = a[4], r;
+    struct xk_page_copy piece[PIECES];
+    xk_gref refs[PIECES];
+
+    if (count > PIECES || len > XK_PAGE_SIZE)
+        return XK_EINVAL;
+    memcpy(refs, b->data, (size_t)count * sizeof(refs[0]));
+    for (int64_t i = 0; i < count; i++) {
+        piece[i] = (struct xk_page_copy){memory + 1000 + i * len, refs[i], (uint16_t)offset, (uint16_t)len, 1};
+        memset(piece[i].local, (int)(value + (flags & XK_COPY_TO ? i : -i - 1)), (size_t)len);
+    }
+    r = xk_page_copy(p, (xk_domid)a[0], piece, (unsigned)count, (unsigned)flags);
+    a[5] = 0;
+    for (int64_t i = 0; i < count; i++) {
+        memcpy(b->data + ACTOR_DATA / 2 + i * 4, &piece[i].status, 4);
+        a[5] += actor_others(piece[i].local, len, (uint8_t)(value + i));
+    }
+    return r;
+}
+
 static inline int64_t actor_memory(struct xk_platform *p, struct actor_box *b)
 {
     int64_t *a = b->a;
@@ -84,6 +111,8 @@ static inline int64_t actor_memory(struct xk_platform *p, struct actor_box *b)
                         (int *)(void *)(b->data + ACTOR_DATA / 2), &addr);
         a[0] = (int64_t)(uintptr_t)addr;
         return r;
+    case ACTOR_COPY:
+        return actor_copy(p, b);
     default:
         return xk_page_unmap(p, addr, (unsigned)a[1]);
     }
@@ -145,6 +174,7 @@ static inline void actor_serve(struct xk_platform *p, struct actor_box *b)
     case ACTOR_FORGET:
     case ACTOR_MAP:
     case ACTOR_UNMAP:
+    case ACTOR_COPY:
         b->result = actor_memory(p, b);
         break;
     case ACTOR_ALLOC:

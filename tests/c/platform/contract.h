@@ -80,6 +80,20 @@ static inline int map(struct stage *s, int who, int peer, const xk_gref *refs, u
     return r;
 }
 
+/* See actor_copy; (others): bytes that were not as they should be; -1: do not look. */
+static inline int copy(struct stage *s, int who, int peer, const xk_gref *refs, unsigned n, int offset, int len,
+                       unsigned flags, int value, int *status, int64_t *others)
+{
+    struct actor_box b = {.op = ACTOR_COPY, .a = {peer_id(s, peer), n, offset | len << 16, flags, value}};
+    int r;
+
+    memcpy(b.data, refs, n * sizeof(*refs));
+    r = (int)ask(s, who, &b);
+    memcpy(status, b.data + ACTOR_DATA / 2, n * sizeof(*status));
+    *others = b.a[5];
+    return r;
+}
+
 static inline int end_share(struct stage *s, int who, int64_t addr, unsigned n)
 {
     return (int)ask3(s, who, ACTOR_UNSHARE, addr, n, 0);

@@ -176,6 +176,42 @@ CONTRACT(map_fails_ref_by_ref)
     EQ(map(s, 2, 1, refs, 1, 0, NULL, &theirs), XK_EINVAL);
 }
 
+CONTRACT(pages_are_copied_without_a_map)
+{
+    xk_gref refs[4];
+    int64_t mine, readonly, off;
+    int status[4];
+
+    EQ(share(s, 1, 2, 3, 0, refs, &mine), 0);
+    EQ(copy(s, 2, 1, refs, 3, 90, 4000, XK_COPY_TO, 7, status, &off), 0);
+    for (int i = 0; i < 3; i++) {
+        EQ(status[i], 0);
+        EQ(others(s, 1, mine + i * XK_PAGE_SIZE + 90, 4000, 7 + i), 0);
+        EQ(others(s, 1, mine + i * XK_PAGE_SIZE, 90, 0), 0);
+        EQ(others(s, 1, mine + i * XK_PAGE_SIZE + 4090, 6, 0), 0);
+    }
+    EQ(copy(s, 2, 1, refs, 3, 90, 4000, 0, 7, status, &off), 0);
+    EQ(off, 0);
+    refs[3] = refs[2] + 100; /* what is not granted fails alone */
+    EQ(copy(s, 2, 1, refs, 4, 100, 10, 0, 7, status, &off), XK_EINVAL);
+    EQ(off, 10);
+    EQ(status[0] | status[1] | status[2], 0);
+    EQ(status[3], XK_EINVAL);
+    OK(copy(s, 0, 1, refs, 1, 0, 1, 0, 0, status, &off) < 0); /* granted to another */
+    EQ(copy(s, 2, 1, refs, 1, 4000, 97, 0, 0, status, &off), XK_EINVAL);
+    EQ(copy(s, 2, 1, refs, 1, 4000, 0, 0, 0, status, &off), XK_EINVAL);
+    OK(copy(s, 2, 777, refs, 1, 0, 1, 0, 0, status, &off) < 0);
+    EQ(share(s, 1, 2, 1, XK_PAGE_READONLY, refs + 3, &readonly), 0);
+    poke(s, 1, readonly, 9);
+    EQ(copy(s, 2, 1, refs + 3, 1, 0, 1, 0, 9, status, &off), 0);
+    EQ(off, 0);
+    OK(copy(s, 2, 1, refs + 3, 1, 0, 1, XK_COPY_TO, 8, status, &off) < 0);
+    EQ(peek(s, 1, readonly), 9);
+    EQ(end_share(s, 1, readonly, 1), 0); /* nothing stayed in use */
+    EQ(end_share(s, 1, mine, 3), 0);
+    OK(copy(s, 2, 1, refs, 1, 0, 1, 0, 0, status, &off) < 0);
+}
+
 CONTRACT(readonly_grants)
 {
     xk_gref ref;
