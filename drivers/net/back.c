@@ -1,0 +1,607 @@
+/* A network's back half, one queue. In this file:
+ *   1. from the guest   2. to the guest   3. what waits for it   4. the rings   5. life
+ *
+ * From the guest: slots are copied off the ring until a packet is whole, its pieces become copies, and when some
+ * packets are gathered one call copies all of them into private memory. To the guest: a packet becomes copies into the
+ * pages it gave, made at the next kick; answers keep the order in which it gave them. SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include <xenkit/netback.h>
+#include <xenkit/ring.h>
+
+#include "base/list.h"
+#include "drivers/net/multicast.h"
+#include "drivers/net/proto.h"
+
+enum { BATCH = 64, ROUND = 256, ARENA = 192 * 1024, ARENA_FULL = ARENA - XK_PACKET_MAX - 64, SCRATCH = 65536 };
+enum { NOTES = NET_RING + NET_SLOTS_LIAR, BACKLOG = 256 * 1024 };
+
+struct assembly { /* the packet of which not all slots have come */
+    union net_tx_slot slot[NET_SLOTS_LIAR];
+    uint8_t is_extra[NET_SLOTS_LIAR];
+    unsigned slots;
+    uint8_t extra, open; /* the next slot is an extra; there is more data */
+};
+
+struct gathered { /* a packet that is to be copied */
+    struct xk_packet p;
+    unsigned first_copy, copies, notes;
+};
+
+struct out { /* an answer to the guest, in the order of its pages */
+    union net_rx_slot slot;
+    int copy; /* the copy that fills it; -1: none */
+};
+
+struct xk_netback {
+    struct xk_netdev dev; /* first */
+    xk_alloc alloc;
+    struct xk_loop *loop;
+    struct xk_platform *platform;
+    struct xk_netback_config config;
+    struct xk_ring_back tx, rx;
+    void *tx_page, *rx_page;
+    struct xk_port_watch tx_watch, rx_watch;
+    struct xk_spinner spinner;
+    /* from the guest */
+    struct assembly part;
+    struct gathered gathered[BATCH];
+    unsigned packets, copies, notes;
+    struct xk_page_copy copy[NOTES];
+    struct net_tx_answer note[NOTES];
+    uint8_t *arena;
+    uint32_t used;
+    struct multicast groups;
+    /* to the guest */
+    struct net_rx want[NET_RING]; /* pages it gave */
+    uint32_t want_first, want_end;
+    struct out out[NET_RING];
+    struct xk_page_copy out_copy[NET_RING];
+    unsigned outs, out_copies;
+    uint8_t *backlog;
+    uint32_t backlog_size, backlog_first, backlog_end;
+    struct xk_netback_stats stats;
+    int want_room, failed, busy, closing;
+};
+
+/* --- 1. from the guest -------------------------------------------------------------------------------------------- */
+
+static void note(struct xk_netback *b, uint16_t id, int16_t status)
+{
+    b->note[b->notes++] = (struct net_tx_answer){.id = id, .status = status};
+}
+
+/* Answers for all slots of the assembly. */
+static void note_all(struct xk_netback *b, int16_t status)
+{
+    for (unsigned i = 0; i < b->part.slots; i++)
+        note(b, b->part.is_extra[i] ? 0 : b->part.slot[i].tx.id, b->part.is_extra[i] ? NET_NULL : status);
+}
+
+/* Makes the copies, answers, delivers. */
+static void finish_batch(struct xk_netback *b)
+{
+    struct xk_packet whole[BATCH];
+    unsigned n = 0, at = 0;
+
+    if (b->copies) {
+        b->stats.copies++;
+        xk_page_copy(b->platform, b->config.front, b->copy, b->copies, 0);
+    }
+    for (unsigned i = 0; i < b->packets; i++) {
+        struct gathered *g = &b->gathered[i];
+        int bad = 0;
+        for (unsigned k = 0; k < g->copies; k++)
+            bad |= b->copy[g->first_copy + k].status;
+        for (at = g->notes; bad && at < b->notes && (i + 1 == b->packets || at < b->gathered[i + 1].notes); at++)
+            if (b->note[at].status == NET_OKAY)
+                b->note[at].status = NET_ERROR;
+        b->stats.errors[0] += bad != 0;
+        if (bad)
+            continue;
+        b->stats.packets[0]++;
+        b->stats.bytes[0] += g->p.len;
+        whole[n++] = g->p;
+    }
+    if (b->notes)
+        xk_ring_back_put(&b->tx, b->note, b->notes);
+    if (xk_ring_back_publish(&b->tx)) {
+        b->stats.notified++;
+        xk_evtchn_notify(b->platform, b->tx_watch.port);
+    }
+    b->packets = b->copies = b->notes = 0;
+    b->used = 0;
+    if (n && b->dev.receive && !b->closing)
+        b->dev.receive(&b->dev, whole, n);
+}
+
+static int add_copies(struct xk_netback *b, struct gathered *g, uint32_t total, uint32_t first)
+{
+    uint32_t at = 0;
+
+    g->first_copy = b->copies;
+    for (unsigned i = 0; i < b->part.slots; i++) {
+        const struct net_tx *t = &b->part.slot[i].tx;
+        uint16_t n = (uint16_t)(i ? t->size : first);
+        if (b->part.is_extra[i])
+            continue;
+        b->copy[b->copies++] = (struct xk_page_copy){b->arena + b->used + at, t->ref, t->offset, n, 0};
+        at += n;
+    }
+    g->copies = b->copies - g->first_copy;
+    g->p.data = b->arena + b->used;
+    g->p.len = total;
+    b->used += (total + 63) & ~63u;
+    return 0;
+}
+
+/* What its extras say. 1: it is no packet but a word to us. */
+static int read_extras(struct xk_netback *b, struct xk_packet *p)
+{
+    int word = 0;
+
+    for (unsigned i = 0; i < b->part.slots; i++) {
+        const struct net_extra *e = &b->part.slot[i].extra;
+        if (!b->part.is_extra[i])
+            continue;
+        if (e->type == NET_EXTRA_GSO) {
+            p->gso = e->u.gso.type;
+            p->gso_size = e->u.gso.size;
+            if (p->gso == XK_GSO_NONE || p->gso > XK_GSO_TCP6 || p->gso_size == 0)
+                return XK_EINVAL;
+        } else if (e->type == NET_EXTRA_MCAST_ADD || e->type == NET_EXTRA_MCAST_DEL) {
+            int r = multicast_change(&b->groups, e->u.mcast, e->type == NET_EXTRA_MCAST_ADD);
+            if (r < 0)
+                return r;
+            word = 1;
+        }
+    }
+    return word;
+}
+
+/* The lengths of a packet whose slots are all there: of the first slot, or XK_EINVAL. */
+static int check(const struct assembly *a)
+{
+    uint32_t total = a->slot[0].tx.size, rest = 0, data = 0, first;
+
+    for (unsigned i = 0; i < a->slots; i++) {
+        const struct net_tx *t = &a->slot[i].tx;
+        if (a->is_extra[i])
+            continue;
+        data++;
+        if (i && (t->size == 0 || (uint32_t)t->offset + t->size > XK_PAGE_SIZE))
+            return XK_EINVAL;
+        rest += i ? t->size : 0;
+    }
+    first = total - rest;
+    if (data > NET_SLOTS_MAX || total < XK_ETHER_HEAD || rest >= total || a->slot[0].tx.offset + first > XK_PAGE_SIZE)
+        return XK_EINVAL;
+    return (int)first;
+}
+
+static void take_packet(struct xk_netback *b)
+{
+    struct gathered *g = &b->gathered[b->packets];
+    uint16_t flags = b->part.slot[0].tx.flags;
+    int word, first;
+
+    memset(g, 0, sizeof(*g));
+    g->p.flags = (uint8_t)((flags & NET_TX_BLANK ? XK_PACKET_CSUM_BLANK : 0) |
+                           (flags & NET_TX_VALIDATED ? XK_PACKET_CSUM_VALID : 0));
+    g->notes = b->notes;
+    word = read_extras(b, &g->p);
+    first = word == 0 ? check(&b->part) : 0;
+    if (word < 0 || first < 0)
+        b->stats.errors[0]++;
+    note_all(b, word < 0 || first < 0 ? NET_ERROR : NET_OKAY);
+    if (word != 0 || first < 0)
+        return;
+    add_copies(b, g, b->part.slot[0].tx.size, (uint32_t)first);
+    b->packets++;
+}
+
+/* One slot more. XK_EPEER: nobody sends so many. */
+static int feed(struct xk_netback *b, const union net_tx_slot *slot)
+{
+    struct assembly *a = &b->part;
+    int extra = a->slots > 0 && a->extra;
+
+    if (a->slots == NET_SLOTS_LIAR)
+        return XK_EPEER;
+    a->slot[a->slots] = *slot;
+    a->is_extra[a->slots] = (uint8_t)extra;
+    if (extra) {
+        a->extra = slot->extra.flags & NET_EXTRA_MORE;
+    } else {
+        a->open = (slot->tx.flags & NET_MORE) != 0;
+        if (a->slots == 0)
+            a->extra = (slot->tx.flags & NET_EXTRA) != 0;
+    }
+    a->slots++;
+    if (a->extra || a->open)
+        return 0;
+    take_packet(b);
+    a->slots = 0;
+    if (b->packets == BATCH || b->used > ARENA_FULL)
+        finish_batch(b);
+    return 0;
+}
+
+static int from_guest(struct xk_netback *b)
+{
+    union net_tx_slot slot[BATCH];
+    int n = 0, r = 0, all = 0;
+
+    while (r == 0 && all < ROUND && !b->closing && (n = xk_ring_back_take(&b->tx, slot, BATCH)) != XK_EAGAIN) {
+        if (n < 0)
+            return n;
+        for (int i = 0; i < n && r == 0; i++)
+            r = feed(b, &slot[i]);
+        all += n;
+    }
+    if (b->notes || b->packets)
+        finish_batch(b);
+    return r < 0 ? r : all;
+}
+
+/* --- 2. to the guest ---------------------------------------------------------------------------------------------- */
+
+/* Pages that the guest gave and that are free. XK_EPEER. */
+static int pages_given(struct xk_netback *b)
+{
+    union net_rx_slot slot[BATCH];
+    int n;
+
+    while (b->want_end - b->want_first < NET_RING &&
+           (n = xk_ring_back_take(
+                &b->rx, slot,
+                BATCH < NET_RING - (b->want_end - b->want_first) ? BATCH : NET_RING - (b->want_end - b->want_first))) !=
+               XK_EAGAIN) {
+        if (n < 0)
+            return n;
+        for (int i = 0; i < n; i++)
+            b->want[b->want_end++ % NET_RING] = slot[i].rx;
+    }
+    return (int)(b->want_end - b->want_first);
+}
+
+static unsigned slots_for(const struct xk_packet *p)
+{
+    return (p->len + XK_PAGE_SIZE - 1) / XK_PAGE_SIZE + (p->gso != XK_GSO_NONE);
+}
+
+static struct out *next_out(struct xk_netback *b, struct net_rx *page)
+{
+    struct out *o = &b->out[b->outs++];
+
+    *page = b->want[b->want_first++ % NET_RING];
+    memset(o, 0, sizeof(*o));
+    o->copy = -1;
+    return o;
+}
+
+/* The guest has given enough pages. */
+static void place(struct xk_netback *b, const struct xk_packet *p)
+{
+    struct net_rx page;
+
+    for (uint32_t at = 0; at < p->len;) {
+        uint16_t n = (uint16_t)(p->len - at < XK_PAGE_SIZE ? p->len - at : XK_PAGE_SIZE);
+        struct out *o = next_out(b, &page);
+        struct net_rx_answer *a = &o->slot.answer;
+        o->copy = (int)b->out_copies;
+        b->out_copy[b->out_copies++] = (struct xk_page_copy){(void *)(uintptr_t)(p->data + at), page.ref, 0, n, 0};
+        *a = (struct net_rx_answer){page.id, 0, at + n < p->len ? NET_MORE : 0, (int16_t)n};
+        if (at == 0) {
+            a->flags |= p->flags & XK_PACKET_CSUM_BLANK   ? NET_RX_BLANK | NET_RX_VALIDATED
+                        : p->flags & XK_PACKET_CSUM_VALID ? NET_RX_VALIDATED
+                                                          : 0;
+            a->flags |= p->gso ? NET_EXTRA : 0;
+        }
+        if (at == 0 && p->gso) {
+            o = next_out(b, &page);
+            o->slot.extra.type = NET_EXTRA_GSO;
+            o->slot.extra.u.gso.size = p->gso_size;
+            o->slot.extra.u.gso.type = p->gso;
+        }
+        at += n;
+    }
+    b->stats.packets[1]++;
+    b->stats.bytes[1] += p->len;
+}
+
+/* Makes the copies and shows the answers. */
+static void flush(struct xk_netback *b)
+{
+    if (b->out_copies) {
+        b->stats.copies++;
+        xk_page_copy(b->platform, b->config.front, b->out_copy, b->out_copies, XK_COPY_TO);
+    }
+    for (unsigned i = 0; i < b->outs; i++) {
+        struct out *o = &b->out[i];
+        if (o->copy >= 0 && b->out_copy[o->copy].status < 0) {
+            o->slot.answer.status = NET_ERROR;
+            b->stats.errors[1]++;
+        }
+        xk_ring_back_put(&b->rx, &o->slot, 1);
+    }
+    if (b->outs && xk_ring_back_publish(&b->rx)) {
+        b->stats.notified++;
+        xk_evtchn_notify(b->platform, b->rx_watch.port);
+    }
+    b->outs = b->out_copies = 0;
+}
+
+/* --- 3. what waits for it ----------------------------------------------------------------------------------------- */
+
+static uint32_t waiting(const struct xk_netback *b) { return b->backlog_end - b->backlog_first; }
+
+static uint32_t room_for(const struct xk_packet *p) { return (uint32_t)((sizeof(*p) + p->len + 15) & ~(size_t)15); }
+
+static int wait_in_line(struct xk_netback *b, const struct xk_packet *p)
+{
+    uint32_t n = room_for(p);
+
+    if (waiting(b) + n > b->backlog_size) {
+        b->stats.full++;
+        b->want_room = 1;
+        return XK_EAGAIN;
+    }
+    if (b->backlog_end + n > b->backlog_size) {
+        memmove(b->backlog, b->backlog + b->backlog_first, waiting(b));
+        b->backlog_end = waiting(b);
+        b->backlog_first = 0;
+    }
+    memcpy(b->backlog + b->backlog_end, p, sizeof(*p));
+    memcpy(b->backlog + b->backlog_end + sizeof(*p), p->data, p->len);
+    b->backlog_end += n;
+    b->stats.delayed++;
+    return 0;
+}
+
+/* 1: some could go, XK_EPEER. */
+static int drain(struct xk_netback *b)
+{
+    int given = waiting(b) ? pages_given(b) : 0, some = 0;
+
+    while (waiting(b) && given >= 0) {
+        struct xk_packet p;
+        memcpy(&p, b->backlog + b->backlog_first, sizeof(p));
+        p.data = b->backlog + b->backlog_first + sizeof(p);
+        if (slots_for(&p) > b->want_end - b->want_first)
+            break;
+        place(b, &p);
+        b->backlog_first += room_for(&p);
+        some = 1;
+    }
+    if (some)
+        flush(b);
+    if (!waiting(b))
+        b->backlog_first = b->backlog_end = 0;
+    return given < 0 ? given : some;
+}
+
+static void fail(struct xk_netback *b, int err);
+
+static int back_send(struct xk_netdev *d, const struct xk_packet *p)
+{
+    struct xk_netback *b = (struct xk_netback *)d;
+    int given, in_scratch = p->data >= d->scratch && p->data < d->scratch + d->scratch_size;
+
+    if (b->failed || b->closing)
+        return XK_EGONE;
+    if (b->config.multicast && !multicast_wanted(&b->groups, p->data))
+        return 0;
+    given = pages_given(b);
+    if (given < 0) {
+        fail(b, given);
+        return XK_EGONE;
+    }
+    if (waiting(b) || slots_for(p) > (unsigned)given)
+        return wait_in_line(b, p);
+    place(b, p);
+    if (in_scratch)
+        flush(b);
+    return 0;
+}
+
+static void back_kick(struct xk_netdev *d)
+{
+    struct xk_netback *b = (struct xk_netback *)d;
+
+    if (!b->failed && !b->closing)
+        flush(b);
+}
+
+/* --- 4. the rings ------------------------------------------------------------------------------------------------- */
+
+static void destroy(struct xk_netback *b);
+
+static void fail(struct xk_netback *b, int err)
+{
+    if (b->failed)
+        return;
+    b->failed = 1;
+    b->dev.info.up = 0;
+    xk_spinner_stop(&b->spinner);
+    if (b->config.broken)
+        b->config.broken(b->config.arg, err);
+}
+
+/* The guest is asked to say when it has given pages only while something waits for them. */
+static int rearm(struct xk_netback *b)
+{
+    int r = xk_ring_back_rearm(&b->tx);
+
+    return r || !waiting(b) ? r : xk_ring_back_rearm(&b->rx);
+}
+
+static int work(struct xk_netback *b, int sleeping)
+{
+    int came, went = 0;
+
+    if (b->failed || b->closing)
+        return 0;
+    b->busy++;
+    came = from_guest(b);
+    if (came >= 0 && !b->closing)
+        went = drain(b);
+    if (went > 0 && b->want_room && !b->closing) {
+        b->want_room = 0;
+        if (b->dev.room)
+            b->dev.room(&b->dev);
+    }
+    if (sleeping && came == 0 && went == 0 && !b->closing)
+        came = rearm(b);
+    if (--b->busy == 0 && b->closing) {
+        destroy(b);
+        return 1;
+    }
+    if (came < 0 || went < 0)
+        fail(b, XK_EPEER);
+    return came > 0 || went > 0;
+}
+
+static int on_spin(struct xk_spinner *s, int sleeping)
+{
+    return work(XK_CONTAINER(s, struct xk_netback, spinner), sleeping);
+}
+
+static void on_event(struct xk_netback *b)
+{
+    b->stats.events++;
+    if (!work(b, 0))
+        b->stats.idle_events++;
+}
+
+static void on_tx_event(struct xk_port_watch *w) { on_event(XK_CONTAINER(w, struct xk_netback, tx_watch)); }
+static void on_rx_event(struct xk_port_watch *w) { on_event(XK_CONTAINER(w, struct xk_netback, rx_watch)); }
+
+static void back_close(struct xk_netdev *d)
+{
+    struct xk_netback *b = (struct xk_netback *)d;
+
+    b->closing = 1;
+    d->info.up = 0;
+    if (b->busy == 0)
+        destroy(b);
+}
+
+static const struct xk_netdev_ops ops = {XK_NETDEV_VERSION, back_send, back_kick, back_close};
+
+/* --- 5. life ------------------------------------------------------------------------------------------------------ */
+
+static void end_port(struct xk_netback *b, struct xk_port_watch *w)
+{
+    if (w->started)
+        xk_port_watch_stop(b->loop, w);
+    if (w->port > 0 && (w == &b->tx_watch || w->port != b->tx_watch.port))
+        xk_evtchn_unbind(b->platform, w->port);
+}
+
+static void destroy(struct xk_netback *b)
+{
+    xk_alloc alloc = b->alloc;
+
+    xk_spinner_stop(&b->spinner);
+    end_port(b, &b->rx_watch);
+    end_port(b, &b->tx_watch);
+    if (b->tx_page)
+        xk_page_unmap(b->platform, b->tx_page, 1);
+    if (b->rx_page)
+        xk_page_unmap(b->platform, b->rx_page, 1);
+    if (b->arena)
+        xk_free(&alloc, b->arena, ARENA);
+    if (b->backlog)
+        xk_free(&alloc, b->backlog, b->backlog_size);
+    if (b->dev.scratch)
+        xk_free(&alloc, b->dev.scratch, SCRATCH);
+    xk_free(&alloc, b, sizeof(*b));
+}
+
+static int map_ring(struct xk_netback *b, xk_gref ref, uint32_t slot, struct xk_ring_back *ring, void **page)
+{
+    int r = xk_page_map(b->platform, b->config.front, &ref, 1, 0, NULL, page);
+
+    if (r < 0) {
+        *page = NULL;
+        return r;
+    }
+    return xk_ring_back_attach(ring, *page, XK_PAGE_SIZE, slot);
+}
+
+static int bind_port(struct xk_netback *b, struct xk_port_watch *w, xk_port remote)
+{
+    int r = w->port = xk_evtchn_bind(b->platform, b->config.front, remote);
+
+    return r < 0 ? r : xk_port_watch_start(b->loop, w, w->port);
+}
+
+static int make(struct xk_netback *b)
+{
+    const struct xk_netback_config *c = &b->config;
+    const uint32_t all = XK_NET_CSUM4 | XK_NET_CSUM6 | XK_NET_GSO4 | XK_NET_GSO6 | XK_NET_LARGE;
+    int r = map_ring(b, c->tx, NET_TX_SLOT, &b->tx, &b->tx_page);
+
+    if (r == 0)
+        r = map_ring(b, c->rx, NET_RX_SLOT, &b->rx, &b->rx_page);
+    if (r < 0)
+        return r;
+    b->backlog_size = c->backlog ? c->backlog : BACKLOG;
+    b->arena = xk_new(&b->alloc, ARENA);
+    b->backlog = xk_new(&b->alloc, b->backlog_size);
+    if ((c->features & all) != all) {
+        b->dev.scratch = xk_new(&b->alloc, SCRATCH);
+        b->dev.scratch_size = SCRATCH;
+        if (!b->dev.scratch)
+            return XK_ENOMEM;
+    }
+    if (!b->arena || !b->backlog)
+        return XK_ENOMEM;
+    r = bind_port(b, &b->tx_watch, c->tx_port);
+    if (r == 0 && c->rx_port != c->tx_port)
+        return bind_port(b, &b->rx_watch, c->rx_port);
+    b->rx_watch.port = b->tx_watch.port;
+    return r;
+}
+
+int xk_netback_open(const xk_alloc *alloc, struct xk_loop *loop, const struct xk_netback_config *config,
+                    struct xk_netback **out)
+{
+    struct xk_netback *b;
+    int r;
+
+    if (config->backlog && config->backlog < 2 * XK_PACKET_MAX)
+        return XK_EINVAL;
+    b = xk_new(alloc, sizeof(*b));
+    if (!b)
+        return XK_ENOMEM;
+    b->config = *config;
+    b->dev.ops = &ops;
+    memcpy(b->dev.info.mac, config->mac, 6);
+    b->dev.info.mtu = config->mtu ? config->mtu : 1500;
+    b->dev.info.features = config->features;
+    b->alloc = alloc ? *alloc : *xk_alloc_libc();
+    b->loop = loop;
+    b->platform = xk_loop_platform(loop);
+    b->tx_watch.fn = on_tx_event;
+    b->rx_watch.fn = on_rx_event;
+    b->spinner.fn = on_spin;
+    r = make(b);
+    if (r < 0) {
+        destroy(b);
+        return r;
+    }
+    b->dev.info.up = 1;
+    xk_spinner_start(loop, &b->spinner);
+    *out = b;
+    return 0;
+}
+
+struct xk_netdev *xk_netback_device(struct xk_netback *b) { return &b->dev; }
+
+void xk_netback_stats(const struct xk_netback *b, struct xk_netback_stats *out)
+{
+    *out = b->stats;
+    out->waiting = waiting(b);
+}
