@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <xenkit/alloc.h>
 #include <xenkit/err.h>
 
 XK_API_BEGIN
@@ -78,6 +79,11 @@ struct xk_netdev {
 int xk_net_send(struct xk_netdev *d, const struct xk_packet *p);
 void xk_net_kick(struct xk_netdev *d);
 void xk_net_close(struct xk_netdev *d); /* NULL is allowed */
+
+/* xk_net_cable (alloc, mac, ends) - two devices of this program: what is sent into one comes out of the other, at the
+ * kick. Each is closed on its own; the other is down then. XK_ENOMEM. */
+
+XK_MUSTCHECK int xk_net_cable(const xk_alloc *alloc, const uint8_t mac[2][6], struct xk_netdev *ends[2]);
 
 XK_API_END
 
