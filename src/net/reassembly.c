@@ -1,0 +1,134 @@
+/* Datagrams from fragments (RFC 791 3.2, 815), with bounds on how many, on all their bytes and on their time. Fragments
+ * that overlap end their datagram (RFC 5722 says so for IPv6, and nobody honest sends them).
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "net/inet.h"
+
+enum { DATAGRAMS = 16, BYTES = 512 * 1024, MOST = 65535, BLOCKS = 8192 / 8 /* a bit for each 8 bytes */ };
+static const xk_time PATIENCE = 15 * XK_SECOND; /* RFC 1122 3.3.2: 60 to 120 s; slow links are none of ours */
+
+struct datagram {
+    xk_ip4 from, to;
+    uint16_t id;
+    uint8_t proto, used;
+    xk_time until;
+    size_t size, room, have; /* (size) 0: the last fragment has not come */
+    uint8_t *data;
+    uint8_t filled[BLOCKS];
+};
+
+struct reassembly {
+    struct datagram d[DATAGRAMS];
+    size_t bytes;
+};
+
+static void end(struct xk_inet *s, struct datagram *d)
+{
+    s->reassembly->bytes -= d->room;
+    xk_free(&s->alloc, d->data, d->room);
+    memset(d, 0, sizeof(*d));
+}
+
+static struct datagram *get(struct xk_inet *s, const uint8_t *ip)
+{
+    xk_ip4 from = xk_packet_get32(ip + 12), to = xk_packet_get32(ip + 16);
+    uint16_t id = xk_packet_get16(ip + 4);
+    struct datagram *d, *oldest = s->reassembly->d;
+
+    for (d = s->reassembly->d; d < s->reassembly->d + DATAGRAMS; d++) {
+        if (d->used && d->until < s->now) {
+            s->stats.lost++;
+            end(s, d);
+        }
+        if (d->used && d->from == from && d->to == to && d->id == id && d->proto == ip[9])
+            return d;
+        if (!d->used || (oldest->used && d->until < oldest->until))
+            oldest = d;
+    }
+    if (oldest->used) {
+        s->stats.lost++;
+        end(s, oldest);
+    }
+    *oldest = (struct datagram){.from = from, .to = to, .id = id, .proto = ip[9], .used = 1};
+    oldest->until = s->now + PATIENCE;
+    return oldest;
+}
+
+static int make_room(struct xk_inet *s, struct datagram *d, size_t n)
+{
+    size_t room = d->room ? d->room : 4096;
+    uint8_t *p;
+
+    if (n <= d->room)
+        return 0;
+    while (room < n)
+        room *= 2;
+    if (s->reassembly->bytes + room - d->room > BYTES)
+        return XK_ENOMEM;
+    p = xk_resize(&s->alloc, d->data, d->room, room);
+    if (!p)
+        return XK_ENOMEM;
+    s->reassembly->bytes += room - d->room;
+    d->data = p;
+    d->room = room;
+    return 0;
+}
+
+/* Marks 8-byte blocks; XK_EINVAL: one has come before. */
+static int mark(struct datagram *d, size_t at, size_t n)
+{
+    for (size_t b = at / 8; b < (at + n + 7) / 8; b++) {
+        if (d->filled[b / 8] >> (b % 8) & 1)
+            return XK_EINVAL;
+        d->filled[b / 8] |= (uint8_t)(1 << b % 8);
+    }
+    return 0;
+}
+
+const uint8_t *reassembly_add(struct xk_inet *s, const uint8_t *ip, const uint8_t *data, size_t n, size_t *whole)
+{
+    size_t at = (size_t)(xk_packet_get16(ip + 6) & 0x1fff) * 8;
+    int last = !(xk_packet_get16(ip + 6) & 0x2000);
+    struct datagram *d;
+    uint8_t *out;
+
+    s->stats.fragments++;
+    if (n == 0 || (!last && n % 8) || at + n > MOST - IP4_HEAD) {
+        s->stats.bad++;
+        return NULL;
+    }
+    if (!s->reassembly && !(s->reassembly = xk_new(&s->alloc, sizeof(*s->reassembly)))) {
+        s->stats.no_room++;
+        return NULL;
+    }
+    d = get(s, ip);
+    if ((d->size && (last || at + n > d->size)) || (last && d->have > at) || make_room(s, d, at + n) < 0 ||
+        mark(d, at, n) < 0) {
+        s->stats.lost++;
+        end(s, d);
+        return NULL;
+    }
+    memcpy(d->data + at, data, n);
+    d->have += n;
+    if (last)
+        d->size = at + n;
+    if (d->have != d->size)
+        return NULL;
+    out = inet_out(s, d->size); /* it may be answered from there */
+    *whole = d->size;
+    if (out)
+        memcpy(out, d->data, d->size);
+    s->stats.reassembled++;
+    end(s, d);
+    return out;
+}
+
+void reassembly_fini(struct xk_inet *s)
+{
+    for (int i = 0; s->reassembly && i < DATAGRAMS; i++)
+        if (s->reassembly->d[i].used)
+            end(s, &s->reassembly->d[i]);
+    xk_free(&s->alloc, s->reassembly, sizeof(*s->reassembly));
+    s->reassembly = NULL;
+}

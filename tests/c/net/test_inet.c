@@ -1,0 +1,630 @@
+/* Stacks back to back, in virtual time. SPDX-License-Identifier: MIT */
+#include <xenkit/dhcp.h>
+#include <xenkit/fake.h>
+
+#include "tests/c/tap.h"
+
+#include "tests/c/net/frames.h"
+
+enum { A = 0x0a000001, B = 0x0a000002, GATE = 0x0a0000fe, FAR = 0x08080808 };
+
+static struct xk_fake *world;
+static struct xk_platform *dom;
+static struct xk_loop *loop;
+static struct xk_netdev *cable[2];
+static struct xk_inet *a, *b;
+static const uint8_t macs[2][6] = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}};
+
+static void open_net(int with_b)
+{
+    EQ(xk_fake_create(3, &world), 0);
+    EQ(xk_fake_domain(world, "a", &dom), 0);
+    EQ(xk_loop_create(NULL, dom, &loop), 0);
+    EQ(xk_net_cable(xk_fake_alloc(world), macs, cable), 0);
+    EQ(xk_inet_open(xk_fake_alloc(world), loop, cable[0], &a), 0);
+    b = NULL;
+    if (with_b)
+        EQ(xk_inet_open(xk_fake_alloc(world), loop, cable[1], &b), 0);
+}
+
+static void close_net(void)
+{
+    char report[256];
+
+    xk_inet_close(a);
+    if (b)
+        xk_inet_close(b);
+    xk_net_close(cable[0]);
+    xk_net_close(cable[1]);
+    xk_loop_destroy(loop);
+    xk_platform_close(dom);
+    EQ(xk_fake_destroy(world, report, sizeof(report)), 0);
+}
+
+static void pass(xk_time ns)
+{
+    xk_time end = xk_now(dom) + ns;
+
+    while (xk_loop_run_once(loop, XK_NOW) > 0)
+        ;
+    while (xk_now(dom) < end) {
+        xk_time next = xk_loop_next(loop);
+        xk_fake_advance(world, (next < end ? next > xk_now(dom) ? next - xk_now(dom) : 1 : end - xk_now(dom)));
+        while (xk_loop_run_once(loop, XK_NOW) > 0)
+            ;
+    }
+}
+
+/* --- UDP ---------------------------------------------------------------------------------------------------------- */
+
+static uint8_t got[70000];
+static size_t got_n, got_count;
+static xk_ip4 got_from;
+static uint16_t got_port;
+
+static void on_datagram(struct xk_udp *u, xk_ip4 from, uint16_t port, xk_ip4 to, const uint8_t *data, size_t n)
+{
+    (void)u;
+    (void)to;
+    memcpy(got, data, n);
+    got_n = n;
+    got_from = from;
+    got_port = port;
+    got_count++;
+}
+
+static void on_echo(struct xk_udp *u, xk_ip4 from, uint16_t port, xk_ip4 to, const uint8_t *data, size_t n)
+{
+    (void)to;
+    EQ(xk_udp_send(u, from, port, data, n), 0);
+}
+
+static void both(void)
+{
+    open_net(1);
+    EQ(xk_inet_set(a, A, 24, GATE), 0);
+    EQ(xk_inet_set(b, B, 24, GATE), 0);
+    pass(XK_MS);
+    got_n = got_count = 0;
+}
+
+TEST(addresses_are_read_and_written)
+{
+    static const char *const bad[] = {"",         "1.2.3",   "1.2.3.4.5", "1.2.3.256",
+                                      "1.2.3.4 ", "a.2.3.4", "1..2.3",    "0001.2.3.4"};
+    xk_ip4 ip;
+    char text[16];
+
+    EQ(xk_ip4_read("10.1.2.255", &ip), 0);
+    EQ(ip, 0x0a0102ff);
+    xk_ip4_write(ip, text);
+    STREQ(text, "10.1.2.255");
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        EQ(xk_ip4_read(bad[i], &ip), XK_EINVAL);
+}
+
+TEST(datagrams_of_all_lengths_go_there_and_back)
+{
+    static uint8_t data[XK_UDP_MAX];
+    static const size_t sizes[] = {0, 1, 7, 1471, 1472, 1473, 2952, 9000, 30001, XK_UDP_MAX};
+    struct xk_udp x = {.receive = on_datagram}, y = {.receive = on_echo};
+    struct xk_inet_stats s;
+
+    both();
+    EQ(xk_udp_open(a, &x, 0), 0);
+    OK(x.port >= 49152);
+    EQ(xk_udp_open(b, &y, 7), 0);
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)(i * 13 + (i >> 9));
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        EQ(xk_udp_send(&x, B, 7, data, sizes[i]), 0);
+        pass(XK_MS);
+        EQ(got_count, i + 1);
+        EQ(got_n, sizes[i]);
+        EQ(got_from, B);
+        EQ(got_port, 7);
+        MEMEQ(got, data, sizes[i]);
+    }
+    EQ(xk_udp_send(&x, B, 7, data, XK_UDP_MAX + 1), XK_EINVAL);
+    xk_inet_stats(b, &s);
+    EQ(s.bad + s.lost + s.no_room, 0);
+    EQ(s.reassembled, 5);
+    xk_udp_close(&x);
+    xk_udp_close(&y);
+    close_net();
+}
+
+TEST(a_socket_has_its_port_alone)
+{
+    struct xk_udp x = {.receive = on_datagram}, y = {.receive = on_datagram};
+
+    both();
+    EQ(xk_udp_open(a, &x, 500), 0);
+    EQ(xk_udp_open(a, &y, 500), XK_EBUSY);
+    xk_udp_close(&x);
+    xk_udp_close(&x);
+    EQ(xk_udp_open(a, &y, 500), 0);
+    xk_udp_close(&y);
+    EQ(xk_udp_send(&y, B, 1, "", 0), XK_EGONE);
+    close_net();
+}
+
+TEST(broadcasts_are_heard)
+{
+    struct xk_udp x = {.receive = on_datagram}, y = {.receive = on_datagram};
+
+    both();
+    EQ(xk_udp_open(a, &x, 9), 0);
+    EQ(xk_udp_open(b, &y, 9), 0);
+    EQ(xk_udp_send(&x, 0xffffffff, 9, "all", 3), 0);
+    pass(XK_MS);
+    EQ(got_count, 1);
+    EQ(xk_udp_send(&x, 0x0a0000ff, 9, "net", 3), 0);
+    pass(XK_MS);
+    EQ(got_count, 2);
+    EQ(got_from, A);
+    xk_udp_close(&x);
+    xk_udp_close(&y);
+    close_net();
+}
+
+/* Two that answer each other for ever do not stop the program. */
+TEST(two_echoes_do_not_run_away)
+{
+    struct xk_udp x = {.receive = on_echo}, y = {.receive = on_echo};
+
+    both();
+    x.receive = on_datagram;
+    EQ(xk_udp_open(a, &x, 7), 0);
+    EQ(xk_udp_open(b, &y, 7), 0);
+    EQ(xk_udp_send(&x, B, 7, "x", 1), 0);
+    pass(XK_MS);
+    EQ(got_count, 1);
+    xk_udp_close(&x);
+    xk_udp_close(&y);
+    close_net();
+}
+
+/* --- neighbours and ways ------------------------------------------------------------------------------------------ */
+
+TEST(who_does_not_answer_is_given_up)
+{
+    struct xk_udp x = {.receive = on_datagram};
+    struct xk_inet_stats s;
+    int r = 0, n = 0;
+
+    both();
+    EQ(xk_udp_open(a, &x, 0), 0);
+    for (; n < 1000 && r == 0; n++)
+        r = xk_udp_send(&x, 0x0a000033, 1, "x", 1);
+    EQ(r, XK_EAGAIN);
+    EQ(n, 65);
+    pass(6 * XK_SECOND);
+    xk_inet_stats(a, &s);
+    EQ(s.unresolved, 64);
+    EQ(xk_udp_send(&x, 0x0a000033, 1, "x", 1), 0); /* and asked for anew */
+    xk_udp_close(&x);
+    close_net();
+}
+
+TEST(what_is_far_goes_by_the_gateway)
+{
+    struct xk_udp x = {.receive = on_datagram};
+    xk_ip4 ip;
+    uint8_t mac[6];
+
+    both();
+    EQ(xk_inet_set(b, GATE, 24, 0), 0);
+    EQ(xk_udp_open(a, &x, 0), 0);
+    EQ(xk_udp_send(&x, FAR, 53, "x", 1), 0);
+    pass(XK_MS);
+    EQ(xk_inet_neighbour(a, 0, &ip, mac), 0);
+    EQ(ip, GATE);
+    MEMEQ(mac, macs[1], 6);
+    EQ(xk_inet_neighbour(a, 1, &ip, mac), XK_ENOENT);
+    EQ(xk_inet_set(a, A, 24, 0), 0);
+    EQ(xk_udp_send(&x, FAR, 53, "x", 1), XK_EGONE);
+    EQ(xk_inet_set(a, A, 33, 0), XK_EINVAL);
+    EQ(xk_inet_set(a, 0xe0000001, 24, 0), XK_EINVAL);
+    xk_udp_close(&x);
+    close_net();
+}
+
+static int conflicts;
+static void on_conflict(void *arg, const uint8_t mac[6])
+{
+    (void)arg;
+    MEMEQ(mac, macs[1], 6);
+    conflicts++;
+}
+
+TEST(an_address_that_two_have_is_noticed)
+{
+    both();
+    conflicts = 0;
+    xk_inet_on_conflict(a, on_conflict, NULL);
+    EQ(xk_inet_set(b, A, 24, 0), 0);
+    pass(XK_MS);
+    EQ(conflicts, 2); /* its announcement, and its answer to our defence */
+    close_net();
+}
+
+/* --- echo --------------------------------------------------------------------------------------------------------- */
+
+static int ping_err, pings;
+static xk_time ping_took;
+static void on_pong(struct xk_ping *p, int err, xk_time took)
+{
+    (void)p;
+    ping_err = err;
+    ping_took = took;
+    pings++;
+}
+
+TEST(echoes_are_asked_for_and_answered)
+{
+    struct xk_ping p = {.done = on_pong};
+    struct xk_inet_stats s;
+
+    both();
+    pings = 0;
+    EQ(xk_ping_start(a, &p, B, 56, xk_now(dom) + XK_SECOND), 0);
+    pass(XK_MS);
+    EQ(pings, 1);
+    EQ(ping_err, 0);
+    EQ(xk_ping_start(a, &p, B, 20000, xk_now(dom) + XK_SECOND), 0); /* in fragments */
+    pass(XK_MS);
+    EQ(pings, 2);
+    EQ(ping_err, 0);
+    EQ(xk_ping_start(a, &p, 0x0a000077, 0, xk_now(dom) + XK_SECOND), 0);
+    pass(2 * XK_SECOND);
+    EQ(pings, 3);
+    EQ(ping_err, XK_ETIMEDOUT);
+    EQ(ping_took, XK_SECOND);
+    EQ(xk_ping_start(a, &p, B, 0, xk_now(dom) + XK_SECOND), 0);
+    xk_ping_stop(&p);
+    pass(2 * XK_SECOND);
+    EQ(pings, 3);
+    xk_inet_stats(b, &s);
+    EQ(s.pings, 3);
+    close_net();
+}
+
+TEST(unreachable_is_said_and_not_too_often)
+{
+    struct xk_udp x = {.receive = on_datagram};
+    struct xk_inet_stats s;
+
+    both();
+    EQ(xk_udp_open(a, &x, 0), 0);
+    for (int i = 0; i < 200; i++) {
+        EQ(xk_udp_send(&x, B, 1, "x", 1), 0);
+        if (i == 0)
+            pass(0); /* it has to be found first */
+    }
+    pass(XK_MS);
+    xk_inet_stats(b, &s);
+    EQ(s.refused, 20);
+    EQ(s.limited, 180);
+    pass(XK_SECOND);
+    EQ(xk_udp_send(&x, B, 1, "x", 1), 0);
+    pass(XK_MS);
+    xk_inet_stats(b, &s);
+    EQ(s.refused, 21);
+    xk_udp_close(&x);
+    close_net();
+}
+
+/* --- what others may send ----------------------------------------------------------------------------------------- */
+
+static uint8_t frame[2000];
+static uint32_t answers;
+static void on_raw(struct xk_netdev *d, const struct xk_packet *p, unsigned n)
+{
+    (void)d;
+    (void)p;
+    answers += n;
+}
+
+/* A UDP datagram, or a piece of one, by hand. */
+static void raw(uint16_t id, uint16_t part, size_t n)
+{
+    uint8_t *ip = frame + 14;
+    struct xk_packet p = {frame, (uint32_t)(34 + n), 0, 0, 0};
+
+    frame_ether(frame, macs[0], macs[1], XK_ETHER_IP4);
+    memset(ip, 0, 20);
+    ip[0] = 0x45;
+    xk_packet_put16(ip + 2, (uint16_t)(20 + n));
+    xk_packet_put16(ip + 4, id);
+    xk_packet_put16(ip + 6, part);
+    ip[8] = 64;
+    ip[9] = XK_IP_UDP;
+    xk_packet_put32(ip + 12, B);
+    xk_packet_put32(ip + 16, A);
+    xk_packet_put16(ip + 10, xk_sum_fold(xk_sum(ip, 20, 0)));
+    EQ(xk_net_send(cable[1], &p), 0);
+    xk_net_kick(cable[1]);
+}
+
+TEST(fragments_that_overlap_or_never_end_cost_little)
+{
+    struct xk_udp x = {.receive = on_datagram};
+    struct xk_inet_stats s;
+
+    open_net(0);
+    EQ(xk_inet_set(a, A, 24, 0), 0);
+    cable[1]->receive = on_raw;
+    EQ(xk_udp_open(a, &x, 9), 0);
+    got_count = 0;
+    memset(frame, 0, sizeof(frame));
+    xk_packet_put16(frame + 36, 9);
+    xk_packet_put16(frame + 38, 24);
+    raw(1, 0x2000, 16);
+    raw(1, 2, 8); /* the other half: whole */
+    EQ(got_count, 1);
+    EQ(got_n, 16);
+    raw(2, 0x2000, 16);
+    raw(2, 0x2001, 16); /* overlaps */
+    raw(2, 2, 8);
+    EQ(got_count, 1);
+    raw(3, 2, 8); /* the last first */
+    raw(3, 0x2000, 16);
+    EQ(got_count, 2);
+    raw(4, 0x2000, 15);  /* not a multiple of eight */
+    raw(4, 0x3fff, 800); /* beyond what there can be */
+    for (uint16_t i = 0; i < 3000; i++)
+        raw((uint16_t)(1000 + i), 0x2000 | 1000, 1000); /* far into datagrams that never become whole */
+    xk_inet_stats(a, &s);
+    OK(s.lost > 2900);
+    pass(20 * XK_SECOND);
+    raw(5, 0x2000, 16);
+    raw(5, 2, 8);
+    EQ(got_count, 3);
+    xk_udp_close(&x);
+    close_net();
+}
+
+TEST(what_makes_no_sense_is_counted_and_nothing_else)
+{
+    struct xk_inet_stats s;
+    uint64_t seed = 7;
+
+    open_net(0);
+    EQ(xk_inet_set(a, A, 24, 0), 0);
+    cable[1]->receive = on_raw;
+    for (int i = 0; i < 20000; i++) {
+        struct xk_packet p = {frame, 0, 0, 0, 0};
+        raw(1, 0, 30);
+        p.len = 14 + (uint32_t)(seed >> 40) % 60;
+        for (int k = 0; k < 3; k++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            frame[12 + (seed >> 33) % 50] = (uint8_t)(seed >> 25);
+        }
+        EQ(xk_net_send(cable[1], &p), 0);
+        xk_net_kick(cable[1]);
+    }
+    xk_inet_stats(a, &s);
+    OK(s.bad > 10000);
+    close_net();
+}
+
+/* --- DHCP --------------------------------------------------------------------------------------------------------- */
+
+static struct xk_dhcp_lease lease;
+static int leases, losses;
+static void on_lease(void *arg, const struct xk_dhcp_lease *l)
+{
+    (void)arg;
+    if (l) {
+        lease = *l;
+        leases++;
+    } else {
+        losses++;
+    }
+}
+
+static struct xk_dhcp_server_config dhcp_config(void)
+{
+    return (struct xk_dhcp_server_config){.first = 0x0a000010,
+                                          .last = 0x0a000013,
+                                          .seconds = 1000,
+                                          .router = GATE,
+                                          .dns = {0x0a000035, 0x01010101},
+                                          .dns_count = 2,
+                                          .mtu = 1400,
+                                          .domain = "lab.example"};
+}
+
+TEST(a_client_gets_an_address_and_keeps_it)
+{
+    struct xk_dhcp_server_config c = dhcp_config();
+    struct xk_dhcp_client *client;
+    struct xk_dhcp_server *server;
+    struct xk_dhcp_binding bound;
+    unsigned prefix;
+    xk_ip4 gateway;
+
+    open_net(1);
+    EQ(xk_inet_set(b, B, 24, 0), 0);
+    leases = losses = 0;
+    EQ(xk_dhcp_server_start(xk_fake_alloc(world), loop, b, &c, &server), 0);
+    EQ(xk_dhcp_client_start(xk_fake_alloc(world), loop, a, "db-1", on_lease, NULL, &client), 0);
+    pass(XK_MS);
+    EQ(leases, 1);
+    OK(lease.address >= c.first && lease.address <= c.last);
+    EQ(xk_inet_address(a, &prefix, &gateway), lease.address);
+    EQ(prefix, 24);
+    EQ(gateway, GATE);
+    EQ(lease.dns_count, 2);
+    EQ(lease.dns[1], 0x01010101);
+    EQ(lease.mtu, 1400);
+    STREQ(lease.domain, "lab.example");
+    EQ(xk_dhcp_server_binding(server, 0, &bound), 0);
+    EQ(bound.address, lease.address);
+    STREQ(bound.name, "db-1");
+    MEMEQ(bound.mac, macs[0], 6);
+    EQ(xk_dhcp_server_binding(server, 1, &bound), XK_ENOENT);
+    pass(4000 * XK_SECOND); /* renewed again and again */
+    OK(leases >= 8 && leases <= 10);
+    EQ(losses, 0);
+    xk_dhcp_server_stop(server); /* and lost, when there is nobody to renew it with */
+    pass(1001 * XK_SECOND);
+    EQ(losses, 1);
+    EQ(xk_inet_address(a, NULL, NULL), 0);
+    c.first = 0x0a000020;
+    c.last = 0x0a000020;
+    EQ(xk_dhcp_server_start(xk_fake_alloc(world), loop, b, &c, &server), 0);
+    pass(70 * XK_SECOND);
+    EQ(xk_inet_address(a, NULL, NULL), 0x0a000020);
+    xk_dhcp_client_stop(client);
+    xk_dhcp_server_stop(server);
+    close_net();
+}
+
+TEST(an_address_that_is_not_of_this_network_is_refused)
+{
+    struct xk_dhcp_server_config c = dhcp_config();
+    struct xk_dhcp_client *client;
+    struct xk_dhcp_server *server;
+
+    open_net(1);
+    EQ(xk_inet_set(b, B, 24, 0), 0);
+    leases = losses = 0;
+    EQ(xk_dhcp_server_start(xk_fake_alloc(world), loop, b, &c, &server), 0);
+    EQ(xk_dhcp_client_start(xk_fake_alloc(world), loop, a, NULL, on_lease, NULL, &client), 0);
+    pass(XK_MS);
+    EQ(leases, 1);
+    xk_dhcp_server_stop(server);
+    c.first = 0x0a000080; /* the server comes back with other addresses */
+    c.last = 0x0a000081;
+    EQ(xk_dhcp_server_start(xk_fake_alloc(world), loop, b, &c, &server), 0);
+    pass(600 * XK_SECOND);
+    EQ(losses, 1);
+    OK(xk_inet_address(a, NULL, NULL) >= c.first);
+    xk_dhcp_client_stop(client);
+    xk_dhcp_server_stop(server);
+    close_net();
+}
+
+/* A client by hand, of any hardware address. */
+static uint8_t answer_type;
+static xk_ip4 answer_ip;
+static void on_dhcp(struct xk_netdev *d, const struct xk_packet *p, unsigned n)
+{
+    (void)d;
+    for (unsigned i = 0; i < n; i++)
+        if (p[i].len > 285 && p[i].data[23] == XK_IP_UDP) {
+            answer_ip = xk_packet_get32(p[i].data + 42 + 16);
+            answer_type = p[i].data[42 + 242];
+            OK(p[i].len <= 590);
+        }
+}
+
+static void dhcp_say(uint8_t who, uint8_t type, xk_ip4 requested, xk_ip4 server)
+{
+    uint8_t *m = frame + 42;
+    size_t n = 240;
+    struct xk_packet p = {frame, 0, XK_PACKET_CSUM_VALID, 0, 0};
+    static const uint8_t all[6] = {255, 255, 255, 255, 255, 255};
+
+    memset(frame, 0, sizeof(frame));
+    m[0] = m[1] = 1;
+    m[2] = 6;
+    m[33] = who;
+    xk_packet_put32(m + 236, 0x63825363);
+    m[n++] = 53;
+    m[n++] = 1;
+    m[n++] = type;
+    if (requested) {
+        m[n] = 50;
+        m[n + 1] = 4;
+        xk_packet_put32(m + n + 2, requested);
+        n += 6;
+    }
+    if (server) {
+        m[n] = 54;
+        m[n + 1] = 4;
+        xk_packet_put32(m + n + 2, server);
+        n += 6;
+    }
+    m[n++] = 255;
+    frame_ether(frame, all, macs[1], XK_ETHER_IP4);
+    frame[14] = 0x45;
+    xk_packet_put16(frame + 16, (uint16_t)(28 + n));
+    frame[22] = 64;
+    frame[23] = XK_IP_UDP;
+    xk_packet_put32(frame + 30, 0xffffffff);
+    xk_packet_put16(frame + 24, xk_sum_fold(xk_sum(frame + 14, 20, 0)));
+    xk_packet_put16(frame + 34, 68);
+    xk_packet_put16(frame + 36, 67);
+    xk_packet_put16(frame + 38, (uint16_t)(8 + n));
+    p.len = (uint32_t)(42 + n);
+    answer_type = 0;
+    EQ(xk_net_send(cable[1], &p), 0);
+    xk_net_kick(cable[1]);
+    pass(XK_MS);
+}
+
+TEST(four_addresses_serve_four_clients)
+{
+    struct xk_dhcp_server_config c = dhcp_config();
+    struct xk_dhcp_binding kept = {.address = 0x0a000011, .mac = {0, 0, 0, 0, 0, 9}, .seconds = 500};
+    struct xk_dhcp_server *server;
+    xk_ip4 ip[8];
+
+    open_net(0);
+    EQ(xk_inet_set(a, A, 24, 0), 0);
+    EQ(xk_dhcp_server_start(xk_fake_alloc(world), loop, a, &c, &server), 0);
+    cable[1]->receive = on_dhcp;
+    EQ(xk_dhcp_server_keep(server, &kept), 0);
+    EQ(xk_dhcp_server_keep(server, &kept), XK_EINVAL);
+    for (uint8_t i = 1; i <= 3; i++) {
+        dhcp_say(i, 1, 0, 0);
+        EQ(answer_type, 2);
+        ip[i] = answer_ip;
+        dhcp_say(i, 3, ip[i], A);
+        EQ(answer_type, 5);
+        OK(ip[i] != kept.address);
+        for (int k = 1; k < i; k++)
+            OK(ip[k] != ip[i]);
+    }
+    dhcp_say(9, 1, 0, 0); /* it has had one before */
+    EQ(answer_ip, kept.address);
+    dhcp_say(4, 1, 0, 0); /* none is left */
+    EQ(answer_type, 0);
+    dhcp_say(4, 3, ip[1], 0); /* another's */
+    EQ(answer_type, 6);
+    dhcp_say(4, 3, 0x0b000001, 0);
+    EQ(answer_type, 6);
+    dhcp_say(2, 4, ip[2], 0); /* declined: somebody uses it */
+    dhcp_say(4, 1, 0, 0);
+    EQ(answer_type, 0);
+    pass(700 * XK_SECOND);
+    dhcp_say(4, 1, 0, 0); /* 10 minutes later it is tried again; and leases have ended */
+    EQ(answer_type, 2);
+    dhcp_say(1, 3, ip[1], 0);
+    EQ(answer_type, 5);
+    xk_dhcp_server_stop(server);
+    close_net();
+}
+
+TEST(a_server_needs_addresses_that_make_sense)
+{
+    struct xk_dhcp_server_config c = dhcp_config();
+    struct xk_dhcp_server *server;
+
+    open_net(0);
+    EQ(xk_dhcp_server_start(NULL, loop, a, &c, &server), XK_EINVAL); /* no address of its own */
+    EQ(xk_inet_set(a, A, 24, 0), 0);
+    c.last = c.first - 1;
+    EQ(xk_dhcp_server_start(NULL, loop, a, &c, &server), XK_EINVAL);
+    c = dhcp_config();
+    c.first = 0x0b000001;
+    c.last = 0x0b000002;
+    EQ(xk_dhcp_server_start(NULL, loop, a, &c, &server), XK_EINVAL);
+    c = dhcp_config();
+    c.seconds = 5;
+    EQ(xk_dhcp_server_start(NULL, loop, a, &c, &server), XK_EINVAL);
+    close_net();
+}
