@@ -64,6 +64,10 @@ local function make_context(world, handles, boot)
     ctx.disk = require("xenkit.block").disks(ctx)
     return ctx.disk[name]
   end })
+  ctx.net = setmetatable({}, { __index = function(_, name)
+    ctx.net = require("xenkit.net").nets(ctx)
+    return ctx.net[name]
+  end })
   return ctx
 end
 

@@ -16,6 +16,8 @@
     X(vchan)            \
     X(console)          \
     X(block)            \
+    X(net)              \
+    X(inet)             \
     X(blackbox)         \
     X(stub)             \
     XK_CORE_FULL(X)

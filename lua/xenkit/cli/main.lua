@@ -241,15 +241,15 @@ verbs.scale = {
 }
 
 verbs.move = {
-  summary = "let another domain serve a disk",
-  description = "What the disk's domain has under way waits meanwhile, and is done by the new back end: it sees no " ..
-    "error.",
+  summary = "let another domain serve a disk or a network",
+  description = "What a domain has under way on a disk waits meanwhile, and is done by the new back end: it sees no " ..
+    "error. Of a network some packets are lost.",
   options = { WORLD, { "--back", arg = "DOMAIN", help = "who serves it from now on" } },
-  positionals = { DOMAIN, { "DISK", help = "by its name in the description, or as xvda" } },
+  positionals = { DOMAIN, { "DEVICE", help = "by its name in the description, or as xvda or vif0" } },
   examples = { "xenkit move db data --back disks2" },
   run = function(p)
     if not p.back then return fail("--back DOMAIN says where to; `xenkit list` shows which there are", 2) end
-    return simple("move", function() return { name = p.domain, disk = p.disk, back = p.back } end)(p)
+    return simple("move", function() return { name = p.domain, device = p.device, back = p.back } end)(p)
   end,
 }
 

@@ -134,15 +134,14 @@ function M.template(d)
   if not grant then return nil, d.name .. ": " .. err, code end
   for _, r in ipairs(d.rights or {}) do grant.rights[r] = true end
   return { name = d.name, desc = d, path = path, params = params, grant = grant, service = svc,
-    disks = devices.list(d.disks) }
+    devices = devices.list(d) }
 end
 
 local function boot_archive(t, extra)
-  local names = {}
-  for _, disk in ipairs(t.disks) do names[disk.name] = disk.dev end
+  local disk, vif = devices.told(t.devices)
   return pack.boot { source = t.desc.source, path = t.path, params = t.params, needs = t.grant.list, name = extra.name,
     store = extra.store, dom0_port = extra.dom0_port, template = t.name, watchdog = t.desc.watchdog,
-    repl = t.desc.repl, disk = next(names) and names or nil }
+    repl = t.desc.repl, disk = disk, vif = vif }
 end
 
 local function hand_all(world, domid, t, boot, handles)
@@ -214,7 +213,7 @@ function M.renew(world, program, t, domid, extra)
 end
 
 --- Writes the nodes that libxl writes for a guest, as far as they mean something here.
--- @param opts template, console_domid, console_port, disks = a list of devices.list, each with its back_domid
+-- @param opts template, console_domid, console_port, devices = a list of devices.list, each with its back_domid
 function M.write_nodes(s, domid, name, t, opts)
   local home = "/local/domain/" .. domid
   local list = { { "rm", home } }
@@ -251,7 +250,7 @@ function M.write_nodes(s, domid, name, t, opts)
     put(back .. "/online", 1, owner)
     put(back .. "/state", 2, owner) -- XenbusStateInitWait; the console makes it 4
   end
-  for _, disk in ipairs(opts.disks or {}) do devices.nodes(put, domid, disk, disk.back_domid) end
+  for _, device in ipairs(opts.devices or {}) do devices.nodes(put, domid, device, device.back_domid) end
   for _, offer in ipairs(t and (t.desc.offers or t.service.offers) or {}) do
     put("/local/service/" .. offer, "", { "r" .. domid })
   end

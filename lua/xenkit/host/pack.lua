@@ -58,7 +58,7 @@ function M.boot(d)
   local entries = { ["main.lua"] = d.source }
   local desc = { name = d.name, script = d.path, params = d.params, tree = {}, text = {}, tcp = {},
     store = d.store, dom0_port = d.dom0_port, template = d.template, watchdog = d.watchdog, repl = d.repl,
-    disk = d.disk }
+    disk = d.disk, vif = d.vif }
   for _, need in ipairs(d.needs) do
     local add = adders[need.kind]
     if add then

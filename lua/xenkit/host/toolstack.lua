@@ -81,24 +81,26 @@ local function wire(self, domid)
   return store_port, console_port
 end
 
--- Its disks, each with the number of the domain that serves it.
-local function place_disks(self, t)
+local LABEL = { vbd = "disk", vif = "vif" }
+
+-- Its disks and networks, each with the number of the domain that serves it.
+local function place_devices(self, t)
   local list = {}
-  for _, disk in ipairs(t and t.disks or {}) do
-    local back = self.by_name[disk.back]
+  for _, d in ipairs(t and t.devices or {}) do
+    local back = self.by_name[d.back]
     if not back then
-      return nil, ("disk '%s': no domain '%s' runs that could serve it; it has to stand before"):format(disk.name,
-        disk.back), "XK_ENOENT"
+      return nil, ("%s '%s': no domain '%s' runs that could serve it; it has to stand before"):format(LABEL[d.kind],
+        d.name, d.back), "XK_ENOENT"
     end
-    disk.back_domid = back.domid
-    list[#list + 1] = disk
+    d.back_domid = back.domid
+    list[#list + 1] = d
   end
   return list
 end
 
-local function publish(self, domid, name, t, store_port, console_port, disks)
+local function publish(self, domid, name, t, store_port, console_port, list)
   local ok, err, code = builder.write_nodes(self.store, domid, name, t, {
-    template = t and t.name, console_port = console_port, disks = disks,
+    template = t and t.name, console_port = console_port, devices = list,
     console_domid = console_port >= 0 and self.console_domid or nil,
   })
   if not ok then return nil, err, code end
@@ -124,8 +126,8 @@ function Toolstack:create(t)
   local began = self.world:now()
   local name = instance_name(self, t)
   if self.by_name[name] then return nil, name .. " is running; --name chooses another name", "XK_EEXIST" end
-  local disks, err, code = place_disks(self, t)
-  if not disks then return nil, name .. ": " .. err, code end
+  local list, err, code = place_devices(self, t)
+  if not list then return nil, name .. ": " .. err, code end
   local domid
   domid, err, code = builder.create(self.world, self.program, t, { name = name })
   if not domid then return nil, err, code end
@@ -133,7 +135,7 @@ function Toolstack:create(t)
   self.domains[domid], self.by_name[name], t.instances[domid] = d, d, d
   local store_port, console_port = wire(self, domid)
   local ok
-  if store_port then ok, err, code = publish(self, domid, name, t, store_port, console_port, disks) end
+  if store_port then ok, err, code = publish(self, domid, name, t, store_port, console_port, list) end
   if not store_port or not ok then
     self:forget(d)
     self.world:domctl(domid, "destroy")
@@ -146,61 +148,66 @@ function Toolstack:create(t)
   return d
 end
 
--- Connects a disk with another back end. Whatever served it before has let go.
-local function link(self, domid, disk, back_domid)
+-- Connects a device with another back end. Whatever served it before has let go.
+local function link(self, domid, device, back_domid)
   local list = {}
   local function put(path, value, perms)
     list[#list + 1] = { "write", path, value }
     if perms then list[#list + 1] = { "set_perms", path, perms } end
   end
-  devices.nodes(put, domid, disk, back_domid, true)
+  devices.nodes(put, domid, device, back_domid, true)
   local ok, err, code = self.store:transaction(function(tx) return tx:many(list) end)
-  if ok then disk.back_domid = back_domid end
+  if ok then device.back_domid = back_domid end
   return ok, err, code
 end
 
---- A domain that serves disks has come (again): those that are its own follow it.
+--- A domain that serves devices has come (again): those that are its own follow it.
 function Toolstack:relink(back)
   for _, d in pairs(self.domains) do
-    for _, disk in ipairs(d.template and d.template.disks or {}) do
-      if disk.back == back.name and disk.back_domid and disk.back_domid ~= back.domid and d ~= back then
-        local ok, err = link(self, d.domid, disk, back.domid)
-        self:event("disk", d.name, ok and ("%s is served by %s (domain %d)"):format(disk.name, back.name, back.domid) or
-          disk.name .. ": " .. tostring(err))
+    for _, device in ipairs(d.template and d.template.devices or {}) do
+      if device.back == back.name and device.back_domid and device.back_domid ~= back.domid and d ~= back then
+        local ok, err = link(self, d.domid, device, back.domid)
+        self:event(LABEL[device.kind], d.name, ok and ("%s is served by %s (domain %d)"):format(device.name, back.name,
+          back.domid) or device.name .. ": " .. tostring(err))
       end
     end
   end
 end
 
---- Lets another domain serve a disk. What its domain has under way waits meanwhile, and is done there.
+local function find_device(d, name)
+  for _, device in ipairs(d.template and d.template.devices or {}) do
+    if device.name == name or device.dev == name then return device end
+  end
+  return nil, d.name .. " has no disk or vif '" .. tostring(name) .. "'", "XK_ENOENT"
+end
+
+--- Lets another domain serve a disk or a network. What is under way on a disk waits meanwhile, and is done there.
 function Toolstack:move(key, name, back_key)
   local d, err, code = self:find(key)
   if not d then return nil, err, code end
   local back
   back, err, code = self:find(back_key)
   if not back then return nil, err, code end
-  for _, disk in ipairs(d.template and d.template.disks or {}) do
-    if disk.name == name or disk.dev == name then
-      if disk.back_domid == back.domid then return true end
-      local ok
-      ok, err, code = devices.detach(self.store, d.domid, disk, disk.back_domid, function(closed)
-        local deadline = self.world:now() + 10
-        while not closed() do
-          if self.world:now() > deadline then return nil end
-          task.sleep(0.002)
-        end
-        return true
-      end)
-      if not ok then return nil, err, code end
-      devices.clean(self.store, d.domid, disk, disk.back_domid)
-      ok, err, code = link(self, d.domid, disk, back.domid)
-      if not ok then return nil, err, code end
-      disk.back = back.name
-      self:event("disk", d.name, ("%s moved to %s (domain %d)"):format(disk.name, back.name, back.domid))
-      return true
+  local device
+  device, err, code = find_device(d, name)
+  if not device then return nil, err, code end
+  if device.back_domid == back.domid then return true end
+  local ok
+  ok, err, code = devices.detach(self.store, d.domid, device, device.back_domid, function(closed)
+    local deadline = self.world:now() + 10
+    while not closed() do
+      if self.world:now() > deadline then return nil end
+      task.sleep(0.002)
     end
-  end
-  return nil, d.name .. " has no disk '" .. tostring(name) .. "'", "XK_ENOENT"
+    return true
+  end)
+  if not ok then return nil, err, code end
+  devices.clean(self.store, d.domid, device, device.back_domid)
+  ok, err, code = link(self, d.domid, device, back.domid)
+  if not ok then return nil, err, code end
+  device.back = back.name
+  self:event(LABEL[device.kind], d.name, ("%s moved to %s (domain %d)"):format(device.name, back.name, back.domid))
+  return true
 end
 
 function Toolstack:forget(d)
@@ -212,8 +219,8 @@ end
 local function clean_nodes(self, domid)
   self.store:rm("/local/domain/" .. domid)
   local d = self.domains[domid]
-  for _, disk in ipairs(d and d.template and d.template.disks or {}) do
-    if disk.back_domid then devices.clean(self.store, domid, disk, disk.back_domid) end
+  for _, device in ipairs(d and d.template and d.template.devices or {}) do
+    if device.back_domid then devices.clean(self.store, domid, device, device.back_domid) end
   end
   if self.console_domid then
     self.store:rm(("/local/domain/%d/backend/console/%d"):format(self.console_domid, domid))

@@ -10,7 +10,7 @@ local WORLD_KEYS = { name = "string", domains = "table", data = "string" }
 local DOMAIN_KEYS = {
   name = "string", service = "string", script = "string", params = "table", memory = "integer", restart = "string",
   replicas = "integer", offers = "table", rights = "table", sandbox = "boolean", scale = "table",
-  repl = "boolean", watchdog = "integer", disks = "table",
+  repl = "boolean", watchdog = "integer", disks = "table", vifs = "table",
 }
 local SCALE_KEYS = { min = "integer", max = "integer" }
 local RESTART = { always = true, ["on-failure"] = true, never = true }
@@ -74,10 +74,10 @@ local function check_domain(ctx, d, i)
     complain("restart", "restart is always, on-failure or never, not '" .. d.restart .. "'")
   end
   if d.memory and (d.memory < 4 or d.memory > 65536) then complain("memory", "memory is in MiB, 4 to 65536") end
-  if d.disks then
-    local ok, err, key = devices.check(d.disks)
-    if not ok then complain(key, err) end
-    if d.replicas or d.scale then complain("disks", "a domain of which there are several has no disks") end
+  local ok, err, key = devices.check(d)
+  if not ok then complain(key, err) end
+  if (d.disks or d.vifs) and (d.replicas or d.scale) then
+    complain(d.disks and "disks" or "vifs", "a domain of which there are several has no disks or vifs")
   end
   if d.scale then check_keys(ctx, d.scale, SCALE_KEYS, "scale of " .. what) end
   if d.script and not d.script:match("^/") then d.script = ctx.dir .. d.script end

@@ -1,0 +1,607 @@
+/*** IPv4 on a network device: addresses, UDP, echo, DHCP.
+ *
+ *     local net <close> = assert(core.inet.open(world, device))
+ *     net:set("10.0.0.2", 24, "10.0.0.1")
+ *     local socket <close> = assert(net:udp(53))
+ *     local data, from, port = socket:receive(id)      -- nil: (id) is noted when there is something
+ *
+ * @module xenkit.core.inet
+ *
+ * SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include <xenkit/buf.h>
+#include <xenkit/dhcp.h>
+
+#include "bindings/net.h"
+
+int luaopen_xenkit_core_inet(lua_State *L);
+
+#define INET "xenkit.inet"
+#define SOCKET "xenkit.inet.socket"
+#define PING "xenkit.inet.ping"
+
+enum { QUEUE_MAX = 256 * 1024 /* bytes that wait to be received by one socket */ };
+
+struct child { /* what hangs on a stack, and is shut before it */
+    struct xk_lua_object *object;
+    struct child *next, **link;
+};
+
+struct inet {
+    struct xk_lua_object o;
+    struct xk_lua_net_user user;
+    struct xk_inet *s;
+    struct child *children;
+    struct xk_dhcp_client *client;
+    struct xk_dhcp_server *server;
+    struct xk_dhcp_lease lease;
+    int leased;
+    lua_Integer id; /* who waits for a lease */
+};
+
+struct socket {
+    struct xk_lua_object o;
+    struct child child;
+    struct xk_udp udp;
+    struct xk_buf queue; /* struct head, data */
+    lua_Integer id;
+    uint64_t lost;
+};
+
+struct head {
+    xk_ip4 from, to;
+    uint32_t n;
+    uint16_t port;
+};
+
+struct ping {
+    struct xk_lua_object o;
+    struct child child;
+    struct xk_ping ping;
+    lua_Integer id;
+    int done, err;
+    xk_time took;
+};
+
+static void join(struct child *c, struct inet *n, struct xk_lua_object *object)
+{
+    c->object = object;
+    c->next = n->children;
+    c->link = &n->children;
+    if (c->next)
+        c->next->link = &c->next;
+    n->children = c;
+}
+
+static void leave(struct child *c)
+{
+    if (!c->link)
+        return;
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    c->link = NULL;
+}
+
+static xk_ip4 check_ip(lua_State *L, int arg)
+{
+    xk_ip4 ip = 0;
+
+    if (xk_ip4_read(luaL_checkstring(L, arg), &ip) < 0)
+        luaL_argerror(L, arg, "an IPv4 address is written 10.0.0.1");
+    return ip;
+}
+
+static void push_ip(lua_State *L, xk_ip4 ip)
+{
+    char text[16];
+
+    xk_ip4_write(ip, text);
+    lua_pushstring(L, text);
+}
+
+static void push_mac(lua_State *L, const uint8_t mac[6])
+{
+    char text[18];
+
+    snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+    lua_pushstring(L, text);
+}
+
+static void set_integer(lua_State *L, const char *name, uint64_t v)
+{
+    lua_pushinteger(L, (lua_Integer)v);
+    lua_setfield(L, -2, name);
+}
+
+/* --- the stack ---------------------------------------------------------------------------------------------------- */
+
+static struct inet *check_inet(lua_State *L, int arg) { return xk_lua_check_object(L, arg, INET, "network"); }
+
+static void inet_shut(struct xk_lua_object *o)
+{
+    struct inet *n = (struct inet *)o;
+
+    while (n->children)
+        xk_lua_shut(n->children->object);
+    if (n->client)
+        xk_dhcp_client_stop(n->client);
+    if (n->server)
+        xk_dhcp_server_stop(n->server);
+    n->client = NULL;
+    n->server = NULL;
+    if (n->s)
+        xk_inet_close(n->s);
+    n->s = NULL;
+    xk_lua_net_unuse(&n->user);
+    xk_lua_note(o->world, n->id);
+}
+
+static int inet_close(lua_State *L)
+{
+    xk_lua_shut(luaL_checkudata(L, 1, INET));
+    return 0;
+}
+
+/*** A stack on a device of xenkit.core.net, which it has for itself.
+ * @function open
+ * @param world
+ * @param device */
+static int l_open(lua_State *L)
+{
+    struct inet *n = xk_lua_new(L, INET, sizeof(*n), 2);
+    struct xk_netdev *dev;
+    int r;
+
+    xk_lua_adopt(L, &n->o, 1, inet_shut);
+    dev = xk_lua_net_use(L, 2, &n->user, &n->o);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 2);
+    r = xk_inet_open(NULL, n->o.world->loop, dev, &n->s);
+    if (r < 0) {
+        n->s = NULL;
+        xk_lua_shut(&n->o);
+        return xk_lua_fail(L, r);
+    }
+    return 1;
+}
+
+/*** @type inet */
+
+/*** Gives it an address.
+ * @function set
+ * @tparam string address
+ * @tparam integer prefix bits of the network, 0 .. 32
+ * @tparam[opt] string gateway */
+static int inet_set(lua_State *L)
+{
+    struct inet *n = check_inet(L, 1);
+    xk_ip4 address = check_ip(L, 2), gateway = lua_isnoneornil(L, 4) ? 0 : check_ip(L, 4);
+
+    return xk_lua_ok(L, xk_inet_set(n->s, address, (unsigned)xk_lua_integer(L, 3, 0, 32), gateway));
+}
+
+/*** address, prefix, gateway; nothing while it has none.
+ * @function address */
+static int inet_address(lua_State *L)
+{
+    struct inet *n = check_inet(L, 1);
+    unsigned prefix;
+    xk_ip4 gateway, ip = xk_inet_address(n->s, &prefix, &gateway);
+
+    if (!ip)
+        return 0;
+    push_ip(L, ip);
+    lua_pushinteger(L, prefix);
+    if (!gateway)
+        return 2;
+    push_ip(L, gateway);
+    return 3;
+}
+
+/*** Counters.
+ * @function stats */
+static int inet_stats(lua_State *L)
+{
+    struct xk_inet_stats s;
+
+    xk_inet_stats(check_inet(L, 1)->s, &s);
+    lua_newtable(L);
+    set_integer(L, "packets_received", s.packets[0]);
+    set_integer(L, "packets_sent", s.packets[1]);
+    set_integer(L, "bad", s.bad);
+    set_integer(L, "not_ours", s.not_ours);
+    set_integer(L, "no_room", s.no_room);
+    set_integer(L, "unresolved", s.unresolved);
+    set_integer(L, "fragments", s.fragments);
+    set_integer(L, "reassembled", s.reassembled);
+    set_integer(L, "lost", s.lost);
+    set_integer(L, "pings", s.pings);
+    set_integer(L, "refused", s.refused);
+    set_integer(L, "limited", s.limited);
+    set_integer(L, "conflicts", s.conflicts);
+    return 1;
+}
+
+/*** Those it knows: a list of {address, mac}.
+ * @function neighbours */
+static int inet_neighbours(lua_State *L)
+{
+    struct inet *n = check_inet(L, 1);
+    uint8_t mac[6];
+    xk_ip4 ip;
+
+    lua_newtable(L);
+    for (unsigned i = 0; xk_inet_neighbour(n->s, i, &ip, mac) == 0; i++) {
+        lua_newtable(L);
+        push_ip(L, ip);
+        lua_setfield(L, -2, "address");
+        push_mac(L, mac);
+        lua_setfield(L, -2, "mac");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/* --- UDP ---------------------------------------------------------------------------------------------------------- */
+
+static struct socket *check_socket(lua_State *L) { return xk_lua_check_object(L, 1, SOCKET, "socket"); }
+
+/* What does not fit is lost, as UDP allows, and counted. */
+static void on_datagram(struct xk_udp *u, xk_ip4 from, uint16_t port, xk_ip4 to, const uint8_t *data, size_t n)
+{
+    struct socket *s = (struct socket *)((char *)u - offsetof(struct socket, udp));
+    struct head h = {from, to, (uint32_t)n, port};
+    uint8_t *at;
+
+    if (xk_buf_len(&s->queue) + sizeof(h) + n > QUEUE_MAX || xk_buf_reserve(&s->queue, sizeof(h) + n, &at) < 0) {
+        s->lost++;
+        return;
+    }
+    memcpy(at, &h, sizeof(h));
+    memcpy(at + sizeof(h), data, n);
+    xk_buf_wrote(&s->queue, sizeof(h) + n);
+    xk_lua_note(s->o.world, s->id);
+    s->id = 0;
+}
+
+static void socket_shut(struct xk_lua_object *o)
+{
+    struct socket *s = (struct socket *)o;
+
+    leave(&s->child);
+    xk_udp_close(&s->udp);
+    xk_buf_fini(&s->queue);
+    xk_lua_note(o->world, s->id);
+}
+
+static int socket_close(lua_State *L)
+{
+    xk_lua_shut(luaL_checkudata(L, 1, SOCKET));
+    return 0;
+}
+
+/*** A UDP socket on a port, or on one that is free.
+ * @function udp
+ * @tparam[opt=0] integer port */
+static int inet_udp(lua_State *L)
+{
+    struct inet *n = check_inet(L, 1);
+    uint16_t port = (uint16_t)(lua_isnoneornil(L, 2) ? 0 : xk_lua_integer(L, 2, 0, 65535));
+    struct socket *s = xk_lua_new(L, SOCKET, sizeof(*s), 2);
+    int r;
+
+    xk_buf_init(&s->queue, NULL, QUEUE_MAX);
+    lua_getiuservalue(L, 1, 1); /* the world */
+    lua_insert(L, -2);
+    xk_lua_adopt(L, &s->o, lua_gettop(L) - 1, socket_shut);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 2);
+    s->udp.receive = on_datagram;
+    r = xk_udp_open(n->s, &s->udp, port);
+    if (r < 0) {
+        xk_lua_shut(&s->o);
+        return xk_lua_fail(L, r);
+    }
+    join(&s->child, n, &s->o);
+    return 1;
+}
+
+/*** @type socket */
+
+/*** The next datagram: data, the sender's address and port, the address it was sent to; nil: none is there, and number
+ * (id) is noted when one is.
+ * @function receive
+ * @tparam[opt=0] integer id */
+static int socket_receive(lua_State *L)
+{
+    struct socket *s = check_socket(L);
+    struct head h;
+
+    s->id = 0;
+    if (xk_buf_len(&s->queue) == 0) {
+        s->id = luaL_optinteger(L, 2, 0);
+        return 0;
+    }
+    memcpy(&h, xk_buf_head(&s->queue), sizeof(h));
+    lua_pushlstring(L, (const char *)xk_buf_head(&s->queue) + sizeof(h), h.n);
+    xk_buf_take(&s->queue, sizeof(h) + h.n);
+    push_ip(L, h.from);
+    lua_pushinteger(L, h.port);
+    push_ip(L, h.to);
+    return 4;
+}
+
+/*** Sends one datagram. @return true; nil, message, code
+ * @function send
+ * @tparam string data
+ * @tparam string address
+ * @tparam integer port */
+static int socket_send(lua_State *L)
+{
+    struct socket *s = check_socket(L);
+    size_t n;
+    const char *data = luaL_checklstring(L, 2, &n);
+    xk_ip4 to = check_ip(L, 3);
+
+    return xk_lua_ok(L, xk_udp_send(&s->udp, to, (uint16_t)xk_lua_integer(L, 4, 1, 65535), data, n));
+}
+
+/*** Its port; how many datagrams were lost, as nobody received them in time.
+ * @function info */
+static int socket_info(lua_State *L)
+{
+    struct socket *s = check_socket(L);
+
+    lua_pushinteger(L, s->udp.port);
+    lua_pushinteger(L, (lua_Integer)s->lost);
+    return 2;
+}
+
+/* --- echo --------------------------------------------------------------------------------------------------------- */
+
+static void on_pong(struct xk_ping *p, int err, xk_time took)
+{
+    struct ping *q = (struct ping *)((char *)p - offsetof(struct ping, ping));
+
+    q->done = 1;
+    q->err = err;
+    q->took = took;
+    xk_lua_note(q->o.world, q->id);
+}
+
+static void ping_shut(struct xk_lua_object *o)
+{
+    struct ping *q = (struct ping *)o;
+
+    leave(&q->child);
+    xk_ping_stop(&q->ping);
+}
+
+static int ping_close(lua_State *L)
+{
+    xk_lua_shut(luaL_checkudata(L, 1, PING));
+    return 0;
+}
+
+/*** Asks for an echo; (id) is noted when its :result() is known.
+ * @function ping
+ * @tparam integer id
+ * @tparam string address
+ * @tparam[opt=56] integer bytes
+ * @tparam[opt=1] number timeout seconds */
+static int inet_ping(lua_State *L)
+{
+    struct inet *n = check_inet(L, 1);
+    lua_Integer id = luaL_checkinteger(L, 2), bytes = lua_isnoneornil(L, 4) ? 56 : xk_lua_integer(L, 4, 0, 65000);
+    xk_ip4 to = check_ip(L, 3);
+    lua_Number timeout = luaL_optnumber(L, 5, 1);
+    struct ping *q = xk_lua_new(L, PING, sizeof(*q), 2);
+    int r;
+
+    lua_getiuservalue(L, 1, 1);
+    lua_insert(L, -2);
+    xk_lua_adopt(L, &q->o, lua_gettop(L) - 1, ping_shut);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 2);
+    q->id = id;
+    q->ping.done = on_pong;
+    r = xk_ping_start(n->s, &q->ping, to, (size_t)bytes,
+                      xk_now(n->o.world->platform) + (xk_time)(timeout * (lua_Number)XK_SECOND));
+    if (r < 0) {
+        xk_lua_shut(&q->o);
+        return xk_lua_fail(L, r);
+    }
+    join(&q->child, n, &q->o);
+    return 1;
+}
+
+/*** Seconds it took; nil, message, code; XK_EAGAIN while it is under way.
+ * @function result */
+static int ping_result(lua_State *L)
+{
+    struct ping *q = xk_lua_check_object(L, 1, PING, "ping");
+
+    if (!q->done)
+        return xk_lua_fail(L, XK_EAGAIN);
+    if (q->err < 0)
+        return xk_lua_fail(L, q->err);
+    lua_pushnumber(L, (lua_Number)q->took / (lua_Number)XK_SECOND);
+    return 1;
+}
+
+/* --- DHCP --------------------------------------------------------------------------------------------------------- */
+
+static void on_lease(void *arg, const struct xk_dhcp_lease *lease)
+{
+    struct inet *n = arg;
+
+    n->leased = lease != NULL;
+    if (lease)
+        n->lease = *lease;
+    xk_lua_note(n->o.world, n->id);
+    n->id = 0;
+}
+
+/*** Asks a server for an address, and keeps it renewed.
+ * @function dhcp
+ * @tparam[opt] string hostname */
+static int inet_dhcp(lua_State *L)
+{
+    struct inet *n = check_inet(L, 1);
+    const char *hostname = luaL_optstring(L, 2, NULL);
+    int r;
+
+    if (n->client)
+        return xk_lua_fail(L, XK_EBUSY);
+    r = xk_dhcp_client_start(NULL, n->o.world->loop, n->s, hostname, on_lease, n, &n->client);
+    if (r < 0)
+        n->client = NULL;
+    return xk_lua_ok(L, r);
+}
+
+/*** What the server gave: {address, prefix, router, server, dns (a list), mtu, domain, seconds}; nil: nothing so far,
+ * and number (id) is noted when that changes.
+ * @function lease
+ * @tparam[opt=0] integer id */
+static int inet_lease(lua_State *L)
+{
+    struct inet *n = check_inet(L, 1);
+    const struct xk_dhcp_lease *l = &n->lease;
+
+    n->id = luaL_optinteger(L, 2, 0);
+    if (!n->leased)
+        return 0;
+    lua_newtable(L);
+    push_ip(L, l->address);
+    lua_setfield(L, -2, "address");
+    set_integer(L, "prefix", l->prefix);
+    if (l->router) {
+        push_ip(L, l->router);
+        lua_setfield(L, -2, "router");
+    }
+    push_ip(L, l->server);
+    lua_setfield(L, -2, "server");
+    lua_newtable(L);
+    for (int i = 0; i < l->dns_count; i++) {
+        push_ip(L, l->dns[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "dns");
+    if (l->mtu)
+        set_integer(L, "mtu", l->mtu);
+    if (l->domain[0]) {
+        lua_pushstring(L, l->domain);
+        lua_setfield(L, -2, "domain");
+    }
+    set_integer(L, "seconds", l->seconds);
+    return 1;
+}
+
+static xk_ip4 ip_field(lua_State *L, int arg, const char *name, int must)
+{
+    xk_ip4 ip = 0;
+    int type = lua_getfield(L, arg, name);
+
+    if (type == LUA_TNIL && !must) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    if (type != LUA_TSTRING || xk_ip4_read(lua_tostring(L, -1), &ip) < 0)
+        luaL_error(L, "field '%s' is no IPv4 address", name);
+    lua_pop(L, 1);
+    return ip;
+}
+
+static lua_Integer integer_field(lua_State *L, int arg, const char *name, lua_Integer most)
+{
+    lua_Integer v = 0;
+
+    if (lua_getfield(L, arg, name) != LUA_TNIL)
+        v = luaL_checkinteger(L, -1);
+    lua_pop(L, 1);
+    if (v < 0 || v > most)
+        luaL_error(L, "field '%s' is out of range", name);
+    return v;
+}
+
+/*** Gives addresses to others.
+ * @function dhcp_server
+ * @tparam table config first, last; and if wanted seconds, router, dns (a list of up to three), mtu, domain */
+static int inet_dhcp_server(lua_State *L)
+{
+    struct inet *n = check_inet(L, 1);
+    struct xk_dhcp_server_config c = {0};
+    int r;
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    c.first = ip_field(L, 2, "first", 1);
+    c.last = ip_field(L, 2, "last", 1);
+    c.router = ip_field(L, 2, "router", 0);
+    c.seconds = (uint32_t)integer_field(L, 2, "seconds", UINT32_MAX);
+    c.mtu = (uint16_t)integer_field(L, 2, "mtu", 65535);
+    if (lua_getfield(L, 2, "dns") == LUA_TTABLE)
+        for (int i = 1; i <= 3; i++) {
+            if (lua_rawgeti(L, -1, i) == LUA_TSTRING && xk_ip4_read(lua_tostring(L, -1), &c.dns[c.dns_count]) == 0)
+                c.dns_count++;
+            lua_pop(L, 1);
+        }
+    lua_pop(L, 1);
+    lua_getfield(L, 2, "domain");
+    c.domain = lua_tostring(L, -1); /* on the stack until it is copied */
+    if (n->server)
+        return xk_lua_fail(L, XK_EBUSY);
+    r = xk_dhcp_server_start(NULL, n->o.world->loop, n->s, &c, &n->server);
+    if (r < 0)
+        n->server = NULL;
+    return xk_lua_ok(L, r);
+}
+
+/*** The addresses that the server gave: a list of {address, mac, seconds, name}.
+ * @function leases */
+static int inet_leases(lua_State *L)
+{
+    struct inet *n = check_inet(L, 1);
+    struct xk_dhcp_binding b;
+
+    lua_newtable(L);
+    for (unsigned i = 0; n->server && xk_dhcp_server_binding(n->server, i, &b) == 0; i++) {
+        lua_newtable(L);
+        push_ip(L, b.address);
+        lua_setfield(L, -2, "address");
+        push_mac(L, b.mac);
+        lua_setfield(L, -2, "mac");
+        set_integer(L, "seconds", b.seconds);
+        if (b.name[0]) {
+            lua_pushstring(L, b.name);
+            lua_setfield(L, -2, "name");
+        }
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+int luaopen_xenkit_core_inet(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"open", l_open}, {NULL, NULL}};
+    static const luaL_Reg inet_methods[] = {{"set", inet_set},       {"address", inet_address},
+                                            {"stats", inet_stats},   {"neighbours", inet_neighbours},
+                                            {"udp", inet_udp},       {"ping", inet_ping},
+                                            {"dhcp", inet_dhcp},     {"lease", inet_lease},
+                                            {"leases", inet_leases}, {"dhcp_server", inet_dhcp_server},
+                                            {"close", inet_close},   {NULL, NULL}};
+    static const luaL_Reg socket_methods[] = {{"receive", socket_receive},
+                                              {"send", socket_send},
+                                              {"info", socket_info},
+                                              {"close", socket_close},
+                                              {NULL, NULL}};
+    static const luaL_Reg ping_methods[] = {{"result", ping_result}, {"close", ping_close}, {NULL, NULL}};
+
+    xk_lua_type(L, INET, inet_methods, inet_close);
+    xk_lua_type(L, SOCKET, socket_methods, socket_close);
+    xk_lua_type(L, PING, ping_methods, ping_close);
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,526 @@
+/*** Networks: front ends, a switch, its back ends.
+ *
+ *     local nic <close> = assert(core.net.front(world, store, "device/vif/0"))
+ *     local switch <close> = core.net.switch(world)
+ *     local port <close> = assert(core.net.back(switch, store, "backend/vif/7/0"))
+ *
+ * States are waited for by numbers, as all here; `xenkit.net` waits in the running task.
+ * @module xenkit.core.net
+ *
+ * SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include <xenkit/buf.h>
+#include <xenkit/switch.h>
+#include <xenkit/vif.h>
+
+#include "bindings/net.h"
+#include "bindings/store.h"
+
+int luaopen_xenkit_core_net(lua_State *L);
+
+#define DEVICE "xenkit.net.device"
+#define SWITCH "xenkit.net.switch"
+#define BACK "xenkit.net.back"
+
+struct lua_switch {
+    struct xk_lua_object o;
+    struct xk_switch *s;
+    struct port *ports;
+};
+
+/* What hangs on a switch, and is shut before it. */
+struct port {
+    struct xk_lua_object *object;
+    struct xk_switch_port *port; /* NULL: not plugged in now */
+    struct lua_switch *in;
+    struct xk_switch_options options;
+    struct port *next, **link;
+};
+
+struct device {
+    struct xk_lua_object o;
+    struct xk_lua_store_user user;
+    struct xk_vif_front *front; /* either this, */
+    struct xk_netdev *ends[2];  /* or a cable to a switch */
+    struct port port;
+    struct xk_netdev *dev;
+    struct xk_lua_net_user *net_user;
+    lua_Integer id;
+    int connected, err;
+};
+
+struct back {
+    struct xk_lua_object o;
+    struct xk_lua_store_user user;
+    struct xk_vif_back *back;
+    struct port port;
+    lua_Integer id;
+    int connected, err, gone;
+};
+
+static void set_integer(lua_State *L, const char *name, uint64_t v)
+{
+    lua_pushinteger(L, (lua_Integer)v);
+    lua_setfield(L, -2, name);
+}
+
+static void push_mac(lua_State *L, const uint8_t mac[6])
+{
+    char text[18];
+
+    snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+    lua_pushstring(L, text);
+}
+
+static void check_mac(lua_State *L, int arg, uint8_t mac[6])
+{
+    unsigned b[6];
+    char end;
+
+    if (sscanf(luaL_checkstring(L, arg), "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) !=
+        6)
+        luaL_argerror(L, arg, "an Ethernet address is written 00:16:3e:00:00:01");
+    for (int i = 0; i < 6; i++)
+        mac[i] = (uint8_t)b[i];
+    luaL_argcheck(L, !(mac[0] & 1), arg, "this is the address of a group");
+}
+
+/* --- ports of a switch -------------------------------------------------------------------------------------------- */
+
+static struct lua_switch *check_switch(lua_State *L, int arg) { return xk_lua_check_object(L, arg, SWITCH, "switch"); }
+
+static void port_join(struct port *p, struct lua_switch *s, struct xk_lua_object *object)
+{
+    p->object = object;
+    p->in = s;
+    p->next = s->ports;
+    p->link = &s->ports;
+    if (p->next)
+        p->next->link = &p->next;
+    s->ports = p;
+}
+
+static void port_leave(struct port *p)
+{
+    if (!p->link)
+        return;
+    if (p->port)
+        xk_switch_remove(p->port);
+    p->port = NULL;
+    *p->link = p->next;
+    if (p->next)
+        p->next->link = p->link;
+    p->link = NULL;
+}
+
+static unsigned number_field(lua_State *L, int arg, const char *name, unsigned most)
+{
+    lua_Integer v = 0;
+
+    if (lua_istable(L, arg)) {
+        if (lua_getfield(L, arg, name) != LUA_TNIL)
+            v = lua_isboolean(L, -1) ? lua_toboolean(L, -1) : luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    if (v < 0 || v > most)
+        luaL_error(L, "field '%s' is not in 0 .. %d", name, (int)most);
+    return (unsigned)v;
+}
+
+static void port_options(lua_State *L, int arg, struct xk_switch_options *o)
+{
+    o->vlan = (uint16_t)number_field(L, arg, "vlan", 4094);
+    o->strict = (uint8_t)number_field(L, arg, "strict", 1);
+    o->addresses = (uint16_t)number_field(L, arg, "addresses", XK_SWITCH_ADDRESSES);
+}
+
+static void push_port_stats(lua_State *L, const struct port *p)
+{
+    struct xk_switch_stats s;
+
+    if (!p->port)
+        return;
+    xk_switch_stats(p->port, &s);
+    set_integer(L, "dropped", s.dropped);
+    set_integer(L, "spoofed", s.spoofed);
+    set_integer(L, "addresses", s.addresses);
+}
+
+static void switch_shut(struct xk_lua_object *o)
+{
+    struct lua_switch *s = (struct lua_switch *)o;
+
+    while (s->ports)
+        xk_lua_shut(s->ports->object); /* which leaves */
+    if (s->s)
+        xk_switch_destroy(s->s);
+}
+
+static int switch_close(lua_State *L)
+{
+    xk_lua_shut(luaL_checkudata(L, 1, SWITCH));
+    return 0;
+}
+
+/*** A switch without ports.
+ * @function switch
+ * @param world */
+static int l_switch(lua_State *L)
+{
+    struct lua_switch *s = xk_lua_new(L, SWITCH, sizeof(*s), 1);
+    int r;
+
+    xk_lua_adopt(L, &s->o, 1, switch_shut);
+    r = xk_switch_create(NULL, s->o.world->loop, &s->s);
+    if (r < 0) {
+        s->s = NULL;
+        xk_lua_shut(&s->o);
+        return xk_lua_fail(L, r);
+    }
+    return 1;
+}
+
+/* --- devices ------------------------------------------------------------------------------------------------------ */
+
+static struct device *check_device(lua_State *L, int arg)
+{
+    return xk_lua_check_object(L, arg, DEVICE, "network device");
+}
+
+static void device_shut(struct xk_lua_object *o)
+{
+    struct device *d = (struct device *)o;
+
+    if (d->net_user)
+        xk_lua_shut(d->net_user->object); /* which takes itself away */
+    xk_lua_store_unuse(&d->user);
+    port_leave(&d->port);
+    if (d->front)
+        xk_vif_front_close(d->front);
+    for (int i = 0; i < 2; i++)
+        xk_net_close(d->ends[i]);
+    xk_lua_note(o->world, d->id);
+}
+
+static int device_close(lua_State *L)
+{
+    xk_lua_shut(luaL_checkudata(L, 1, DEVICE));
+    return 0;
+}
+
+struct xk_netdev *xk_lua_net_use(lua_State *L, int arg, struct xk_lua_net_user *user, struct xk_lua_object *object)
+{
+    struct device *d = check_device(L, arg);
+
+    luaL_argcheck(L, !d->net_user, arg, "it is in use already");
+    user->object = object;
+    user->link = &d->net_user;
+    d->net_user = user;
+    return d->dev;
+}
+
+void xk_lua_net_unuse(struct xk_lua_net_user *user)
+{
+    if (user->link)
+        *user->link = NULL;
+    user->link = NULL;
+}
+
+static void front_told(void *arg, int connected, int err)
+{
+    struct device *d = arg;
+
+    d->connected = connected;
+    d->err = err;
+    xk_lua_note(d->o.world, d->id);
+    d->id = 0;
+}
+
+/*** The network whose folder in the store is (path), from its guest's side.
+ * @function front
+ * @param world
+ * @param store of xenkit.core.store
+ * @tparam string path "device/vif/0"
+ * @tparam[opt] table options `queues`, `plain` (no offloads) */
+static int l_front(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 3);
+    struct xk_vif_front_options o = {.told = front_told};
+    struct xk_store *store;
+    struct device *d;
+    int r;
+
+    o.queues = (uint8_t)number_field(L, 4, "queues", XK_VIF_QUEUES);
+    o.plain = (uint8_t)number_field(L, 4, "plain", 1);
+    d = xk_lua_new(L, DEVICE, sizeof(*d), 2);
+    o.arg = d;
+    xk_lua_adopt(L, &d->o, 1, device_shut);
+    store = xk_lua_store_use(L, 2, &d->user, &d->o);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 2);
+    r = xk_vif_front_open(NULL, d->o.world->loop, store, path, &o, &d->front);
+    if (r < 0) {
+        d->front = NULL;
+        xk_lua_shut(&d->o);
+        return xk_lua_failf(L, r, path);
+    }
+    d->dev = xk_vif_front_device(d->front);
+    return 1;
+}
+
+/*** A port of (switch) for this program itself, as a device with this address.
+ * @function plug
+ * @param world
+ * @param switch
+ * @tparam string mac
+ * @tparam[opt] table options as of `back` */
+static int l_plug(lua_State *L)
+{
+    struct lua_switch *s = check_switch(L, 2);
+    struct device *d;
+    uint8_t mac[2][6];
+    int r;
+
+    check_mac(L, 3, mac[0]);
+    memcpy(mac[1], mac[0], 6);
+    d = xk_lua_new(L, DEVICE, sizeof(*d), 2);
+    xk_lua_adopt(L, &d->o, 1, device_shut);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 2);
+    port_options(L, 4, &d->port.options);
+    r = xk_net_cable(NULL, (const uint8_t(*)[6])mac, d->ends);
+    if (r == 0) {
+        port_join(&d->port, s, &d->o);
+        r = xk_switch_add(s->s, d->ends[1], &d->port.options, &d->port.port);
+    }
+    if (r < 0) {
+        d->port.port = NULL;
+        xk_lua_shut(&d->o);
+        return xk_lua_fail(L, r);
+    }
+    d->dev = d->ends[0];
+    d->connected = 1;
+    return 1;
+}
+
+/*** @type device */
+
+/*** Notes number (id) when the state changes next.
+ * @function arm */
+static int device_arm(lua_State *L)
+{
+    check_device(L, 1)->id = luaL_checkinteger(L, 2);
+    return 0;
+}
+
+/*** "connected"; or nil, why not, code.
+ * @function state */
+static int device_state(lua_State *L)
+{
+    struct device *d = check_device(L, 1);
+
+    if (!d->connected)
+        return xk_lua_fail(L, d->err ? d->err : XK_EAGAIN);
+    lua_pushstring(L, "connected");
+    return 1;
+}
+
+/*** {mac, mtu, up}
+ * @function info */
+static int device_info(lua_State *L)
+{
+    const struct xk_net_info *i = &check_device(L, 1)->dev->info;
+
+    lua_newtable(L);
+    push_mac(L, i->mac);
+    lua_setfield(L, -2, "mac");
+    set_integer(L, "mtu", i->mtu);
+    lua_pushboolean(L, i->up);
+    lua_setfield(L, -2, "up");
+    return 1;
+}
+
+/*** Counters of a front end; of a port of ours, its switch's.
+ * @function stats */
+static int device_stats(lua_State *L)
+{
+    struct device *d = check_device(L, 1);
+    struct xk_netfront_stats s;
+
+    lua_newtable(L);
+    if (!d->front) {
+        push_port_stats(L, &d->port);
+        return 1;
+    }
+    set_integer(L, "queues", xk_vif_front_stats(d->front, &s));
+    set_integer(L, "packets_sent", s.packets[0]);
+    set_integer(L, "packets_received", s.packets[1]);
+    set_integer(L, "bytes_sent", s.bytes[0]);
+    set_integer(L, "bytes_received", s.bytes[1]);
+    set_integer(L, "errors", s.errors[0] + s.errors[1]);
+    set_integer(L, "full", s.full);
+    set_integer(L, "notified", s.notified);
+    set_integer(L, "events", s.events);
+    return 1;
+}
+
+/* --- back ends ---------------------------------------------------------------------------------------------------- */
+
+static struct back *check_back(lua_State *L) { return xk_lua_check_object(L, 1, BACK, "back end"); }
+
+static int attach(void *arg, struct xk_netdev *device, xk_domid front, const char *path)
+{
+    struct back *b = arg;
+
+    (void)front;
+    (void)path;
+    return xk_switch_add(b->port.in->s, device, &b->port.options, &b->port.port);
+}
+
+static void detach(void *arg, struct xk_netdev *device)
+{
+    struct back *b = arg;
+
+    (void)device;
+    if (b->port.port)
+        xk_switch_remove(b->port.port);
+    b->port.port = NULL;
+}
+
+static void back_told(void *arg, int connected, int err)
+{
+    struct back *b = arg;
+
+    b->connected = connected;
+    b->err = err;
+    xk_lua_note(b->o.world, b->id);
+    b->id = 0;
+}
+
+static void back_gone(void *arg)
+{
+    struct back *b = arg;
+
+    b->gone = 1;
+    back_told(arg, 0, XK_EGONE);
+}
+
+static void back_shut(struct xk_lua_object *o)
+{
+    struct back *b = (struct back *)o;
+
+    xk_lua_store_unuse(&b->user);
+    if (b->back)
+        xk_vif_back_close(b->back);
+    port_leave(&b->port);
+    xk_lua_note(o->world, b->id);
+}
+
+static int back_close(lua_State *L)
+{
+    xk_lua_shut(luaL_checkudata(L, 1, BACK));
+    return 0;
+}
+
+/*** Connects the guest whose back end's folder is (path) with (switch).
+ * @function back
+ * @param world
+ * @param switch
+ * @param store of xenkit.core.store
+ * @tparam string path "backend/vif/7/0"
+ * @tparam[opt] table options `vlan` (1 .. 4094), `strict` (its own address alone), `addresses` that may be learnt (64),
+ * `queues` (1 .. 4), `plain` (no offloads) */
+static int l_back(lua_State *L)
+{
+    struct lua_switch *s = check_switch(L, 2);
+    const char *path = luaL_checkstring(L, 4);
+    struct xk_vif_back_options o = {.attach = attach, .detach = detach, .told = back_told, .gone = back_gone};
+    struct xk_store *store;
+    struct back *b;
+    int r;
+
+    o.queues = (uint8_t)number_field(L, 5, "queues", XK_VIF_QUEUES);
+    o.plain = (uint8_t)number_field(L, 5, "plain", 1);
+    b = xk_lua_new(L, BACK, sizeof(*b), 3);
+    o.arg = b;
+    xk_lua_adopt(L, &b->o, 1, back_shut);
+    port_options(L, 5, &b->port.options);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 2);
+    lua_pushvalue(L, 3);
+    lua_setiuservalue(L, -2, 3);
+    store = xk_lua_store_use(L, 3, &b->user, &b->o);
+    port_join(&b->port, s, &b->o);
+    r = xk_vif_back_open(NULL, b->o.world->loop, store, path, &o, &b->back);
+    if (r < 0) {
+        b->back = NULL;
+        xk_lua_shut(&b->o);
+        return xk_lua_failf(L, r, path);
+    }
+    return 1;
+}
+
+/*** @type back */
+
+static int back_arm(lua_State *L)
+{
+    check_back(L)->id = luaL_checkinteger(L, 2);
+    return 0;
+}
+
+/*** "connected", "gone" (close it), or nil, why not, code.
+ * @function state */
+static int back_state(lua_State *L)
+{
+    struct back *b = check_back(L);
+
+    if (!b->gone && !b->connected)
+        return xk_lua_fail(L, b->err ? b->err : XK_EAGAIN);
+    lua_pushstring(L, b->gone ? "gone" : "connected");
+    return 1;
+}
+
+/*** Counters: packets, bytes, errors, `delayed` and `full` (the guest was too slow), `dropped` and `spoofed` by the
+ * switch, calls to copy, notifications.
+ * @function stats */
+static int back_stats(lua_State *L)
+{
+    struct back *b = check_back(L);
+    struct xk_netback_stats s;
+
+    lua_newtable(L);
+    set_integer(L, "queues", xk_vif_back_stats(b->back, &s));
+    set_integer(L, "packets_from", s.packets[0]);
+    set_integer(L, "packets_to", s.packets[1]);
+    set_integer(L, "bytes_from", s.bytes[0]);
+    set_integer(L, "bytes_to", s.bytes[1]);
+    set_integer(L, "errors", s.errors[0] + s.errors[1]);
+    set_integer(L, "delayed", s.delayed);
+    set_integer(L, "full", s.full);
+    set_integer(L, "copies", s.copies);
+    set_integer(L, "notified", s.notified);
+    set_integer(L, "events", s.events);
+    set_integer(L, "idle_events", s.idle_events);
+    set_integer(L, "waiting", s.waiting);
+    push_port_stats(L, &b->port);
+    return 1;
+}
+
+int luaopen_xenkit_core_net(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"switch", l_switch}, {"front", l_front}, {"plug", l_plug}, {"back", l_back}, {NULL, NULL}};
+    static const luaL_Reg device_methods[] = {{"arm", device_arm},     {"state", device_state}, {"info", device_info},
+                                              {"stats", device_stats}, {"close", device_close}, {NULL, NULL}};
+    static const luaL_Reg back_methods[] = {
+        {"arm", back_arm}, {"state", back_state}, {"stats", back_stats}, {"close", back_close}, {NULL, NULL}};
+    static const luaL_Reg switch_methods[] = {{"close", switch_close}, {NULL, NULL}};
+
+    xk_lua_type(L, DEVICE, device_methods, device_close);
+    xk_lua_type(L, BACK, back_methods, back_close);
+    xk_lua_type(L, SWITCH, switch_methods, switch_close);
+    luaL_newlib(L, functions);
+    return 1;
+}

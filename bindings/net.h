@@ -1,0 +1,20 @@
+/* bindings/net.h - a network device, for bindings whose objects use it. SPDX-License-Identifier: MIT */
+#ifndef XK_BINDINGS_NET_H
+#define XK_BINDINGS_NET_H
+
+#include <xenkit/netdev.h>
+
+#include "bindings/world.h"
+
+/* A device has one user, which is shut before it is closed. */
+struct xk_lua_net_user {
+    struct xk_lua_object *object;
+    struct xk_lua_net_user **link;
+};
+
+/* xk_lua_net_use (L, arg, user, object) - the device at (arg) of xenkit.core.net, open, or raises; also when it is used
+ * already. xk_lua_net_unuse - before (object) is freed. */
+struct xk_netdev *xk_lua_net_use(lua_State *L, int arg, struct xk_lua_net_user *user, struct xk_lua_object *object);
+void xk_lua_net_unuse(struct xk_lua_net_user *user);
+
+#endif

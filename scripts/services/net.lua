@@ -1,0 +1,61 @@
+-- The network service: a switch whose ports are other domains' networks, hosted, in dom0, or as a stub domain; with an
+-- address of its own it answers echoes, and can give addresses to others. See docs/devices.md.
+local net = require "xenkit.net"
+local task = require "xenkit.task"
+local vifs = require "xenkit.vifs"
+
+-- "10.0.0.100-10.0.0.200"
+local function range(text)
+  local first, last = text:match "^([%d.]+)%-([%d.]+)$"
+  if not first then error("dhcp: '" .. text .. "' is not written as 10.0.0.100-10.0.0.200", 0) end
+  return first, last
+end
+
+local function start_dhcp(own, p)
+  local first, last = range(p.dhcp)
+  local dns = {}
+  for one in p.dns:gmatch "[^, ]+" do dns[#dns + 1] = one end
+  local ok, err = own:dhcp_server { first = first, last = last, router = p.router ~= "" and p.router or nil, dns = dns,
+    domain = p.domain ~= "" and p.domain or nil, seconds = p.lease }
+  if not ok then error("dhcp: " .. err, 0) end
+end
+
+return {
+  summary = "Connects other domains with each other: a switch, and DHCP.",
+  examples = {
+    "xenkit run --on xen scripts/services/net.lua address=10.9.0.1/24 dhcp=10.9.0.100-10.9.0.200",
+  },
+  params = {
+    { "address", default = "", help = "its own, such as 10.9.0.1/24; empty: none" },
+    { "mac", default = "00:16:3e:ff:ff:01", help = "its own Ethernet address" },
+    { "dhcp", default = "", help = "addresses to give, such as 10.9.0.100-10.9.0.200; empty: none" },
+    { "lease", type = "integer", default = 3600, help = "seconds for which an address is given" },
+    { "router", default = "", help = "the gateway that DHCP tells" },
+    { "dns", default = "", help = "name servers that DHCP tells, up to three" },
+    { "domain", default = "", help = "the domain that DHCP tells" },
+    { "strict", type = "boolean", default = true, help = "guests send from their own Ethernet address only" },
+  },
+  start = function(ctx)
+    local p = ctx.params
+    local all = vifs.new(ctx, { log = ctx.log, strict = p.strict })
+    if p.address ~= "" then
+      assert(net.cidr(p.address))
+      local own = assert(all:plug(p.mac, { address = p.address }))
+      assert(own:up(1))
+      if p.dhcp ~= "" then start_dhcp(own, p) end
+      ctx.log("info", "address " .. p.address)
+      task.spawn(function() -- what was given, for whoever looks
+        while true do
+          for _, l in ipairs(own:leases()) do
+            local key = "data/leases/" .. l.mac:gsub(":", "-")
+            ctx.store:write(key, ("%s %d %s"):format(l.address, l.seconds, l.name or "-"))
+          end
+          task.sleep(5)
+        end
+      end)
+    elseif p.dhcp ~= "" then
+      error("dhcp needs an address of the service's own", 0)
+    end
+    all:run()
+  end,
+}

@@ -1,0 +1,48 @@
+-- Takes its network up, answers datagrams on port 7, and asks another one, if it is told to, for as long as it runs; tells
+-- in the store how far it is.
+local task = require "xenkit.task"
+
+local SIZES = { 0, 1, 100, 1472, 1473, 9000, 60000 }
+
+return {
+  summary = "Uses a network.",
+  params = { { "to", default = "", help = "whose echoes are asked for" } },
+  start = function(ctx)
+    local store, to = ctx.store, ctx.params.to
+    local function tell(name, value) store:write("data/" .. name, value) end
+    local net = ctx.net.lan or ctx.net[0]
+    local address, err, code = net:up(20)
+    tell("address", address or code .. " " .. err)
+    if not address then return 1 end
+    tell("mac", net:info().mac)
+    local echo = assert(net:udp(7))
+    task.spawn(function()
+      while true do
+        local data, from, port = echo:receive()
+        echo:send(data, from, port)
+      end
+    end)
+    if to == "" then return task.sleep(100000) end
+    local socket = assert(net:udp())
+    local round, wrong, lost, lost_in_row = 0, 0, 0, 0
+    while not ctx.stopping() do
+      local took = net:ping(to, 0.3)
+      if took then tell("ping", ("%.6f"):format(took)) else lost = lost + 1 end
+      for _, n in ipairs(SIZES) do
+        local data = ("%08d"):format(round):rep(n // 8 + 1):sub(1, n)
+        local got
+        if socket:send(data, to, 7) then
+          repeat got = socket:receive(0.3) until not got or #got == n
+        end
+        if got and got ~= data then wrong = wrong + 1 end
+        if got then lost_in_row = 0 else lost, lost_in_row = lost + 1, lost_in_row + 1 end
+      end
+      round = round + 1
+      tell("wrong", wrong)
+      tell("lost", lost)
+      tell("row", lost_in_row)
+      tell("round", round)
+      task.sleep(0.01)
+    end
+  end,
+}

@@ -1,0 +1,104 @@
+#!/bin/sh
+# Networks in a hosted world: domains that meet at a switch, get addresses, and are moved to another one.
+set -u
+build=${1:-build}
+tmp=$(mktemp -d) || exit 1
+XENKIT_RUNTIME_DIR=$tmp/rt
+export XENKIT_RUNTIME_DIR
+x="timeout -k 2 20 $build/xenkit"
+trap '$x down > /dev/null 2>&1; rm -rf "$tmp"' EXIT
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+has() { case "$1" in *"$2"*) true ;; *) echo "# no '$2' in: $1"; false ;; esac; }
+is() { [ "$1" = "$2" ] || { echo "# '$1' is not '$2'"; false; }; }
+domid() { $x list --json | tr '{' '\n' | grep "\"name\":\"$1\"" | sed -n 's/.*"domid":\([0-9]*\).*/\1/p'; }
+pid() { $x list --json | tr '{' '\n' | grep "\"name\":\"$1\"" | sed -n 's/.*"pid":\([0-9]*\).*/\1/p'; }
+data() { $x store read "/local/domain/$(domid "$1")/data/$2" 2> /dev/null; }
+wait_for() { # NAME NODE
+    i=0
+    while [ $i -lt 200 ] && [ -z "$(data "$1" "$2")" ]; do i=$((i + 1)); sleep 0.05; done
+    data "$1" "$2"
+}
+# Waits until (count) more rounds are over, the last of them without a loss.
+rounds() { # NAME COUNT
+    from=$(data "$1" round) i=0
+    from=${from:-0}
+    while [ $i -lt 200 ]; do
+        now=$(data "$1" round) row=$(data "$1" row)
+        [ "${now:-0}" -ge $((from + $2)) ] && [ "$row" = 0 ] && return 0
+        i=$((i + 1)); sleep 0.05
+    done
+    echo "# $1 stands at ${now:-0}, was at $from, lost ${row:-?} in a row"; false
+}
+
+user=$PWD/tests/e2e/lib/net_user.lua
+cat > "$tmp/n.lua" << W
+return { name = "n", domains = {
+  { name = "log", service = "log" },
+  { name = "net", service = "net", restart = "always",
+    params = { address = "10.9.0.1/24", dhcp = "10.9.0.100-10.9.0.110", router = "10.9.0.1", dns = "10.9.0.1" } },
+  { name = "net2", service = "net", restart = "always",
+    params = { address = "10.9.0.1/24", dhcp = "10.9.0.100-10.9.0.110" } },
+  { name = "a", script = "$user", vifs = { lan = { back = "net", address = "10.9.0.10/24" } }, restart = "never" },
+  { name = "b", script = "$user", params = { to = "10.9.0.10" }, vifs = { lan = { back = "net" } }, restart = "never" },
+  { name = "c", script = "$user", params = { to = "10.9.0.1" }, restart = "never",
+    vifs = { lan = { back = "net", mac = "00:16:3E:00:00:0C" } } },
+  { name = "far", script = "$user", params = { to = "10.9.0.10" }, restart = "never",
+    vifs = { lan = { back = "net", vlan = 7, address = "10.9.0.77/24" } } },
+} }
+W
+$x up -d -q "$tmp/n.lua" > "$tmp/up.log" 2>&1
+ok $? "a world with networks comes up"
+is "$(wait_for a address)" 10.9.0.10; ok $? "an address of its description"
+out=$(wait_for b address)
+case "$out" in 10.9.0.10? | 10.9.0.110) true ;; *) echo "# $out"; false ;; esac; ok $? "an address by DHCP"
+is "$(wait_for c mac)" 00:16:3e:00:00:0c; ok $? "an Ethernet address of its description"
+rounds b 3; ok $? "echoes and datagrams of all sizes go to another domain and come back"
+is "$(data b wrong) $(data b lost)" "0 0"; ok $? "and none was lost or wrong"
+[ -n "$(wait_for c ping)" ]; ok $? "the service itself answers echoes"
+lost=$(data far lost)
+[ -z "$(data far ping)" ] && [ "${lost:-1}" -gt 0 ]; ok $? "who is in another VLAN hears nothing"
+leases="/local/domain/$(domid net)/data/leases"
+i=0
+while [ $i -lt 120 ] && ! $x store ls "$leases" 2> /dev/null | grep -q 00-16-3e-00-00-0c; do i=$((i + 1)); sleep 0.05; done
+$x store ls "$leases" | grep -q 00-16-3e-00-00-0c; ok $? "the store says who has which address"
+
+for _ in 1 2 3; do
+    kill -9 "$(pid net)"
+    i=0
+    while [ $i -lt 100 ] && [ -z "$(pid net)" ]; do i=$((i + 1)); sleep 0.02; done
+    sleep 0.3
+done
+rounds b 3; ok $? "the switch is killed three times, and all go on"
+is "$(data b wrong)" 0; ok $? "and nothing wrong came"
+
+out=$($x move b lan --back net2 2>&1); ok $? "a network is moved to another switch"
+has "$($x store read "/local/domain/$(domid b)/device/vif/0/backend-id")" "$(domid net2)"; ok $? "as the store says"
+i=0
+while [ $i -lt 100 ] && [ "$(data b row)" = 0 ]; do i=$((i + 1)); sleep 0.05; done
+[ "$(data b row)" != 0 ]; ok $? "where nobody else is"
+out=$($x move a vif0 --back net2 2>&1); ok $? "the other one follows"
+rounds b 3; ok $? "and they meet again"
+out=$($x move a nothing --back net 2>&1); [ $? = 1 ] && has "$out" "no disk or vif 'nothing'"; ok $? "a device that it has not"
+back="/local/domain/$(domid net2)/backend/vif/$(domid b)/0/state"
+$x store read "$back" > /dev/null 2>&1 && $x shutdown b > /dev/null 2>&1; ok $? "one ends"
+i=0
+while [ $i -lt 40 ] && $x store read "$back" > /dev/null 2>&1; do i=$((i + 1)); sleep 0.05; done
+[ $i -lt 40 ]; ok $? "and its network is gone"
+$x down > /dev/null 2>&1
+
+wrong() { # LINE WHAT
+    printf 'return { domains = {\n{ name = "x", service = "log",\n%s } } }\n' "$1" > "$tmp/w.lua"
+    out=$($x up "$tmp/w.lua" 2>&1); has "$out" "w.lua:3: " && has "$out" "$2" || wrongs=1
+}
+wrongs=0
+wrong 'vifs = { a = {} }' "needs a back"
+wrong 'vifs = { a = { back = "x", speed = 1 } }' "unknown key 'speed'"
+wrong 'vifs = { a = { back = "x", mac = "01:16:3e:00:00:01" } }' "not an Ethernet address"
+wrong 'vifs = { a = { back = "x", vlan = 5000 } }' "1 to 4094"
+wrong 'vifs = { a = { back = "x", address = "10.0.0.300/24" } }' "10.0.0.1/24"
+wrong 'vifs = { a = { back = "x", gateway = "here" } }' "no IPv4 address"
+wrong 'vifs = { a = { back = "x", mac = "00:16:3e:00:00:01" }, b = { back = "x", mac = "00:16:3e:00:00:01" } }' "two vifs"
+is $wrongs 0; ok $? "networks that are described wrongly are told, with the line"
+echo "1..$n"
+exit $bad
