@@ -86,7 +86,7 @@ rounds user 2 && [ "$(data user wrong)" = 0 ]; ok $? "and goes on there"
     [ -z "$($x store ls "/local/domain/$(domid disks)/backend/vbd/$(domid user)" 2> /dev/null)" ]
 ok $? "as the store says"
 $x move user data --back disks && rounds user 1; ok $? "and back"
-out=$($x move user nothing --back disks 2>&1); [ $? = 1 ] && has "$out" "no disk 'nothing'"; ok $? "a disk that it has not"
+out=$($x move user nothing --back disks 2>&1); [ $? = 1 ] && has "$out" "no disk or vif 'nothing'"; ok $? "a disk that it has not"
 out=$($x move user data --back nobody 2>&1); [ $? = 1 ] && has "$out" "no domain 'nobody'"; ok $? "a domain that is not"
 out=$($x move user data 2>&1); [ $? = 2 ] && has "$out" "--back"; ok $? "where to has to be said"
 # A database: its domain and its back end are killed in turn; what was told is there.
