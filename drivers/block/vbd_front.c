@@ -258,7 +258,7 @@ static void gone(struct xk_xenbus *bus, void *arg)
     cancel(arg, XK_EGONE);
 }
 
-static const struct xk_xenbus_driver driver = {wanted, NULL, NULL, setup, connect, changed, closing, gone};
+static const struct xk_xenbus_driver driver = {wanted, NULL, NULL, setup, connect, changed, closing, gone, 0};
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
 

@@ -189,7 +189,7 @@ static void gone(struct xk_xenbus *bus, void *arg)
         b->options.gone(b->options.arg);
 }
 
-static const struct xk_xenbus_driver driver = {wanted, own, offer, NULL, connect, NULL, closing, gone};
+static const struct xk_xenbus_driver driver = {wanted, own, offer, NULL, connect, NULL, closing, gone, 0};
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
 

@@ -164,7 +164,7 @@ static void gone(struct xk_xenbus *bus, void *arg)
     (void)arg;
 }
 
-static const struct xk_xenbus_driver driver = {wanted, own, NULL, setup, connect, NULL, closing, gone};
+static const struct xk_xenbus_driver driver = {wanted, own, NULL, setup, connect, NULL, closing, gone, 1};
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
 

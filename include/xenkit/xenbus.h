@@ -46,6 +46,9 @@ struct xk_xenbus_driver {
     void (*close)(struct xk_xenbus *d, void *arg, int err);
     /* The folder is gone: there is no such device any more. Called once, last; the driver calls xk_xenbus_free. */
     void (*gone)(struct xk_xenbus *d, void *arg);
+    /* Front end: it says that it is connected as soon as it is set up, and the back end after it: Linux' netback waits
+     * for that. (connect) is called when the back end is. */
+    int first;
 };
 
 /* xk_xenbus_front, xk_xenbus_back (alloc, loop, store, path, driver, arg, out) - the half whose folder is (path). */

@@ -127,7 +127,7 @@ static int leave(struct xk_xenbus *d)
 
 static void after_close(struct xk_xenbus *d)
 {
-    d->in_use = d->moved = 0;
+    d->in_use = d->moved = d->up = 0;
     d->phase = XK__WRITE;
     if (d->next != XK_XENBUS_UNKNOWN) {
         d->dirty = 1;
@@ -213,6 +213,7 @@ static void carry_out(struct xk_xenbus *d, struct xk__decision what)
     }
     if (asks_driver(what.step) && what.step != XK__OFFER)
         d->in_use = 1;
+    d->up |= what.step == XK__CONNECT;
     if (what.next == XK_XENBUS_CONNECTED)
         d->failures = 0;
     d->phase = XK__WRITE;

@@ -37,6 +37,7 @@ struct xk_xenbus {
     enum xk_xenbus_state me, other, next;
     uint8_t dirty, in_use, retired, calling, freed;
     uint8_t moved;      /* while it was in use: the link leads to another folder */
+    uint8_t up;         /* a front end whose (connect) was called */
     uint8_t news;       /* one of the (wanted) is another than it was */
     uint8_t failures;   /* of the driver, one after the other; */
     xk_time not_before; /* it is not asked again before */

@@ -6,7 +6,7 @@ local SIZES = { 0, 1, 100, 1472, 1473, 9000, 60000 }
 
 return {
   summary = "Uses a network.",
-  params = { { "to", default = "", help = "whose echoes are asked for" } },
+  params = { { "to", default = "", help = "whose echoes are asked for; dhcp: the DHCP server's" } },
   start = function(ctx)
     local store, to = ctx.store, ctx.params.to
     local function tell(name, value) store:write("data/" .. name, value) end
@@ -22,12 +22,16 @@ return {
         echo:send(data, from, port)
       end
     end)
+    if to == "dhcp" then to = net:lease().server end
     if to == "" then return task.sleep(100000) end
     local socket = assert(net:udp())
-    local round, wrong, lost, lost_in_row = 0, 0, 0, 0
+    local round, wrong, lost, lost_in_row, pings = 0, 0, 0, 0, 0
     while not ctx.stopping() do
       local took = net:ping(to, 0.3)
       if took then tell("ping", ("%.6f"):format(took)) else lost = lost + 1 end
+      for _, n in ipairs { 0, 1400, 9000, 30000 } do
+        if net:ping(to, 0.3, n) then pings = pings + 1 else lost = lost + 1 end
+      end
       for _, n in ipairs(SIZES) do
         local data = ("%08d"):format(round):rep(n // 8 + 1):sub(1, n)
         local got
@@ -38,6 +42,7 @@ return {
         if got then lost_in_row = 0 else lost, lost_in_row = lost + 1, lost_in_row + 1 end
       end
       round = round + 1
+      tell("pings", pings)
       tell("wrong", wrong)
       tell("lost", lost)
       tell("row", lost_in_row)

@@ -1,0 +1,38 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What a Linux guest does with its network: an address by DHCP, echoes of several sizes; `serve` offers a file by TCP and
+# prints its sum, `fetch ADDRESS` gets it and prints the sum of what came. udhcpc calls this script, too.
+if [ -n "${interface:-}" ]; then
+    # shellcheck disable=SC2154
+    case "$1" in
+        bound) ip addr add "$ip/$mask" dev "$interface"; echo "bound $ip from $serverid dns $dns"; echo "$serverid" > /tmp/server ;;
+    esac
+    exit 0
+fi
+mkdir -p /tmp
+i=0
+until [ -e /sys/class/net/eth0 ] || [ $i = 100 ]; do i=$((i + 1)); sleep 0.1; done
+ip link set eth0 up
+udhcpc -i eth0 -n -q -f -t 8 -T 2 -s "$PWD/net_guest.sh" 2> /dev/null
+server=$(cat /tmp/server)
+for size in 56 1400 9000 30000; do
+    ping -c 3 -i 0.2 -W 3 -s $size "$server" | grep 'packets transmitted'
+done
+case "${1:-}" in
+    serve)
+        mkdir -p /www
+        dd if=/dev/urandom of=/www/data bs=64k count="$2" 2> /dev/null
+        (while :; do nc -l -p 80 < /www/data; done) > /dev/null 2>&1 < /dev/null &
+        md5sum < /www/data
+        ;;
+    fetch)
+        start=$(cut -d' ' -f1 /proc/uptime)
+        mkfifo /tmp/open # nc hangs up when its input ends
+        exec 3<> /tmp/open
+        nc "$2" 80 <&3 > /tmp/data
+        echo "took $start $(cut -d' ' -f1 /proc/uptime) $(wc -c < /tmp/data)"
+        md5sum < /tmp/data
+        ;;
+esac
+dmesg | grep -i -e 'eth0.*hung' -e 'xen_netfront.*error' -e 'bad response' -e 'rx->offset' -e 'WARNING'
+echo end

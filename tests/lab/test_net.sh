@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+# Networks on real Xen, in every placement: the front end Linux' (PV, PVH) or ours in a stub domain; the back end Linux', ours
+# in dom0, or ours in a stub domain that serves others by `backend=`. Addresses by DHCP, echoes, files by TCP between two
+# guests, also while our back end in dom0 is killed again and again.
+. tests/lab/lib/tap.sh
+export XK_LAB_CACHE="${XK_LAB_CACHE:-${XK_LAB_DIR:-$build/lab}/cache}" XK_LAB_QUIET=1
+XK_LAB_DIR=$tmp/lab
+export XK_LAB_DIR
+trap '$lab down > /dev/null 2>&1; rm -rf "$tmp"' EXIT
+kills=2 size=64 # blocks of 64 KiB
+[ -z "${XK_LONG:-}" ] || { kills=10; size=512; }
+
+printf '#!/bin/sh\n[ "$1" != online ] || PATH=/bin:/usr/bin xenstore-write "$XENBUS_PATH/hotplug-status" connected\n' \
+    > "$tmp/vif-ours"
+chmod +x "$tmp/vif-ours"
+"$build/xenkit" build scripts/services/net.lua address=10.8.0.1/24 dhcp=10.8.0.100-10.8.0.150 -o "$tmp/netdrv" \
+    --as /h/netdrv --name netdrv -m 32 > "$tmp/built" 2>&1
+"$build/xenkit" build tests/e2e/lib/net_user.lua to=dhcp -o "$tmp/user" --as /h/user --name user -m 32 >> "$tmp/built" 2>&1
+
+# The vif line for a back end.
+line() { # BACK NUMBER
+    case $1 in
+        linux) echo "mac=00:16:3e:00:01:0$2,bridge=xenbr1,script=vif-lab" ;;
+        dom0) echo "mac=00:16:3e:00:02:0$2,script=/h/vif-ours" ;;
+        stub) echo "mac=00:16:3e:00:03:0$2,backend=netdrv" ;;
+    esac
+}
+
+# From Linux' front end.
+linux_front() { # BACK TYPE
+    out=$($lab guest "n-$1-$2" "--$2" --memory 96 -t 60 --file tests/lab/lib/net_guest.sh --config "vif=['$(line "$1" 1)']" -- \
+        "sh net_guest.sh")
+    has "$out" "bound 10." && has "$out" "
+end"; ok $? "Linux' netfront ($2) on $1: $(echo "$out" | grep bound)"
+    [ "$(echo "$out" | grep -c '3 packets transmitted, 3 packets received')" = 4 ] || { echo "# $out"; false; }
+    ok $? "and echoes up to 30000 bytes, none lost"
+}
+
+# From ours, in a stub domain.
+stub_front() { # BACK
+    sed "s/^name = .*/name = \"s-$1\"/" "$tmp/user/user.cfg" > "$tmp/s-$1.cfg"
+    echo "vif = ['$(line "$1" 5)']" >> "$tmp/s-$1.cfg"
+    $lab put "$tmp/s-$1.cfg"
+    out=$($lab run -t 60 "xl create -q /h/s-$1.cfg > /dev/null 2>&1; i=\$(xl domid s-$1); n=0
+        until [ -n \"\$(xenstore-read /local/domain/\$i/data/round 2> /dev/null)\" ] || [ \$n = 100 ]; do n=\$((n + 1)); sleep 0.1; done
+        for n in address pings wrong error; do echo \"\$n=\$(xenstore-read /local/domain/\$i/data/\$n 2> /dev/null)\"; done
+        xl shutdown -w s-$1 > /dev/null 2>&1; echo ended \$?
+        n=0; while xl list | grep -q -e s-$1 -e null && [ \$n -lt 25 ]; do n=\$((n + 1)); sleep 0.2; done
+        xl list | grep -c -e s-$1 -e null
+        xenstore-ls -f /local/domain | grep -c \"vif/\$i\"")
+    has "$out" "address=10." && has "$out" "wrong=0
+error=" && ! has "$out" "pings=
+" > /dev/null && ! has "$out" "pings=0" > /dev/null; ok $? "our netfront in a stub domain on $1: $(echo "$out" | grep address=)"
+    has "$out" "ended 0
+0
+0"; ok $? "it ends, and nothing of it is left"
+}
+
+# A file from one Linux guest to another; KILL: our back end is killed meanwhile.
+file_between() { # BACK TYPE TYPE [KILL]
+    out=$($lab guest n-serves "--$2" --keep --memory 128 -t 60 --file tests/lab/lib/net_guest.sh --config "vif=['$(line "$1" 2)']" -- \
+        "sh net_guest.sh serve $size")
+    address=$(echo "$out" | sed -n 's/^bound \([0-9.]*\) .*/\1/p') sum=$(echo "$out" | grep -e '-$')
+    $lab guest n-gets "--$3" --memory 96 -t 90 --file tests/lab/lib/net_guest.sh --config "vif=['$(line "$1" 3)']" -- \
+        "sh net_guest.sh fetch $address" > "$tmp/got" &
+    getter=$!
+    if [ -n "${4:-}" ]; then
+        killed=$($lab run -t 80 "until xl list n-gets > /dev/null 2>&1; do sleep 0.2; done; sleep 4
+            n=0; while [ \$n -lt $kills ] && xl list n-gets > /dev/null 2>&1; do p=\$(pidof xenkit-domain) && kill -9 \$p && n=\$((n + 1))
+            usleep \$(awk \"BEGIN { srand(\$n\$\$); print int(500000 + rand() * 1000000) }\"); done; echo killed \$n")
+    fi
+    wait $getter
+    [ -n "$sum" ] && has "$(cat "$tmp/got")" "$sum"
+    ok $? "a file of $((size / 16)) MiB from a $2 guest to a $3 guest over $1${4:+ while it is killed}: $(grep took "$tmp/got")"
+    [ -z "${4:-}" ] || { has "$killed" "killed $kills"; ok $? "$killed"; }
+    $lab run 'xl destroy n-serves'
+}
+
+$lab up > "$tmp/err" 2>&1 || { cat "$tmp/err"; ok 1 "the lab comes up"; finish; }
+$lab put "$build/xenkit" "$build/xenkit-domain" scripts/services/net.lua "$tmp/vif-ours" "$tmp/netdrv" "$tmp/user"
+long() { [ -z "${XK_LONG:-}" ] || "$@"; }
+
+# Linux' back end, a bridge, and busybox' DHCP server.
+$lab run 'brctl addbr xenbr1; brctl setfd xenbr1 0; ip link set xenbr1 up; ip addr add 10.7.0.1/24 dev xenbr1
+    printf "start 10.7.0.100\nend 10.7.0.120\ninterface xenbr1\nlease_file /tmp/leases\noption subnet 255.255.255.0\n" > /tmp/udhcpd.conf
+    touch /tmp/leases; udhcpd -S /tmp/udhcpd.conf'
+stub_front linux
+
+$lab run 'xl create -q /h/netdrv/netdrv.cfg > /dev/null 2>&1; sleep 0.5; xl list' | grep -q netdrv
+ok $? "a stub domain that serves networks"
+linux_front stub pvh
+long linux_front stub pv
+stub_front stub
+long file_between stub pvh pv
+
+# dom0: Linux' back end out, ours in.
+$lab run 'rmmod xen_netback; cd /h; LD_LIBRARY_PATH=/h/lib ./xenkit run --on xen --restart net.lua address=10.9.0.1/24 \
+    dhcp=10.9.0.100-10.9.0.150 > /tmp/net.log 2>&1 & sleep 0.5'
+long linux_front dom0 pvh
+linux_front dom0 pv
+long stub_front dom0
+long file_between dom0 pvh pvh
+file_between dom0 pvh pv kill
+[ "$tap_bad" = 0 ] || $lab run 'cat /tmp/net.log; xl list; tail -n 20 /var/log/xen/xl-*.log /var/log/xen/console/*netdrv*'
+finish
