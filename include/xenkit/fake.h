@@ -41,7 +41,15 @@ void xk_fake_run_with(struct xk_platform *p, xk_time (*fn)(void *arg), void *arg
 const xk_alloc *xk_fake_alloc(struct xk_fake *w);
 
 /* Faults. xk_fake_fail (w, what, nth) - the (nth) call of this kind from now on fails, once; 0 clears. */
-enum xk_fake_fault { XK_FAKE_ALLOC, XK_FAKE_SHARE, XK_FAKE_MAP, XK_FAKE_EVTCHN, XK_FAKE_NOTIFY, XK_FAKE_COPY, XK_FAKE_FAULTS };
+enum xk_fake_fault {
+    XK_FAKE_ALLOC,
+    XK_FAKE_SHARE,
+    XK_FAKE_MAP,
+    XK_FAKE_EVTCHN,
+    XK_FAKE_NOTIFY,
+    XK_FAKE_COPY,
+    XK_FAKE_FAULTS
+};
 void xk_fake_fail(struct xk_fake *w, enum xk_fake_fault what, unsigned nth);
 
 /* xk_fake_calls (w, what) - how many calls of this kind there were; to know where to stop counting (nth) up. */

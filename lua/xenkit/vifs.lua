@@ -1,5 +1,5 @@
---- Serves networks: back ends for all of a domain's `backend/vif`, as ports of one switch. A guest may send from its own
--- address only, unless its back end's node `strict` is 0; `vlan` is the number of its VLAN.
+--- Serves networks: back ends for all of a domain's `backend/vif`, as ports of one switch. A guest may send from its
+-- own address only, unless its back end's node `strict` is 0; `vlan` is the number of its VLAN.
 -- @module xenkit.vifs
 local core = require "xenkit.core.net"
 local net = require "xenkit.net"

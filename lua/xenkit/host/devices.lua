@@ -1,4 +1,4 @@
---- Disks and networks of a hosted world's domains: where each half lives, and the nodes that say so, as libxl writes them.
+--- Disks and networks of a hosted world: where each half lives, and the nodes that say so, as libxl writes them.
 --
 --     { name = "db", script = "db.lua",
 --       disks = { data = { image = "data.img", back = "disks" } },

@@ -1,5 +1,5 @@
--- Takes its network up, answers datagrams on port 7, and asks another one, if it is told to, for as long as it runs; tells
--- in the store how far it is.
+-- Takes its network up, answers datagrams on port 7, and asks another one, if it is told to, for as long as it runs;
+-- tells in the store how far it is.
 local task = require "xenkit.task"
 
 local SIZES = { 0, 1, 100, 1472, 1473, 9000, 60000 }
