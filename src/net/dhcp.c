@@ -75,9 +75,10 @@ void dhcp_text(const struct dhcp_message *m, uint8_t code, char *out, size_t siz
 
 void dhcp_begin(struct dhcp_writer *w, const struct dhcp_message *m)
 {
-    uint8_t *b = w->bytes;
+    uint8_t *b;
 
     memset(w, 0, sizeof(*w));
+    b = w->bytes;
     b[0] = m->op;
     b[1] = 1;
     b[2] = 6;
