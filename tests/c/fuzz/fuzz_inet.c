@@ -1,0 +1,104 @@
+/* Frames into a stack that has sockets, gives addresses to others, or asks for one itself. A length of two bytes, then
+ * the frame; a length of 0: time passes. SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include <xenkit/dhcp.h>
+#include <xenkit/fake.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { ADDRESS = 0x0a000001 };
+
+static void must(int ok)
+{
+    if (!ok)
+        abort();
+}
+
+static void on_datagram(struct xk_udp *u, xk_ip4 from, uint16_t port, xk_ip4 to, const uint8_t *data, size_t n)
+{
+    (void)to;
+    (void)xk_udp_send(u, from, port, data, n);
+}
+
+static void on_lease(void *arg, const struct xk_dhcp_lease *l)
+{
+    (void)arg;
+    must(!l || l->dns_count <= 3);
+}
+
+static void on_answer(struct xk_netdev *d, const struct xk_packet *p, unsigned n)
+{
+    (void)d;
+    for (unsigned i = 0; i < n; i++)
+        must(p[i].len >= XK_ETHER_HEAD && p[i].len <= 1514);
+}
+
+static void feed(struct xk_fake *w, struct xk_loop *loop, struct xk_netdev *from, const uint8_t *data, size_t size)
+{
+    while (size >= 2) {
+        size_t n = (size_t)(data[0] << 8 | data[1]);
+        uint8_t *frame;
+        struct xk_packet p;
+        data += 2;
+        size -= 2;
+        n = n < size ? n : size;
+        if (n == 0)
+            xk_fake_advance(w, XK_SECOND);
+        if (n >= XK_ETHER_HEAD) {
+            frame = malloc(n); /* of this length exactly */
+            must(frame != NULL);
+            memcpy(frame, data, n);
+            p = (struct xk_packet){frame, (uint32_t)n, 0, 0, 0};
+            must(xk_net_send(from, &p) == 0);
+            xk_net_kick(from);
+            free(frame);
+        }
+        while (xk_loop_run_once(loop, XK_NOW) > 0)
+            ;
+        data += n;
+        size -= n;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint8_t macs[2][6] = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}};
+    struct xk_dhcp_server_config c = {.first = ADDRESS + 15, .last = ADDRESS + 18};
+    struct xk_udp u = {.receive = on_datagram};
+    struct xk_dhcp_client *client = NULL;
+    struct xk_dhcp_server *server = NULL;
+    struct xk_netdev *ends[2];
+    struct xk_platform *dom;
+    struct xk_loop *loop;
+    struct xk_inet *s;
+    struct xk_fake *w;
+    char report[256];
+
+    if (size == 0 || size > 65536)
+        return 0;
+    must(xk_fake_create(1, &w) == 0 && xk_fake_domain(w, "a", &dom) == 0 && xk_loop_create(NULL, dom, &loop) == 0);
+    must(xk_net_cable(xk_fake_alloc(w), macs, ends) == 0 && xk_inet_open(xk_fake_alloc(w), loop, ends[0], &s) == 0);
+    ends[1]->receive = on_answer;
+    must(xk_udp_open(s, &u, 7) == 0);
+    if (data[0] & 1) {
+        must(xk_inet_set(s, ADDRESS, 24, ADDRESS + 1) == 0);
+        must(xk_dhcp_server_start(xk_fake_alloc(w), loop, s, &c, &server) == 0);
+    } else {
+        must(xk_dhcp_client_start(xk_fake_alloc(w), loop, s, "x", on_lease, NULL, &client) == 0);
+    }
+    feed(w, loop, ends[1], data + 1, size - 1);
+    if (server)
+        xk_dhcp_server_stop(server);
+    if (client)
+        xk_dhcp_client_stop(client);
+    xk_udp_close(&u);
+    xk_inet_close(s);
+    xk_net_close(ends[0]);
+    xk_net_close(ends[1]);
+    xk_loop_destroy(loop);
+    xk_platform_close(dom);
+    must(xk_fake_destroy(w, report, sizeof(report)) == 0);
+    return 0;
+}
