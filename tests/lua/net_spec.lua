@@ -1,0 +1,120 @@
+-- xenkit.net and xenkit.vifs: two stacks at one switch, both halves of a vif in one private world.
+local ok = pcall(require, "xenkit.core.world")
+
+describe("xenkit.net", function()
+  if not ok then
+    pending("xenkit.so is not built")
+    return
+  end
+  local core_inet = require "xenkit.core.inet"
+  local core_net = require "xenkit.core.net"
+  local devices = require "xenkit.host.devices"
+  local net = require "xenkit.net"
+  local task = require "xenkit.task"
+  local xenkit = require "xenkit"
+
+  local function two(world)
+    local switch = assert(core_net.switch(world))
+    local function plug(n)
+      local device = assert(core_net.plug(world, switch, "00:16:3e:00:00:0" .. n))
+      return assert(net.on(world, device, { address = ("10.0.0.%d/24"):format(n) }))
+    end
+    return switch, plug(1), plug(2)
+  end
+
+  it("reads addresses with their prefix", function()
+    assert.same({ "10.0.0.1", 24 }, { net.cidr "10.0.0.1/24" })
+    for _, bad in ipairs { "", "10.0.0.1", "10.0.0.1/33", "10.0.0.256/24", "10.0.1/24", "x10.0.0.1/24" } do
+      local got, err, code = net.cidr(bad)
+      assert.is_nil(got)
+      assert.equal("XK_EINVAL", code)
+      assert.matches("10.0.0.1/24", err, 1, true)
+    end
+  end)
+
+  it("carries datagrams and echoes between two stacks at one switch", function()
+    xenkit.run(function(ctx)
+      local switch <close>, a, b = two(ctx.world)
+      assert.equal("10.0.0.1", a:up(1))
+      assert.equal("10.0.0.2", b:up(1))
+      local x <close> = assert(a:udp())
+      local y <close> = assert(b:udp(7))
+      assert.same({ nil, "in use", "XK_EBUSY" }, { b:udp(7) })
+      task.spawn(function()
+        while true do
+          local data, from, port = y:receive()
+          y:send(data:upper(), from, port)
+        end
+      end)
+      for _, n in ipairs { 0, 1, 1472, 1473, 60000 } do
+        assert.is_true(x:send(("a"):rep(n), "10.0.0.2", 7))
+        local data, from, port, to = x:receive(2)
+        assert.equal(("A"):rep(n), data)
+        assert.same({ "10.0.0.2", 7, "10.0.0.1" }, { from, port, to })
+      end
+      assert.is_true(a:ping("10.0.0.2", 1) < 1)
+      assert.is_true(a:ping("10.0.0.2", 1, 5000) < 1)
+      local _, err, code = a:ping("10.0.0.77", 0.05)
+      assert.equal("XK_ETIMEDOUT", code)
+      assert.truthy(err)
+      assert.same({ nil, "no datagram came in time", "XK_ETIMEDOUT" }, { x:receive(0.02) })
+      assert.equal("XK_EGONE", select(3, x:send("x", "11.0.0.1", 7)))
+      assert.same({ { address = "10.0.0.2", mac = "00:16:3e:00:00:02" } }, a:neighbours())
+      assert.equal(2, b:stats().ip.pings)
+      assert.has_error(function() x:send("x", "10.0.0", 7) end)
+      assert.has_error(function() x:send("x", "10.0.0.2", 0) end)
+      assert.is_not_nil(switch)
+    end)
+  end)
+
+  it("gives and takes addresses", function()
+    xenkit.run(function(ctx)
+      local switch <close>, a, b = two(ctx.world)
+      assert(a:up(1))
+      assert.equal("XK_EINVAL", select(3, a:dhcp_server { first = "10.1.0.1", last = "10.1.0.2" }))
+      assert.has_error(function() a:dhcp_server { first = "here", last = "10.0.0.9" } end)
+      assert.is_true(a:dhcp_server { first = "10.0.0.8", last = "10.0.0.9", router = "10.0.0.1", dns = { "10.0.0.53" },
+        domain = "example", seconds = 120 })
+      b.conf = {}
+      b.hostname = "bee"
+      local address = assert(b:up(2))
+      assert.matches("^10.0.0.[89]$", address)
+      assert.same({ address, 24, "10.0.0.1" }, { b:address() })
+      assert.same({ address = address, prefix = 24, router = "10.0.0.1", server = "10.0.0.1", dns = { "10.0.0.53" },
+        domain = "example", seconds = 120 }, b:lease())
+      local leases = a:leases()
+      assert.same({ address, "00:16:3e:00:00:02", "bee" }, { leases[1].address, leases[1].mac, leases[1].name })
+      assert.is_true(leases[1].seconds > 110)
+      assert.is_not_nil(switch)
+    end)
+  end)
+
+  it("keeps what is closed closed, in any order", function()
+    xenkit.run(function(ctx)
+      local switch, a = two(ctx.world)
+      assert(a:up(1))
+      local socket = assert(a:udp())
+      local device = a.device
+      assert.has_error(function() core_inet.open(ctx.world, device) end) -- it is in use
+      switch:close() -- and all that hangs on it
+      assert.has_error(function() device:info() end)
+      assert.has_error(function() socket:send("x", "10.0.0.2", 1) end)
+      assert.has_error(function() a:address() end)
+      socket:close()
+      a:close()
+    end)
+  end)
+
+  it("lists a domain's devices, with addresses that stay the same", function()
+    local desc = { name = "d", vifs = { lan = { back = "net" }, wan = { back = "net", mac = "00:16:3E:AA:00:01" } },
+      disks = { data = { image = "x", back = "disks" } } }
+    local list = devices.list(desc)
+    assert.same({ "vbd", "vif", "vif" }, { list[1].kind, list[2].kind, list[3].kind })
+    assert.matches("^00:16:3e:[0-7]%x:%x%x:%x%x$", list[2].mac)
+    assert.equal(list[2].mac, devices.list(desc)[2].mac)
+    assert.equal("00:16:3e:aa:00:01", list[3].mac)
+    local disk, vif = devices.told(list)
+    assert.same({ data = "xvda" }, disk)
+    assert.same({ lan = { number = 0 }, wan = { number = 1 } }, vif)
+  end)
+end)
