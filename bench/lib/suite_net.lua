@@ -25,8 +25,8 @@ return function(out)
     local first = true
     for _, p in ipairs(peers) do
       if t[p[1]] then
-        out.row({ workload = first and title or "", unit = unit, key = key, ours = t.ours, theirs = t[p[1]], peer = p[1],
-          lower_is_better = lower })
+        out.row({ workload = first and title or "", unit = unit, key = key, ours = t.ours, theirs = t[p[1]],
+          peer = p[1], lower_is_better = lower })
         first = false
       end
     end
