@@ -34,6 +34,7 @@ struct device {
     lua_Integer id;           /* who waits for a change of its state */
     int connected, err, used; /* (used): by back ends */
     struct xk_lua_disk_user *users;
+    struct back *backs; /* that serve it */
 };
 
 struct request {
@@ -55,8 +56,10 @@ struct back {
     struct xk_lua_store_user user;
     struct xk_vbd_back *back;
     struct device *image;
+    struct back *next, **link; /* of the image's */
     lua_Integer id;
     int connected, err, gone;
+    int begun, writes, waits; /* has the image in use; for writing; would like to */
 };
 
 struct watch {
@@ -218,6 +221,17 @@ static int device_state(lua_State *L)
         return xk_lua_fail(L, d->err ? d->err : XK_EAGAIN);
     lua_pushstring(L, "connected");
     return 1;
+}
+
+/*** Lets go of it in order: its state in the store becomes Closed, and the back end lets go, too. Of a front end only.
+ * @function retire */
+static int device_retire(lua_State *L)
+{
+    struct device *d = check_device(L, 1);
+
+    if (d->front)
+        xk_xenbus_retire(xk_vbd_front_bus(d->front));
+    return 0;
 }
 
 /*** Size in bytes, and what it can do: a table with bytes, sector, readonly, flush, discard, removable, cdrom.
@@ -416,6 +430,34 @@ static void back_told(void *arg, int connected, int err)
     b->id = 0;
 }
 
+/* One may write an image, or several may read it, whoever is connected first; the others wait. */
+static int back_begin(void *arg, int readonly)
+{
+    struct back *b = arg;
+
+    for (struct back *o = b->image->backs; o; o = o->next)
+        if (o != b && o->begun && (o->writes || !readonly)) {
+            if (!b->waits)
+                back_told(b, 0, XK_EBUSY);
+            b->waits = 1;
+            return XK_EAGAIN;
+        }
+    b->begun = 1;
+    b->writes = !readonly;
+    b->waits = 0;
+    return 0;
+}
+
+static void back_end(void *arg)
+{
+    struct back *b = arg;
+
+    b->begun = 0;
+    for (struct back *o = b->image->backs; o; o = o->next)
+        if (o != b && o->waits)
+            xk_xenbus_update(xk_vbd_back_bus(o->back));
+}
+
 static void back_gone(void *arg)
 {
     struct back *b = arg;
@@ -432,6 +474,9 @@ static void back_shut(struct xk_lua_object *o)
     xk_lua_store_unuse(&b->user);
     if (b->back)
         xk_vbd_back_close(b->back, NULL, NULL);
+    *b->link = b->next;
+    if (b->next)
+        b->next->link = b->link;
     b->image->used--;
     xk_lua_note(o->world, b->id);
 }
@@ -457,6 +502,8 @@ static unsigned option(lua_State *L, int arg, const char *name, unsigned otherwi
 }
 
 /*** Serves (image) to the front end that the folder (path) names.
+ * Several may serve one image, of which one may be connected for writing, or all for reading: the others wait, and say
+ * XK_EBUSY meanwhile.
  * @function back
  * @param world
  * @param store of xenkit.core.store
@@ -467,7 +514,8 @@ static int l_back(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 3);
     struct device *image = check_device(L, 4);
-    struct xk_vbd_back_options o = {.open_image = open_image, .told = back_told, .gone = back_gone};
+    struct xk_vbd_back_options o = {
+        .open_image = open_image, .begin = back_begin, .end = back_end, .told = back_told, .gone = back_gone};
     struct xk_store *store;
     struct back *b;
     int r;
@@ -477,6 +525,11 @@ static int l_back(lua_State *L)
     o.no_persistent = !option(L, 5, "persistent", 1, 1);
     b = xk_lua_new(L, BACK, sizeof(*b), 3);
     b->image = image;
+    b->next = image->backs;
+    b->link = &image->backs;
+    if (b->next)
+        b->next->link = &b->next;
+    image->backs = b;
     image->used++;
     o.arg = b;
     xk_lua_adopt(L, &b->o, 1, back_shut);
@@ -630,8 +683,8 @@ int luaopen_xenkit_core_block(lua_State *L)
     static const luaL_Reg functions[] = {{"memory", l_memory}, {"file", l_file},   {"front", l_front},
                                          {"back", l_back},     {"watch", l_watch}, {NULL, NULL}};
     static const luaL_Reg device_methods[] = {
-        {"arm", device_arm},     {"state", device_state}, {"info", device_info}, {"stats", device_stats},
-        {"start", device_start}, {"close", device_close}, {NULL, NULL}};
+        {"arm", device_arm},     {"state", device_state},   {"info", device_info},   {"stats", device_stats},
+        {"start", device_start}, {"retire", device_retire}, {"close", device_close}, {NULL, NULL}};
     static const luaL_Reg request_methods[] = {{"result", request_result}, {NULL, NULL}};
     static const luaL_Reg back_methods[] = {{"arm", back_arm},         {"state", back_state}, {"stats", back_stats},
                                             {"resized", back_resized}, {"close", back_close}, {NULL, NULL}};

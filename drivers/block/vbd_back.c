@@ -15,6 +15,7 @@ struct xk_vbd_back {
     struct xk_blkdev *image; /* NULL: not open */
     struct xk_blkback *ring; /* NULL: there is none */
     struct xk_defer later;
+    int begun;                    /* (begin) was called, and (end) not yet */
     int readonly, broken, ending; /* (ending): closed for good when the ring is */
     void (*closed)(void *arg);
     void *closed_arg;
@@ -133,6 +134,21 @@ static int read_front(struct xk_vbd_back *b, struct xk_blkback_config *c)
     return read_refs(b->bus, c, (unsigned)order);
 }
 
+static int begin(struct xk_vbd_back *b)
+{
+    int r = b->options.begin && !b->begun ? b->options.begin(b->options.arg, b->readonly) : 0;
+
+    b->begun |= r == 0;
+    return r;
+}
+
+static void end(struct xk_vbd_back *b)
+{
+    if (b->begun && b->options.end)
+        b->options.end(b->options.arg);
+    b->begun = 0;
+}
+
 static void ring_closed(void *arg);
 
 static void on_broken(void *arg, int err)
@@ -156,6 +172,8 @@ static int connect(struct xk_xenbus *bus, void *arg, int again)
     (void)again; /* the ring shows where its answers end */
     if (r == 0)
         r = open_image(b);
+    if (r == 0)
+        r = begin(b);
     if (r < 0)
         return r;
     c.device = b->image;
@@ -166,12 +184,14 @@ static int connect(struct xk_xenbus *bus, void *arg, int again)
     r = xk_blkback_open(&b->alloc, b->loop, &c, &b->ring);
     if (r < 0) {
         b->ring = NULL;
+        end(b);
         return r;
     }
     r = put_disk(b);
     if (r < 0) { /* the life cycle closes nothing that did not connect */
         xk_blkback_close(b->ring, NULL, NULL);
         b->ring = NULL;
+        end(b);
         return r;
     }
     if (b->options.told)
@@ -187,8 +207,10 @@ static void closing(struct xk_xenbus *bus, void *arg, int err)
         b->options.told(b->options.arg, 0, b->broken ? b->broken : err);
     if (b->ring)
         xk_blkback_close(b->ring, ring_closed, b);
-    else
+    else {
+        end(b);
         xk_xenbus_closed(bus);
+    }
 }
 
 static void gone(struct xk_xenbus *bus, void *arg)
@@ -211,6 +233,7 @@ static void destroy(struct xk_vbd_back *b)
     void *arg = b->closed_arg;
 
     xk_defer_stop(b->loop, &b->later);
+    end(b);
     if (b->bus)
         xk_xenbus_free(b->bus);
     if (b->image && b->options.close_image)
@@ -225,6 +248,7 @@ static void ring_closed(void *arg)
     struct xk_vbd_back *b = arg;
 
     b->ring = NULL;
+    end(b);
     if (b->ending)
         destroy(b);
     else

@@ -123,6 +123,8 @@ static int put_ring(struct xk_xenbus *bus, struct xk_blkfront *ring)
         r = xk_xenbus_put(bus, "event-channel", "%d", xk_blkfront_port(ring));
     if (r == 0)
         r = xk_xenbus_put(bus, "protocol", "x86_64-abi");
+    if (r == 0)
+        r = xk_xenbus_put(bus, "feature-xenkit-move", "1"); /* it follows when `backend` becomes another */
     return r ? r : xk_xenbus_put(bus, "feature-persistent", "1");
 }
 

@@ -97,6 +97,8 @@ static int put_all(struct xk_vif_front *f, unsigned n, int split)
         r = xk_xenbus_put(f->bus, "request-rx-copy", "1");
     if (r == 0)
         r = xk_xenbus_put(f->bus, "feature-rx-notify", "1");
+    if (r == 0)
+        r = xk_xenbus_put(f->bus, "feature-xenkit-move", "1"); /* it follows when `backend` becomes another */
     return r ? r : net_features_put(f->bus, f->options.plain);
 }
 

@@ -49,6 +49,10 @@ struct xk_vbd_back_options {
      * and the front end told. (device) is closed by (close_image) when nobody uses it. */
     int (*open_image)(void *arg, xk_domid front, const char *params, const char *mode, struct xk_blkdev **device);
     void (*close_image)(void *arg, struct xk_blkdev *device);
+    /* A front end is about to use the image, for reading alone or not: 0, or XK_EAGAIN: it is to wait, until
+     * xk_xenbus_update. (end): it does not any more. NULL allowed. */
+    int (*begin)(void *arg, int readonly);
+    void (*end)(void *arg);
     void (*told)(void *arg, int connected, int err); /* as above */
     void (*gone)(void *arg); /* the device is no more: xk_vbd_back_close may be called from here */
     void *arg;

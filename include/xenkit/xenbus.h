@@ -37,7 +37,8 @@ struct xk_xenbus_driver {
     /* Front end: the back end waits. Makes rings, puts their references and ports. */
     int (*setup)(struct xk_xenbus *d, void *arg);
     /* The other half is ready. Back end: maps, puts what the disk or network is. Front end: takes it in use. (again) 1:
-     * a back end that finds both connected already: it takes the place of one that died. */
+it takes the place of one that died. XK_EAGAIN: not now, and nothing is put; asked again when
+     * something happens, xk_xenbus_update for one. */
     int (*connect)(struct xk_xenbus *d, void *arg, int again);
     /* Connected, and one of the (wanted) is another. NULL allowed. */
     void (*changed)(struct xk_xenbus *d, void *arg);

@@ -121,6 +121,9 @@ function Disk:wait(timeout)
   end
 end
 
+--- Lets go of the disk, so that its back end may serve its image to another. It may be had again by a new `front`.
+function Disk:retire() self.raw:retire() end
+
 function Disk:close() self.raw:close() end
 Disk.__close = Disk.close
 

@@ -36,12 +36,33 @@ function makers.memory(self, what)
   return block.memory(self.ctx.world, bytes // 512 * 512)
 end
 
+-- Taken when it is needed and let go of after, so that whoever serves it may give its image to another meanwhile.
 function makers.vbd(self, what)
-  local disk = self.ctx.disk[what]
-  if not disk then return nil, "vbd:" .. what .. ": this domain has no such disk", "XK_ENOENT" end
-  local ok, err, code = disk:wait(30)
-  if not ok then return nil, what .. ": " .. err, code end
-  return disk
+  local ctx = self.ctx
+  local number = block.number_of(ctx.desc.disk and ctx.desc.disk[what] or what)
+  local path = number and "device/vbd/" .. number
+  if not path or not ctx.store:read(path .. "/backend") then
+    return nil, "vbd:" .. what .. ": this domain has no such disk", "XK_ENOENT"
+  end
+  local disk, err, code = block.front(ctx, path)
+  if not disk then return nil, err, code end
+  local ok
+  ok, err, code = disk:wait(30)
+  if not ok then
+    disk:close()
+    return nil, what .. ": " .. err, code
+  end
+  return disk, path
+end
+
+local function let_go(self, image)
+  image.disk:retire()
+  for _ = 1, 100 do
+    local state = self.ctx.store:read(image.path .. "/state")
+    if not state or state == "6" then break end
+    task.sleep(0.02)
+  end
+  image.disk:close()
 end
 
 function makers.file(self, name, readonly)
@@ -51,21 +72,27 @@ function makers.file(self, name, readonly)
   return block.file(self.ctx.world, fd, readonly)
 end
 
--- A file, or a disk passed on, may be used by several who read, or by one who writes. Memory is each disk's own.
+-- A file, or a disk passed on, is opened once for all whose it is; who of them may use it is decided when they connect
+-- (core.back). Memory is each disk's own.
 local function take_image(self, path, params, readonly)
   local kind, what = params:match "^(%l+):(.+)$"
   local key = kind == "memory" and path or params
   local image = self.open[key]
-  if image and not (image.readonly and readonly) then
+  if image and (not image.disk or image.readonly and not readonly) then
     return nil, params .. " is in use by another domain", "XK_EBUSY"
   end
   if not image then
     local maker = makers[kind or "file"]
     if not maker then return nil, params .. ": an image is a file, memory:SIZE or vbd:NAME", "XK_EINVAL" end
-    local disk, err, code = maker(self, what or params, readonly)
-    if not disk then return nil, err, code end
-    image = { disk = disk, readonly = readonly, users = 0, key = key, passed_on = kind == "vbd" }
-    self.open[key] = image
+    image = { readonly = readonly, users = 0, key = key }
+    self.open[key] = image -- while it is being made, too: a disk that is passed on takes its time
+    local err, code
+    image.disk, err, code = maker(self, what or params, readonly)
+    if not image.disk then
+      self.open[key] = nil
+      return nil, err, code
+    end
+    image.path = kind == "vbd" and err
   end
   image.users = image.users + 1
   return image
@@ -74,8 +101,8 @@ end
 local function drop_image(self, image)
   image.users = image.users - 1
   if image.users > 0 then return end
+  if image.path then let_go(self, image) else image.disk:close() end
   self.open[image.key] = nil
-  if not image.passed_on then image.disk:close() end
 end
 
 -- Once: what is written there is an event below the folder, which leads here again.
@@ -99,21 +126,25 @@ local function tidy(self, path)
   end
 end
 
-local function follow(self, path, back)
+local function follow(self, path, back, params)
   local said
   while true do
     local state, err, code = back:state()
     if state == "gone" then return end
-    if state ~= said then
-      said = state
-      self.log(code == "XK_EPEER" and "warning" or "info",
-        ("disk %s: %s"):format(path, state or code == "XK_EAGAIN" and "closed" or err))
-      if not state then tidy(self, path) end
-    else
+    local now = state or code == "XK_EBUSY" and code or nil
+    if now == said then
       local id = task.wait_id()
       back:arm(id)
       task.wait(id)
+    elseif now == "XK_EBUSY" then
+      refuse(self, path, params .. " is in use by another domain; it is waited for", code)
+    else
+      if said == "XK_EBUSY" then self.ctx.store:rm(path .. "/error") end
+      self.log(code == "XK_EPEER" and "warning" or "info",
+        ("disk %s: %s"):format(path, state or code == "XK_EAGAIN" and "closed" or err))
+      if not state then tidy(self, path) end
     end
+    said = now
   end
 end
 
@@ -138,7 +169,7 @@ local function serve(self, path)
   back, err, code = core.back(self.ctx.world, store.raw, path, image.disk.raw)
   if back then
     self.served[path] = { back = back, params = params, mode = mode }
-    follow(self, path, back)
+    follow(self, path, back, params)
     back:close()
   else
     refuse(self, path, err, code)

@@ -207,6 +207,10 @@ static void carry_out(struct xk_xenbus *d, struct xk__decision what)
         return;
     }
     r = call_driver(d, what.step);
+    if (r == XK_EAGAIN) {
+        idle(d);
+        return;
+    }
     if (r < 0) {
         driver_failed(d, r, was_in_use);
         return;

@@ -240,18 +240,21 @@ verbs.scale = {
   run = simple("scale", function(p) return { name = p.name, count = p.count } end, function(n) say("%d", n) end),
 }
 
-verbs.move = {
+verbs.move = on_any("move", {
   summary = "let another domain serve a disk or a network",
   description = "What a domain has under way on a disk waits meanwhile, and is done by the new back end: it sees no " ..
-    "error. Of a network some packets are lost.",
-  options = { WORLD, { "--back", arg = "DOMAIN", help = "who serves it from now on" } },
+    "error. Of a network some packets are lost. The front end has to be one of xenkit's.",
+  options = { WORLD, { "--back", arg = "DOMAIN", help = "who serves it from now on" },
+    { "--image", arg = "IMAGE", help = "a disk's image by the name that it has there; default: as before" } },
   positionals = { DOMAIN, { "DEVICE", help = "by its name in the description, or as xvda or vif0" } },
-  examples = { "xenkit move db data --back disks2" },
+  examples = { "xenkit move db data --back disks2", "xenkit move guest vif0 --back Domain-0 --on xen" },
   run = function(p)
     if not p.back then return fail("--back DOMAIN says where to; `xenkit list` shows which there are", 2) end
-    return simple("move", function() return { name = p.domain, device = p.device, back = p.back } end)(p)
+    return simple("move", function()
+      return { name = p.domain, device = p.device, back = p.back, image = p.image }
+    end)(p)
   end,
-}
+})
 
 verbs.up = {
   summary = "start a world from its file",

@@ -271,6 +271,17 @@ local function start_opener(needs, give)
   os.exit(ok and 0 or 1)
 end
 
+--- `move --on xen`.
+function M.move(p, fail)
+  if not p.back then return fail("--back DOMAIN says where to; `xl list` shows which there are", 2) end
+  local ok, err = in_xen(function(world, s)
+    return require("xenkit.cli.move_xen").move(world, s, p, function(client, name)
+      return math.tointeger(tonumber(name)) or find_domid(client, name)
+    end)
+  end)
+  if not ok then return fail(err) end
+end
+
 --- `run --on xen`: this process becomes the service, in this Linux domain.
 function M.run(p, fail)
   local source, err = files.read(p.script)

@@ -50,7 +50,7 @@ function M.methods(T)
   function m.pause(p) return T:control(p.name, "pause") end
   function m.unpause(p) return T:control(p.name, "unpause") end
   function m.scale(p) return T:scale(p.name, math.tointeger(p.count) or 1) end
-  function m.move(p) return T:move(p.name, p.device, p.back) end
+  function m.move(p) return T:move(p.name, p.device, p.back, p.image) end
   function m.update_store()
     local ms, n, code = T.keeper:update()
     if not ms then return nil, n, code end

@@ -182,7 +182,8 @@ local function find_device(d, name)
 end
 
 --- Lets another domain serve a disk or a network. What is under way on a disk waits meanwhile, and is done there.
-function Toolstack:move(key, name, back_key)
+-- @param image what the new back end calls a disk's image; nil: as the one before
+function Toolstack:move(key, name, back_key, image)
   local d, err, code = self:find(key)
   if not d then return nil, err, code end
   local back
@@ -191,7 +192,7 @@ function Toolstack:move(key, name, back_key)
   local device
   device, err, code = find_device(d, name)
   if not device then return nil, err, code end
-  if device.back_domid == back.domid then return true end
+  if device.back_domid == back.domid and not image then return true end
   local ok
   ok, err, code = devices.detach(self.store, d.domid, device, device.back_domid, function(closed)
     local deadline = self.world:now() + 10
@@ -203,6 +204,7 @@ function Toolstack:move(key, name, back_key)
   end)
   if not ok then return nil, err, code end
   devices.clean(self.store, d.domid, device, device.back_domid)
+  if device.kind == "vbd" then device.image = image or device.image end
   ok, err, code = link(self, d.domid, device, back.domid)
   if not ok then return nil, err, code end
   device.back = back.name

@@ -92,7 +92,7 @@ static void front_changed(struct xk_netdev *d)
 
 static void settle(void)
 {
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 120; i++) {
         ring_round(&world);
         OK(xk_loop_run_once(front_loop, XK_NOW) >= 0);
         for (int d = BACK; d <= OTHER; d++)
