@@ -80,7 +80,7 @@ data() { xenstore-read "/local/domain/$i/data/$1" 2> /dev/null || echo 0; }
 goes_on() { # WHAT - disk and network both come further
     r=$(data round) p=$(data pongs) n=0
     until { [ "$(data round)" -gt $((r + 2)) ] && [ "$(data pongs)" -gt $((p + 2)) ]; } || [ $n = 150 ]; do n=$((n + 1)); sleep 0.1; done
-    [ $n -lt 150 ] && echo "$1: goes on"
+    [ $n -lt 150 ] && echo "$1: goes on" && echo "at $(cut -d' ' -f1 /proc/uptime): lost $(data lost)"
 }
 move() { /h/xenkit move user "$@" --on xen && echo "moved $1 $3"; }
 goes_on begun
@@ -102,6 +102,7 @@ xenstore-ls -f /local/domain | grep -c -e "vif/$i" -e "vbd/$i"
 C
 $lab put "$tmp/moves.sh"
 out=$($lab run -t 200 'sh /h/moves.sh' 2>&1)
+echo "$out" | grep -e "^at " | sed "s/^/# /"
 has "$out" "begun: goes on"; ok $? "a Lua stub domain has its disk and network from dom0"
 for round in 1 2; do
     has "$out" "moved vif0 netdrv

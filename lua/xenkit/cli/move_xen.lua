@@ -92,6 +92,8 @@ function M.move(world, s, p, find)
   ok, err, code = let_go(world, s, old)
   if not ok then return nil, err, code end
   s:rm(old)
+  local parent = old:match "^(.*)/%d+$"
+  if #(s:list(parent) or { true }) == 0 then s:rm(parent) end -- as libxl does
   ok, err, code = connect(s, front, path, nodes, domid, back)
   if not ok then return nil, err, code end
   if not wait_for(world, function()
