@@ -112,6 +112,32 @@ struct xk_file;
  * there. */
 XK_MUSTCHECK int xk_block_file(const xk_alloc *alloc, struct xk_file *file, unsigned features, struct xk_blkdev **out);
 
+/* --- layers: a device over another one, (below), which belongs to it from now on, even when this fails -------------
+ */
+
+/* xk_block_slice (alloc, below, first, sectors, out) - a part of it, such as a partition. XK_EINVAL: it has no such
+ * part, or one that does not begin and end where its own sectors do. */
+XK_MUSTCHECK int xk_block_slice(const xk_alloc *alloc, struct xk_blkdev *below, uint64_t first, uint64_t sectors,
+                                struct xk_blkdev **out);
+
+/* xk_block_throttle (alloc, loop, below, requests, bytes, out) - so many requests, and bytes read and written, a
+ * second; 0: as many as there are. A tenth of a second's worth may come at once. */
+XK_MUSTCHECK int xk_block_throttle(const xk_alloc *alloc, struct xk_loop *loop, struct xk_blkdev *below,
+                                   uint64_t requests, uint64_t bytes, struct xk_blkdev **out);
+
+/* xk_block_fault (alloc, below, what, out) - requests fail as (what) says, before they reach (below). All that is 0
+ * says nothing. */
+struct xk_blk_fault {
+    unsigned ops;            /* bits 1 << XK_BLK_READ ...: only these; 0: all */
+    uint64_t first, sectors; /* only those that touch this part */
+    uint64_t after;          /* only after so many of those */
+    uint64_t one_in;         /* only about one in so many */
+    uint64_t seed;           /* of that chance */
+    int err;                 /* the answer; 0: XK_EIO */
+};
+XK_MUSTCHECK int xk_block_fault(const xk_alloc *alloc, struct xk_blkdev *below, const struct xk_blk_fault *what,
+                                struct xk_blkdev **out);
+
 XK_API_END
 
 #endif

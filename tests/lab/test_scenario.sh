@@ -123,8 +123,10 @@ wait $guest
 out=$(cat "$tmp/linux")
 has "$out" "wrong=0 errors=0" && has "$out" "
 end" && ! has "$out" "I/O error" > /dev/null; ok $? "the Linux guest saw no wrong byte and no error: $(echo "$out" | grep reads=)"
-has "$out" "bound 10.9.0." && has "$out" " 0% packet loss" && ! has "$out" "100% packet loss" > /dev/null
-ok $? "and lost no packet: $(echo "$out" | grep 'packets transmitted' | tail -n 1)"
+echoes=$(echo "$out" | grep 'packets transmitted' | tail -n 1)
+has "$out" "bound 10.9.0." && [ "$(echo "$out" | grep -c '3 packets transmitted, 3 packets received')" = 4 ] &&
+    echo "$echoes" | awk '{ exit !($1 > 20 && $1 - $4 <= 1) }' # the last one may be under way still
+ok $? "and its echoes came back: $echoes"
 has "$($lab run 'cat /var/log/xen/console/guest-linux.log')" BusyBox; ok $? "its console was served by the stub domain"
 [ "$tap_bad" = 0 ] || { echo "$out"; $lab run 'tail -n 20 /tmp/disk.log /tmp/net.log /tmp/console-test/out; xl list; tail -n 20 /var/log/xen/console/guest-*drv.log /var/log/xen/xl-*.log'; }
 finish
