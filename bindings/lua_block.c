@@ -34,7 +34,8 @@ struct device {
     lua_Integer id;           /* who waits for a change of its state */
     int connected, err, used; /* (used): by back ends */
     struct xk_lua_disk_user *users;
-    struct back *backs; /* that serve it */
+    struct back *backs;   /* that serve it */
+    struct device *below; /* a front end, which this is a layer of */
 };
 
 struct request {
@@ -85,6 +86,8 @@ static void device_shut(struct xk_lua_object *o)
         xk_vbd_front_close(d->front);
     else
         xk_blk_close(d->dev);
+    if (d->below)
+        d->below->used--;
     xk_lua_note(o->world, d->id);
 }
 
@@ -168,6 +171,93 @@ static int l_file(lua_State *L)
     if (r == 0)
         r = xk_block_file(NULL, file, readonly ? XK_BLK_READONLY : 0, &d->dev);
     return finish(L, d, r, "image in a file");
+}
+
+/* --- layers --- */
+
+/* A new device over the one at 1, which is gone for Lua then; a front end stays, and is kept. */
+static struct device *new_layer(lua_State *L, struct xk_blkdev **below)
+{
+    struct device *under = check_device(L, 1), *d;
+
+    luaL_argcheck(L, under->used == 0 && !under->users, 1, "it is in use");
+    d = xk_lua_new(L, DEVICE, sizeof(*d), 3);
+    lua_getiuservalue(L, 1, 1); /* the world */
+    lua_insert(L, -2);
+    xk_lua_adopt(L, &d->o, lua_gettop(L) - 1, device_shut);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 3);
+    *below = under->dev;
+    d->connected = 1;
+    if (under->front) {
+        d->below = under;
+        under->used++;
+    } else {
+        under->dev = NULL;
+        xk_lua_shut(&under->o);
+    }
+    return d;
+}
+
+static uint64_t number_field(lua_State *L, int arg, const char *name)
+{
+    lua_Integer v = 0;
+
+    luaL_checktype(L, arg, LUA_TTABLE);
+    if (lua_getfield(L, arg, name) != LUA_TNIL)
+        v = luaL_checkinteger(L, -1);
+    lua_pop(L, 1);
+    if (v < 0)
+        luaL_error(L, "field '%s' is negative", name);
+    return (uint64_t)v;
+}
+
+/*** @type device */
+
+/*** A part of it, as a device of its own; this one may not be used any more.
+ * @function slice
+ * @tparam integer at in bytes
+ * @tparam integer bytes */
+static int device_slice(lua_State *L)
+{
+    uint64_t at = (uint64_t)xk_lua_integer(L, 2, 0, LUA_MAXINTEGER),
+             n = (uint64_t)xk_lua_integer(L, 3, 0, LUA_MAXINTEGER);
+    struct xk_blkdev *below;
+    struct device *d;
+
+    luaL_argcheck(L, at % XK_SECTOR == 0, 2, "not a multiple of 512");
+    luaL_argcheck(L, n % XK_SECTOR == 0, 3, "not a multiple of 512");
+    d = new_layer(L, &below);
+    return finish(L, d, xk_block_slice(NULL, below, at / XK_SECTOR, n / XK_SECTOR, &d->dev), "slice");
+}
+
+/*** The same device with a limit: so many `requests`, so many `bytes` a second.
+ * @function throttle
+ * @tparam table limits */
+static int device_throttle(lua_State *L)
+{
+    uint64_t requests = number_field(L, 2, "requests"), bytes = number_field(L, 2, "bytes");
+    struct xk_blkdev *below;
+    struct device *d = new_layer(L, &below);
+
+    return finish(L, d, xk_block_throttle(NULL, d->o.world->loop, below, requests, bytes, &d->dev), "throttle");
+}
+
+/*** The same device that fails: requests that touch `bytes` from `at` on, after so many (`after`), about one in so many
+ * (`one_in`); what is not said does not matter. They end with XK_EIO.
+ * @function fault
+ * @tparam table what */
+static int device_fault(lua_State *L)
+{
+    struct xk_blk_fault f = {.first = number_field(L, 2, "at") / XK_SECTOR,
+                             .sectors = (number_field(L, 2, "bytes") + XK_SECTOR - 1) / XK_SECTOR,
+                             .after = number_field(L, 2, "after"),
+                             .one_in = number_field(L, 2, "one_in"),
+                             .seed = number_field(L, 2, "seed")};
+    struct xk_blkdev *below;
+    struct device *d = new_layer(L, &below);
+
+    return finish(L, d, xk_block_fault(NULL, below, &f, &d->dev), "fault");
 }
 
 static void front_told(void *arg, int connected, int err)
@@ -682,9 +772,17 @@ int luaopen_xenkit_core_block(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"memory", l_memory}, {"file", l_file},   {"front", l_front},
                                          {"back", l_back},     {"watch", l_watch}, {NULL, NULL}};
-    static const luaL_Reg device_methods[] = {
-        {"arm", device_arm},     {"state", device_state},   {"info", device_info},   {"stats", device_stats},
-        {"start", device_start}, {"retire", device_retire}, {"close", device_close}, {NULL, NULL}};
+    static const luaL_Reg device_methods[] = {{"arm", device_arm},
+                                              {"state", device_state},
+                                              {"info", device_info},
+                                              {"stats", device_stats},
+                                              {"start", device_start},
+                                              {"retire", device_retire},
+                                              {"slice", device_slice},
+                                              {"throttle", device_throttle},
+                                              {"fault", device_fault},
+                                              {"close", device_close},
+                                              {NULL, NULL}};
     static const luaL_Reg request_methods[] = {{"result", request_result}, {NULL, NULL}};
     static const luaL_Reg back_methods[] = {{"arm", back_arm},         {"state", back_state}, {"stats", back_stats},
                                             {"resized", back_resized}, {"close", back_close}, {NULL, NULL}};

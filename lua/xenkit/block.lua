@@ -121,6 +121,15 @@ function Disk:wait(timeout)
   end
 end
 
+-- Layers take the place of the disk that they stand on: that one is not to be used any more.
+
+--- `n` bytes from byte `at` on, as a disk of its own.
+function Disk:slice(at, n) return wrap(self.raw:slice(at, n)) end
+--- With a limit: {requests, bytes}, each a second.
+function Disk:throttle(limits) return wrap(self.raw:throttle(limits)) end
+--- One that fails as it is told, for tests: {at, bytes, after, one_in, seed}.
+function Disk:fault(what) return wrap(self.raw:fault(what)) end
+
 --- Lets go of the disk, so that its back end may serve its image to another. It may be had again by a new `front`.
 function Disk:retire() self.raw:retire() end
 

@@ -3,11 +3,15 @@
 --     NAME            a file of the folder that the service was given
 --     memory:64M      memory, gone with this domain
 --     vbd:xvdb        a disk of this domain's own, passed on
+--     part:2:IMAGE    a partition of another image
+--     limit:500:8M:IMAGE   another image, with so many requests and bytes a second; 0: no limit
+--     fault:100:IMAGE      another image of which about one request in so many fails, for tests
 --
 -- A file is open once; several may read it, one may write it.
 -- @module xenkit.disks
 local block = require "xenkit.block"
 local core = require "xenkit.core.block"
+local partition = require "xenkit.partition"
 local task = require "xenkit.task"
 
 local M = {}
@@ -25,11 +29,56 @@ function M.new(ctx, opts)
     count = 0 }, Disks)
 end
 
+local function size_of(text)
+  local n, unit = text:match "^(%d+)([KMG]?)$"
+  return n and tonumber(n) * (UNITS[unit] or 1)
+end
+
 local makers = {}
 
+-- @return disk, and of one that is passed on {path, front}; nil, message, code
+local function make(self, params, readonly)
+  local kind, what = params:match "^(%l+):(.+)$"
+  local maker = makers[kind or "file"]
+  if not maker then
+    return nil, params .. ": an image is a file, memory:SIZE, vbd:NAME, part:, limit: or fault: of one", "XK_EINVAL"
+  end
+  return maker(self, what or params, readonly)
+end
+
+-- `over(disk)` makes a layer over the image that `rest` names.
+local function layer(self, rest, readonly, over)
+  local disk, under, code = make(self, rest, readonly)
+  if not disk then return nil, under, code end
+  local top, err
+  top, err, code = over(disk)
+  if top then return top, under end
+  disk:close()
+  if under and under.front ~= disk then under.front:close() end
+  return nil, rest .. ": " .. err, code
+end
+
+function makers.part(self, what, readonly)
+  local n, rest = what:match "^(%d+):(.+)$"
+  if not n then return nil, "part:" .. what .. ": it is written as part:1:IMAGE", "XK_EINVAL" end
+  return layer(self, rest, readonly, function(disk) return partition.open(disk, tonumber(n)) end)
+end
+
+function makers.limit(self, what, readonly)
+  local requests, bytes, rest = what:match "^(%d+):(%d+[KMG]?):(.+)$"
+  if not requests then return nil, "limit:" .. what .. ": it is written as limit:500:8M:IMAGE", "XK_EINVAL" end
+  local limits = { requests = tonumber(requests), bytes = size_of(bytes) }
+  return layer(self, rest, readonly, function(disk) return disk:throttle(limits) end)
+end
+
+function makers.fault(self, what, readonly)
+  local n, rest = what:match "^(%d+):(.+)$"
+  if not n then return nil, "fault:" .. what .. ": it is written as fault:100:IMAGE", "XK_EINVAL" end
+  return layer(self, rest, readonly, function(disk) return disk:fault { one_in = tonumber(n) } end)
+end
+
 function makers.memory(self, what)
-  local n, unit = what:match "^(%d+)([KMG]?)$"
-  local bytes = n and tonumber(n) * (UNITS[unit] or 1)
+  local bytes = size_of(what)
   if not bytes or bytes < 512 or bytes > 1 << 40 then
     return nil, "memory:" .. what .. ": a size is a number with K, M or G, such as 64M", "XK_EINVAL"
   end
@@ -52,17 +101,17 @@ function makers.vbd(self, what)
     disk:close()
     return nil, what .. ": " .. err, code
   end
-  return disk, path
+  return disk, { path = path, front = disk }
 end
 
-local function let_go(self, image)
-  image.disk:retire()
+local function let_go(self, under)
+  under.front:retire()
   for _ = 1, 100 do
-    local state = self.ctx.store:read(image.path .. "/state")
+    local state = self.ctx.store:read(under.path .. "/state")
     if not state or state == "6" then break end
     task.sleep(0.02)
   end
-  image.disk:close()
+  under.front:close()
 end
 
 function makers.file(self, name, readonly)
@@ -75,24 +124,21 @@ end
 -- A file, or a disk passed on, is opened once for all whose it is; who of them may use it is decided when they connect
 -- (core.back). Memory is each disk's own.
 local function take_image(self, path, params, readonly)
-  local kind, what = params:match "^(%l+):(.+)$"
-  local key = kind == "memory" and path or params
+  local key = params:match "^memory:" and path or params
   local image = self.open[key]
   if image and (not image.disk or image.readonly and not readonly) then
     return nil, params .. " is in use by another domain", "XK_EBUSY"
   end
   if not image then
-    local maker = makers[kind or "file"]
-    if not maker then return nil, params .. ": an image is a file, memory:SIZE or vbd:NAME", "XK_EINVAL" end
     image = { readonly = readonly, users = 0, key = key }
     self.open[key] = image -- while it is being made, too: a disk that is passed on takes its time
-    local err, code
-    image.disk, err, code = maker(self, what or params, readonly)
+    local under, code
+    image.disk, under, code = make(self, params, readonly)
     if not image.disk then
       self.open[key] = nil
-      return nil, err, code
+      return nil, under, code
     end
-    image.path = kind == "vbd" and err
+    image.under = under
   end
   image.users = image.users + 1
   return image
@@ -101,7 +147,8 @@ end
 local function drop_image(self, image)
   image.users = image.users - 1
   if image.users > 0 then return end
-  if image.path then let_go(self, image) else image.disk:close() end
+  if not image.under or image.under.front ~= image.disk then image.disk:close() end
+  if image.under then let_go(self, image.under) end
   self.open[image.key] = nil
 end
 
