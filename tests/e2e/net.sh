@@ -87,6 +87,9 @@ while [ $i -lt 40 ] && $x store read "$back" > /dev/null 2>&1; do i=$((i + 1)); 
 [ $i -lt 40 ]; ok $? "and its network is gone"
 $x down > /dev/null 2>&1
 
+$x up -d -q examples/net.lua && is "$(wait_for visitor answer)" "hello, visitor"; ok $? "the README's network"
+$x down > /dev/null 2>&1
+
 wrong() { # LINE WHAT
     printf 'return { domains = {\n{ name = "x", service = "log",\n%s } } }\n' "$1" > "$tmp/w.lua"
     out=$($x up "$tmp/w.lua" 2>&1); has "$out" "w.lua:3: " && has "$out" "$2" || wrongs=1
