@@ -286,6 +286,8 @@ void xk_vbd_back_close(struct xk_vbd_back *b, void (*closed)(void *arg), void *a
     b->closed = closed;
     b->closed_arg = arg;
     b->ending = 1;
+    end(b); /* the last word to its user, though requests may be under way */
+    b->options.told = NULL;
     b->bus = NULL;
     xk_xenbus_free(bus); /* before the ring: nothing is said any more */
     if (b->ring)

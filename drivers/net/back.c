@@ -125,7 +125,7 @@ static int add_copies(struct xk_netback *b, struct gathered *g, uint32_t total, 
         uint16_t n = (uint16_t)(i ? t->size : first);
         if (b->part.is_extra[i])
             continue;
-        b->copy[b->copies++] = (struct xk_page_copy){b->arena + b->used + at, t->ref, t->offset, n, 0};
+        b->copy[b->copies++] = (struct xk_page_copy){b->arena + b->used + at, t->ref, t->offset, n, XK_EINVAL};
         at += n;
     }
     g->copies = b->copies - g->first_copy;
@@ -147,7 +147,7 @@ static int read_extras(struct xk_netback *b, struct xk_packet *p)
         if (e->type == NET_EXTRA_GSO) {
             p->gso = e->u.gso.type;
             p->gso_size = e->u.gso.size;
-            if (p->gso == XK_GSO_NONE || p->gso > XK_GSO_TCP6 || p->gso_size == 0)
+            if (p->gso == XK_GSO_NONE || p->gso > XK_GSO_TCP6 || p->gso_size < XK_GSO_LEAST)
                 return XK_EINVAL;
         } else if (e->type == NET_EXTRA_MCAST_ADD || e->type == NET_EXTRA_MCAST_DEL) {
             int r = multicast_change(&b->groups, e->u.mcast, e->type == NET_EXTRA_MCAST_ADD);
@@ -290,7 +290,8 @@ static void place(struct xk_netback *b, const struct xk_packet *p)
         struct out *o = next_out(b, &page);
         struct net_rx_answer *a = &o->slot.answer;
         o->copy = (int)b->out_copies;
-        b->out_copy[b->out_copies++] = (struct xk_page_copy){(void *)(uintptr_t)(p->data + at), page.ref, 0, n, 0};
+        b->out_copy[b->out_copies++] =
+            (struct xk_page_copy){(void *)(uintptr_t)(p->data + at), page.ref, 0, n, XK_EINVAL};
         *a = (struct net_rx_answer){page.id, 0, at + n < p->len ? NET_MORE : 0, (int16_t)n};
         if (at == 0) {
             a->flags |= p->flags & XK_PACKET_CSUM_BLANK   ? NET_RX_BLANK | NET_RX_VALIDATED

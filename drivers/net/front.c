@@ -152,9 +152,11 @@ static void deliver(struct xk_netfront *f)
     unsigned n = f->packets;
 
     f->packets = 0;
-    f->used = 0;
     if (n && f->dev.receive && !f->closing)
         f->dev.receive(&f->dev, f->batch, n);
+    if (f->chain.len) /* the beginning of one whose end has not come */
+        memmove(f->arena, f->arena + f->used, f->chain.len);
+    f->used = 0;
 }
 
 static void post(struct xk_netfront *f, uint16_t page)
@@ -191,7 +193,7 @@ static void take_extra(struct chain *c, const struct net_extra *e)
         return;
     c->gso = e->u.gso.type;
     c->gso_size = e->u.gso.size;
-    c->bad |= c->gso == XK_GSO_NONE || c->gso > XK_GSO_TCP6 || c->gso_size == 0;
+    c->bad |= c->gso == XK_GSO_NONE || c->gso > XK_GSO_TCP6 || c->gso_size < XK_GSO_LEAST;
 }
 
 static int take_data(struct xk_netfront *f, const struct net_rx_answer *a, uint16_t page)

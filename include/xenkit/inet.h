@@ -48,6 +48,13 @@ xk_ip4 xk_inet_address(const struct xk_inet *s, unsigned *prefix, xk_ip4 *gatewa
  * every ten seconds. */
 void xk_inet_on_conflict(struct xk_inet *s, void (*fn)(void *arg, const uint8_t mac[6]), void *arg);
 
+/* xk_inet_on_up (s, fn, arg) - the device is up again, perhaps in another network. */
+void xk_inet_on_up(struct xk_inet *s, void (*fn)(void *arg), void *arg);
+
+/* xk_inet_source (s) - within a socket's (receive): the Ethernet address that the frame came from, of a datagram in
+ * fragments the last one's. */
+const uint8_t *xk_inet_source(const struct xk_inet *s);
+
 struct xk_netdev *xk_inet_device(const struct xk_inet *s);
 void xk_inet_stats(const struct xk_inet *s, struct xk_inet_stats *out);
 

@@ -28,7 +28,7 @@ enum { /* struct xk_packet, flags */
        XK_PACKET_CSUM_BLANK = 1,
        XK_PACKET_CSUM_VALID = 2 /* it has been looked at and is right, or the packet never was on a wire */
 };
-enum { XK_GSO_NONE, XK_GSO_TCP4, XK_GSO_TCP6 }; /* as XEN_NETIF_GSO_TYPE_... */
+enum { XK_GSO_NONE, XK_GSO_TCP4, XK_GSO_TCP6, XK_GSO_LEAST = 48 /* bytes a piece */ }; /* as XEN_NETIF_GSO_TYPE_... */
 
 struct xk_packet {
     const uint8_t *data; /* from the destination's address on */

@@ -212,17 +212,17 @@ local function serve(self, path)
   end
   if not image then return refuse(self, path, err, code) end
   self.count = self.count + 1
-  local back
-  back, err, code = core.back(self.ctx.world, store.raw, path, image.disk.raw)
+  local _ <close> = setmetatable({}, { __close = function()
+    self.count = self.count - 1
+    drop_image(self, image)
+  end })
+  local back <close>, e, c = core.back(self.ctx.world, store.raw, path, image.disk.raw)
   if back then
     self.served[path] = { back = back, params = params, mode = mode }
     follow(self, path, back, params)
-    back:close()
   else
-    refuse(self, path, err, code)
+    refuse(self, path, e, c)
   end
-  self.count = self.count - 1
-  drop_image(self, image)
 end
 
 --- Serves for ever.
@@ -234,12 +234,18 @@ function Disks:run()
     local path = w:next(id)
     if not path then
       task.wait(id)
-    elseif not busy[path] then
+    elseif busy[path] then
+      busy[path] = "again" -- it may have gone and come again meanwhile
+    else
       busy[path] = true
       task.spawn(function()
-        local ok, err = pcall(serve, self, path)
-        busy[path], self.served[path] = nil, nil
-        if not ok then self.log("error", ("disk %s: %s"):format(path, tostring(err))) end
+        repeat
+          busy[path] = true
+          local ok, err = pcall(serve, self, path)
+          self.served[path] = nil
+          if not ok then self.log("error", ("disk %s: %s"):format(path, tostring(err))) end
+        until busy[path] ~= "again"
+        busy[path] = nil
       end)
     end
   end

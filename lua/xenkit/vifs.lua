@@ -77,16 +77,15 @@ local function serve(self, path)
     return refuse(self, path, "a VLAN's number is 1 to 4094", "XK_EINVAL")
   end
   self.count = self.count + 1
-  local back, err, code = core.back(self.ctx.world, self.switch, store.raw, path,
+  local _ <close> = setmetatable({}, { __close = function() self.count = self.count - 1 end })
+  local back <close>, err, code = core.back(self.ctx.world, self.switch, store.raw, path,
     { vlan = vlan, strict = self.strict and strict ~= "0" })
   if back then
     self.served[path] = back
     follow(self, path, back)
-    back:close()
   else
     refuse(self, path, err, code)
   end
-  self.count = self.count - 1
 end
 
 --- Counters of all that are served: by their folders.
@@ -105,12 +104,18 @@ function Vifs:run()
     local path = w:next(id)
     if not path then
       task.wait(id)
-    elseif not busy[path] then
+    elseif busy[path] then
+      busy[path] = "again" -- it may have gone and come again meanwhile
+    else
       busy[path] = true
       task.spawn(function()
-        local ok, err = pcall(serve, self, path)
-        busy[path], self.served[path] = nil, nil
-        if not ok then self.log("error", ("network %s: %s"):format(path, tostring(err))) end
+        repeat
+          busy[path] = true
+          local ok, err = pcall(serve, self, path)
+          self.served[path] = nil
+          if not ok then self.log("error", ("network %s: %s"):format(path, tostring(err))) end
+        until busy[path] ~= "again"
+        busy[path] = nil
       end)
     end
   end

@@ -44,12 +44,19 @@ return {
       assert(own:up(1))
       if p.dhcp ~= "" then start_dhcp(own, p) end
       ctx.log("info", "address " .. p.address)
-      task.spawn(function() -- what was given, for whoever looks
+      task.spawn(function() -- what was given, for whoever looks: a node for each address that is in use
+        local told = {}
         while true do
+          local now = {}
           for _, l in ipairs(own:leases()) do
-            local key = "data/leases/" .. l.mac:gsub(":", "-")
-            ctx.store:write(key, ("%s %d %s"):format(l.address, l.seconds, l.name or "-"))
+            local key = l.address:gsub("%.", "-") -- no name in a store has dots
+            if l.seconds > 0 then now[key] = ("%s %d %s"):format(l.mac, l.seconds, l.name or "-") end
           end
+          for key in pairs(told) do
+            if not now[key] then ctx.store:rm("data/leases/" .. key) end
+          end
+          for key, text in pairs(now) do ctx.store:write("data/leases/" .. key, text) end
+          told = now
           task.sleep(5)
         end
       end)

@@ -17,7 +17,7 @@ struct xk_loop {
     struct xk_ready batch[BATCH];
     int batch_at, batch_count;
     struct xk_defer *defer_head, **defer_tail;
-    struct xk_spinner *spinners;
+    struct xk_spinner spinners; /* a ring, which this one is in and is no spinner */
     xk_time spin_max;
     unsigned spin_skip, spin_skipped; /* after a miss, that many sleeps go without a spin */
     struct xk_loop_stats stats;
@@ -32,6 +32,8 @@ int xk_loop_create(const xk_alloc *alloc, struct xk_platform *platform, struct x
     loop->alloc = alloc ? *alloc : *xk_alloc_libc();
     loop->platform = platform;
     loop->defer_tail = &loop->defer_head;
+    loop->spinners.next = &loop->spinners;
+    loop->spinners.link = &loop->spinners.next;
     *out = loop;
     return 0;
 }
@@ -43,6 +45,8 @@ void xk_loop_destroy(struct xk_loop *loop)
     if (!loop)
         return;
     alloc = loop->alloc;
+    while (loop->spinners.next != &loop->spinners)
+        xk_spinner_stop(loop->spinners.next);
     xk_free(&alloc, loop->heap, loop->heap_cap * sizeof(*loop->heap));
     xk_free(&alloc, loop->ports, (size_t)loop->port_cap * sizeof(*loop->ports));
     xk_free(&alloc, loop, sizeof(*loop));
@@ -267,15 +271,19 @@ static int run_deferred(struct xk_loop *loop)
 
 void xk_loop_set_spin(struct xk_loop *loop, xk_time ns) { loop->spin_max = ns; }
 
+/* (s) stands after what (link) leads from. */
+static void put_spinner(struct xk_spinner *s, struct xk_spinner **link)
+{
+    s->next = *link;
+    s->link = link;
+    s->next->link = &s->next;
+    *link = s;
+}
+
 void xk_spinner_start(struct xk_loop *loop, struct xk_spinner *s)
 {
-    if (s->link)
-        return;
-    s->next = loop->spinners;
-    s->link = &loop->spinners;
-    if (s->next)
-        s->next->link = &s->next;
-    loop->spinners = s;
+    if (!s->link)
+        put_spinner(s, loop->spinners.link); /* last */
 }
 
 void xk_spinner_stop(struct xk_spinner *s)
@@ -283,18 +291,25 @@ void xk_spinner_stop(struct xk_spinner *s)
     if (!s->link)
         return;
     *s->link = s->next;
-    if (s->next)
-        s->next->link = s->link;
+    s->next->link = s->link;
     s->link = NULL;
 }
 
-/* A call may stop any spinner, so the walk begins anew after one that made progress. */
+/* Each is looked at once, until one made progress: the next look begins behind that one, so that a busy one keeps
+ * nobody waiting. A call may stop any spinner, and free it: the ring's own mark is behind it before it is called. */
 static int look_once(struct xk_loop *loop, int sleeping)
 {
-    for (struct xk_spinner *s = loop->spinners; s; s = s->next)
-        if (s->fn(s, sleeping))
-            return 1;
-    return 0;
+    struct xk_spinner end = {0}, *s;
+    int some = 0;
+
+    put_spinner(&end, loop->spinners.link);
+    while (!some && (s = loop->spinners.next) != &end) {
+        xk_spinner_stop(&loop->spinners);
+        put_spinner(&loop->spinners, &s->next);
+        some = s->fn(s, sleeping);
+    }
+    xk_spinner_stop(&end);
+    return some;
 }
 
 /* A sleep costs some 25 us to wake from, so a short spin pays when the answer is near. After a spin that found nothing
@@ -303,7 +318,7 @@ static int spin(struct xk_loop *loop, xk_time deadline)
 {
     xk_time end;
 
-    if (!loop->spin_max || !loop->spinners || deadline == XK_NOW)
+    if (!loop->spin_max || loop->spinners.next == &loop->spinners || deadline == XK_NOW)
         return 0;
     if (loop->spin_skipped < loop->spin_skip) {
         loop->spin_skipped++;

@@ -85,9 +85,18 @@ static struct neighbour *add(struct xk_inet *s, xk_ip4 ip)
     return oldest;
 }
 
+static struct waiting *next_for(struct xk_inet *s, xk_ip4 ip)
+{
+    XK_LIST_EACH(l, &s->waiting)
+    if (XK_CONTAINER(l, struct waiting, link)->hop == ip)
+        return XK_CONTAINER(l, struct waiting, link);
+    return NULL;
+}
+
 static void learn(struct xk_inet *s, xk_ip4 ip, const uint8_t *mac, int create)
 {
     struct neighbour *n = find(s, ip);
+    struct waiting *w;
 
     if (!n && create)
         n = add(s, ip);
@@ -97,12 +106,10 @@ static void learn(struct xk_inet *s, xk_ip4 ip, const uint8_t *mac, int create)
     n->known = 1;
     n->tries = 0;
     n->until = s->now + FRESH;
-    XK_LIST_EACH_SAFE(l, &s->waiting)
-    {
-        struct waiting *w = XK_CONTAINER(l, struct waiting, link);
-        uint8_t *f = w->hop == ip ? inet_out(s, w->p.len) : NULL;
-        if (w->hop != ip)
-            continue;
+    while ((w = next_for(s, ip))) { /* from the beginning each time: sending may lead here again */
+        uint8_t *f;
+        xk_list_del(&w->link);
+        f = inet_out(s, w->p.len);
         if (f) {
             memcpy(f, w->frame, w->p.len);
             memcpy(f, mac, 6);
@@ -236,9 +243,11 @@ void arp_input(struct xk_inet *s, const uint8_t *frame, uint32_t len)
         say(s, REPLY, mac, s->address, mac, sender);
 }
 
+/* All is forgotten: the address became another, or the stack ends. */
 void arp_fini(struct xk_inet *s)
 {
     xk_timer_stop(s->loop, &s->timer);
     XK_LIST_EACH_SAFE(l, &s->waiting)
     drop_waiting(s, XK_CONTAINER(l, struct waiting, link));
+    memset(s->neighbour, 0, sizeof(s->neighbour));
 }

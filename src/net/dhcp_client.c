@@ -66,7 +66,7 @@ static void enter(struct xk_dhcp_client *c, enum state state)
 
 static void start_over(struct xk_dhcp_client *c)
 {
-    int had = xk_inet_address(c->s, NULL, NULL) != 0 && c->state >= BOUND;
+    int had = xk_inet_address(c->s, NULL, NULL) != 0 && c->state >= REBOOTING;
 
     if (had) {
         xk_inet_set(c->s, 0, 0, 0);
@@ -100,7 +100,13 @@ static void on_timer(struct xk_timer *t)
         return;
     }
     c->tries++;
-    if ((c->state == REQUESTING || c->state == REBOOTING) && c->tries > 3) {
+    if (c->state == REBOOTING && c->tries > 3) { /* nobody says no: it is ours to its end */
+        enter(c, BOUND);
+        if (c->t1 != XK_FOREVER)
+            xk_timer_start(c->loop, t, c->t1 > now(c) ? c->t1 : now(c) + XK_SECOND);
+        return;
+    }
+    if (c->state == REQUESTING && c->tries > 3) {
         start_over(c);
         return;
     }
@@ -144,12 +150,12 @@ static void bind_lease(struct xk_dhcp_client *c, const struct dhcp_message *m, c
 {
     xk_time length = (xk_time)l->seconds * XK_SECOND;
     uint32_t t1 = dhcp_number(m, OPT_T1, l->seconds / 2), t2 = dhcp_number(m, OPT_T2, l->seconds / 8 * 7);
-    int same = c->state >= BOUND && l->address == c->lease.address && l->prefix == c->lease.prefix &&
+    int same = c->state >= REBOOTING && l->address == c->lease.address && l->prefix == c->lease.prefix &&
                l->router == c->lease.router;
 
-    if (t1 > t2 || t2 > l->seconds) {
-        t1 = l->seconds / 2;
-        t2 = l->seconds / 8 * 7;
+    if (t1 == 0 || t1 > t2 || t2 > l->seconds) {
+        t1 = l->seconds / 2 + 1;
+        t2 = l->seconds / 8 * 7 + 1;
     }
     c->lease = *l;
     c->t1 = l->seconds == UINT32_MAX ? XK_FOREVER : now(c) + (xk_time)t1 * XK_SECOND;
@@ -194,6 +200,21 @@ static void receive(struct xk_udp *u, xk_ip4 from, uint16_t port, xk_ip4 to, con
     }
 }
 
+/* The network may be another: the address is asked for again, and used meanwhile (RFC 2131 3.2). */
+static void on_up(void *arg)
+{
+    struct xk_dhcp_client *c = arg;
+
+    if (c->state < BOUND) {
+        start_over(c);
+        return;
+    }
+    enter(c, REBOOTING);
+    c->begun = now(c);
+    send(c, REQUEST);
+    xk_timer_start(c->loop, &c->timer, now(c) + patience(c));
+}
+
 int xk_dhcp_client_start(const xk_alloc *alloc, struct xk_loop *loop, struct xk_inet *s, const char *hostname,
                          void (*told)(void *arg, const struct xk_dhcp_lease *lease), void *arg,
                          struct xk_dhcp_client **out)
@@ -220,6 +241,7 @@ int xk_dhcp_client_start(const xk_alloc *alloc, struct xk_loop *loop, struct xk_
         return r;
     }
     *out = c;
+    xk_inet_on_up(s, on_up, c);
     start_over(c);
     return 0;
 }
@@ -228,6 +250,7 @@ void xk_dhcp_client_stop(struct xk_dhcp_client *c)
 {
     xk_alloc alloc = c->alloc;
 
+    xk_inet_on_up(c->s, NULL, NULL);
     xk_timer_stop(c->loop, &c->timer);
     xk_udp_close(&c->udp);
     xk_free(&alloc, c, sizeof(*c));

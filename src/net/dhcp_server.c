@@ -179,6 +179,8 @@ static void receive(struct xk_udp *u, xk_ip4 from, uint16_t port, xk_ip4 to, con
     (void)to;
     if (port != DHCP_CLIENT_PORT || dhcp_read(data, n, &m) < 0 || m.op != 1 || m.giaddr)
         return;
+    if (memcmp(m.mac, xk_inet_source(d->s), 6)) /* who speaks for another might take its address away */
+        return;
     switch (m.type) {
     case DISCOVER:
         on_discover(d, &m);

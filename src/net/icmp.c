@@ -137,15 +137,16 @@ int xk_ping_start(struct xk_inet *s, struct xk_ping *p, xk_ip4 to, size_t bytes,
     for (size_t i = 0; i < bytes; i++)
         f[IP4_ROOM + HEAD + i] = (uint8_t)i;
     checksum(f + IP4_ROOM, HEAD + bytes);
-    r = ip4_output(s, XK_IP_ICMP, s->address, to, f, HEAD + bytes, 0);
-    if (r == 0)
-        r = xk_timer_start(s->loop, &p->timer, deadline);
+    r = xk_timer_start(s->loop, &p->timer, deadline);
     if (r < 0)
         return r;
     p->s = s;
     p->next = s->pings;
-    s->pings = p;
-    return 0;
+    s->pings = p; /* before it leaves: the answer may come at once */
+    r = ip4_output(s, XK_IP_ICMP, s->address, to, f, HEAD + bytes, 0);
+    if (r < 0)
+        xk_ping_stop(p);
+    return r;
 }
 
 void xk_ping_stop(struct xk_ping *p)

@@ -99,6 +99,7 @@ static void receive(struct xk_netdev *d, const struct xk_packet *p, unsigned n)
     for (unsigned i = 0; i < n; i++) {
         uint16_t type = xk_packet_get16(p[i].data + 12);
         s->stats.packets[0]++;
+        s->source = p[i].data + 6;
         if (type == XK_ETHER_IP4)
             ip4_input(s, &p[i]);
         else if (type == XK_ETHER_ARP)
@@ -116,6 +117,8 @@ static void changed(struct xk_netdev *d)
 
     if (d->info.up && s->address)
         arp_announce(s); /* it may have moved to another port of its switch */
+    if (d->info.up && s->up)
+        s->up(s->up_arg);
 }
 
 int xk_inet_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_netdev *device, struct xk_inet **out)
@@ -169,7 +172,7 @@ int xk_inet_set(struct xk_inet *s, xk_ip4 address, unsigned prefix, xk_ip4 gatew
     s->prefix = prefix;
     s->mask = prefix ? 0xffffffff << (32 - prefix) : 0;
     s->gateway = gateway;
-    memset(s->neighbour, 0, sizeof(s->neighbour));
+    arp_fini(s);
     if (address && s->dev->info.up)
         arp_announce(s);
     return 0;
@@ -190,6 +193,13 @@ void xk_inet_on_conflict(struct xk_inet *s, void (*fn)(void *arg, const uint8_t 
     s->conflict_arg = arg;
 }
 
+void xk_inet_on_up(struct xk_inet *s, void (*fn)(void *arg), void *arg)
+{
+    s->up = fn;
+    s->up_arg = arg;
+}
+
+const uint8_t *xk_inet_source(const struct xk_inet *s) { return s->source; }
 struct xk_netdev *xk_inet_device(const struct xk_inet *s) { return s->dev; }
 void xk_inet_stats(const struct xk_inet *s, struct xk_inet_stats *out) { *out = s->stats; }
 

@@ -42,6 +42,7 @@ struct xk_inet {
     uint8_t *out; /* frames until the kick */
     size_t used;
     struct xk_defer later; /* the kick, where no call-back of the device ends soon */
+    const uint8_t *source; /* of the frame that is being looked at */
     int busy, kicking;
     uint16_t id;
     uint64_t secret[2]; /* for numbers that are not to be foreseen */
@@ -49,6 +50,8 @@ struct xk_inet {
     uint32_t icmp_left;
     void (*conflict)(void *arg, const uint8_t mac[6]);
     void *conflict_arg;
+    void (*up)(void *arg);
+    void *up_arg;
     struct xk_inet_stats stats;
 };
 

@@ -13,7 +13,7 @@ struct datagram {
     uint16_t id;
     uint8_t proto, used;
     xk_time until;
-    size_t size, room, have; /* (size) 0: the last fragment has not come */
+    size_t size, room, have, most; /* (size) 0: the last fragment has not come; (most): where the farthest ends */
     uint8_t *data;
     uint8_t filled[BLOCKS];
 };
@@ -55,6 +55,21 @@ static struct datagram *get(struct xk_inet *s, const uint8_t *ip)
     return oldest;
 }
 
+/* Those who are late make room for those who come. */
+static int end_oldest_but(struct xk_inet *s, const struct datagram *but)
+{
+    struct datagram *oldest = NULL;
+
+    for (struct datagram *d = s->reassembly->d; d < s->reassembly->d + DATAGRAMS; d++)
+        if (d->used && d != but && (!oldest || d->until < oldest->until))
+            oldest = d;
+    if (!oldest)
+        return 0;
+    s->stats.lost++;
+    end(s, oldest);
+    return 1;
+}
+
 static int make_room(struct xk_inet *s, struct datagram *d, size_t n)
 {
     size_t room = d->room ? d->room : 4096;
@@ -64,8 +79,9 @@ static int make_room(struct xk_inet *s, struct datagram *d, size_t n)
         return 0;
     while (room < n)
         room *= 2;
-    if (s->reassembly->bytes + room - d->room > BYTES)
-        return XK_ENOMEM;
+    while (s->reassembly->bytes + room - d->room > BYTES)
+        if (!end_oldest_but(s, d))
+            return XK_ENOMEM;
     p = xk_resize(&s->alloc, d->data, d->room, room);
     if (!p)
         return XK_ENOMEM;
@@ -103,7 +119,7 @@ const uint8_t *reassembly_add(struct xk_inet *s, const uint8_t *ip, const uint8_
         return NULL;
     }
     d = get(s, ip);
-    if ((d->size && (last || at + n > d->size)) || (last && d->have > at) || make_room(s, d, at + n) < 0 ||
+    if ((d->size && (last || at + n > d->size)) || (last && d->most > at) || make_room(s, d, at + n) < 0 ||
         mark(d, at, n) < 0) {
         s->stats.lost++;
         end(s, d);
@@ -111,6 +127,7 @@ const uint8_t *reassembly_add(struct xk_inet *s, const uint8_t *ip, const uint8_
     }
     memcpy(d->data + at, data, n);
     d->have += n;
+    d->most = d->most > at + n ? d->most : at + n;
     if (last)
         d->size = at + n;
     if (d->have != d->size)

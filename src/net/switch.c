@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 
+enum { ACCESS = 0x8000 /* of ports that know no tags: another one than that of a tag */ };
 enum { ROW = 4, ROWS = XK_SWITCH_ADDRESSES / ROW, EACH = 64 };
 static const xk_time AGE = 300 * XK_SECOND;
 
@@ -112,7 +113,7 @@ static void learn(struct xk_switch_port *port, uint16_t vlan, const uint8_t mac[
 struct xk_switch_port *xk_switch_find(struct xk_switch *s, uint16_t vlan, const uint8_t mac[6])
 {
     s->now = xk_now(xk_loop_platform(s->loop));
-    return lookup(s, vlan, mac);
+    return lookup(s, vlan ? vlan | ACCESS : 0, mac);
 }
 
 /* --- frames ------------------------------------------------------------------------------------------------------- */
@@ -136,7 +137,7 @@ static void pass(struct xk_switch_port *to, const struct xk_packet *p)
 static uint16_t vlan_of(const struct xk_switch_port *port, const struct xk_packet *p)
 {
     if (port->options.vlan)
-        return port->options.vlan;
+        return port->options.vlan | ACCESS;
     return xk_packet_get16(p->data + 12) == XK_ETHER_VLAN && p->len >= 18 ? xk_packet_get16(p->data + 14) & 0xfff : 0;
 }
 

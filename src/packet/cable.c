@@ -44,6 +44,8 @@ static void cable_kick(struct xk_netdev *d)
     if (e->other->dev.receive && e->other->dev.info.up)
         e->other->dev.receive(&e->other->dev, now, n);
     c->busy--;
+    if (n == HELD && d->room && c->open == 2)
+        d->room(d);
     drop(c);
 }
 
@@ -52,7 +54,7 @@ static int cable_send(struct xk_netdev *d, const struct xk_packet *p)
     struct end *e = (struct end *)d;
 
     if (e->count == HELD)
-        cable_kick(d);
+        return XK_EAGAIN;
     e->held[e->count++] = *p;
     return 0;
 }

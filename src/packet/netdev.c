@@ -40,17 +40,33 @@ static int fill_and_send(struct xk_netdev *d, const struct xk_packet *p)
     return d->ops->send(d, &full);
 }
 
+/* Into frames of the device's size at most. */
+static int cut_and_send(struct xk_netdev *d, const struct xk_packet *p)
+{
+    struct xk_packet_heads h;
+    struct xk_packet q = *p;
+    uint32_t most;
+    int r;
+
+    if (xk_packet_heads(p->data, p->len, &h) < 0 || h.l4_end < h.l3 ||
+        d->info.mtu < h.l4_end - h.l3 + (uint32_t)XK_GSO_LEAST)
+        return XK_EINVAL;
+    most = d->info.mtu - (uint32_t)(h.l4_end - h.l3);
+    q.gso_size = q.gso_size < most ? q.gso_size : (uint16_t)most;
+    r = xk_packet_cut(&q, can_blank(d, p), d->scratch, d->scratch_size, send_piece, d);
+    return r < 0 ? r : 0;
+}
+
 int xk_net_send(struct xk_netdev *d, const struct xk_packet *p)
 {
     uint32_t gso = p->gso == XK_GSO_TCP4 ? XK_NET_GSO4 : p->gso == XK_GSO_TCP6 ? XK_NET_GSO6 : 0;
 
-    if (p->len < XK_ETHER_HEAD || p->len > XK_PACKET_MAX || p->gso > XK_GSO_TCP6 || (gso && !p->gso_size))
+    if (p->len < XK_ETHER_HEAD || p->len > XK_PACKET_MAX || p->gso > XK_GSO_TCP6 || (gso && p->gso_size < XK_GSO_LEAST))
         return XK_EINVAL;
     if (!d->info.up)
         return XK_EGONE;
     if (gso && (d->info.features & (gso | XK_NET_LARGE)) != (gso | XK_NET_LARGE)) {
-        int r = xk_packet_cut(p, can_blank(d, p), d->scratch, d->scratch_size, send_piece, d);
-        return r < 0 ? r : 0;
+        return cut_and_send(d, p);
     }
     if (!gso && p->len > 4096 && !(d->info.features & XK_NET_LARGE))
         return XK_EINVAL;

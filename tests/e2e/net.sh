@@ -60,8 +60,8 @@ lost=$(data far lost)
 [ -z "$(data far ping)" ] && [ "${lost:-1}" -gt 0 ]; ok $? "who is in another VLAN hears nothing"
 leases="/local/domain/$(domid net)/data/leases"
 i=0
-while [ $i -lt 120 ] && ! $x store ls "$leases" 2> /dev/null | grep -q 00-16-3e-00-00-0c; do i=$((i + 1)); sleep 0.05; done
-$x store ls "$leases" | grep -q 00-16-3e-00-00-0c; ok $? "the store says who has which address"
+while [ $i -lt 120 ] && ! $x store ls "$leases" 2> /dev/null | grep -q 00:16:3e:00:00:0c; do i=$((i + 1)); sleep 0.05; done
+$x store ls "$leases" | grep -q 00:16:3e:00:00:0c; ok $? "the store says who has which address"
 
 for _ in 1 2 3; do
     kill -9 "$(pid net)"

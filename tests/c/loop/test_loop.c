@@ -161,3 +161,57 @@ TEST(deferred_calls_run_once_each)
     xk_loop_destroy(defer_loop);
     world_close(&w);
 }
+
+/* --- spinners --- */
+
+struct greedy {
+    struct xk_spinner s;
+    int calls, idle_after; /* so often it says that there was something */
+    struct greedy *stops;  /* and stops this one when it is called */
+};
+
+static int on_look(struct xk_spinner *s, int sleeping)
+{
+    struct greedy *g = (struct greedy *)s;
+
+    (void)sleeping;
+    g->calls++;
+    if (g->stops)
+        xk_spinner_stop(&g->stops->s);
+    return g->calls <= g->idle_after;
+}
+
+TEST(a_busy_spinner_keeps_nobody_waiting)
+{
+    struct greedy a = {{.fn = on_look}, 0, 1 << 30, NULL}, b = {{.fn = on_look}, 0, 1 << 30, NULL},
+                  c = {{.fn = on_look}, 0, 0, NULL};
+    struct xk_platform *p;
+    struct xk_loop *loop;
+    struct xk_fake *w;
+
+    EQ(xk_fake_create(1, &w), 0);
+    EQ(xk_fake_domain(w, "a", &p), 0);
+    EQ(xk_loop_create(NULL, p, &loop), 0);
+    xk_spinner_start(loop, &a.s);
+    xk_spinner_start(loop, &b.s);
+    xk_spinner_start(loop, &c.s);
+    for (int i = 0; i < 10; i++)
+        OK(xk_loop_run_once(loop, XK_NOW) >= 0);
+    OK(a.calls > 100 && b.calls > 100 && c.calls > 100);
+    OK(a.calls - b.calls <= 1 && b.calls - a.calls <= 1);
+    b.stops = &a; /* while it is looked at; and itself */
+    OK(xk_loop_run_once(loop, XK_NOW) >= 0);
+    a.calls = 0;
+    b.stops = &b;
+    OK(xk_loop_run_once(loop, XK_NOW) >= 0);
+    EQ(a.calls, 0);
+    b.calls = c.calls = 0;
+    OK(xk_loop_run_once(loop, XK_NOW) >= 0);
+    EQ(b.calls, 0);
+    EQ(c.calls, 1);
+    xk_spinner_stop(&c.s);
+    xk_spinner_stop(&c.s);
+    xk_loop_destroy(loop);
+    xk_platform_close(p);
+    EQ(xk_fake_destroy(w, NULL, 0), 0);
+}

@@ -207,6 +207,37 @@ TEST(who_does_not_answer_is_given_up)
     close_net();
 }
 
+TEST(what_waits_goes_with_the_address)
+{
+    struct xk_udp x = {.receive = on_datagram};
+
+    both();
+    EQ(xk_udp_open(a, &x, 0), 0);
+    for (int i = 0; i < 64; i++)
+        EQ(xk_udp_send(&x, 0x0a000033, 1, "x", 1), 0);
+    EQ(xk_inet_set(a, A, 24, 0), 0);
+    EQ(xk_udp_send(&x, 0x0a000034, 1, "x", 1), 0); /* there is room again */
+    xk_udp_close(&x);
+    close_net();
+}
+
+/* As many as a cable holds wait for one that answers at once. */
+TEST(many_that_wait_for_one_neighbour_all_go)
+{
+    struct xk_udp x = {.receive = on_datagram}, y = {.receive = on_datagram};
+
+    both();
+    EQ(xk_udp_open(a, &x, 0), 0);
+    EQ(xk_udp_open(b, &y, 9), 0);
+    for (int i = 0; i < 64; i++)
+        EQ(xk_udp_send(&x, B, 9, "x", 1), 0);
+    pass(XK_MS);
+    EQ(got_count, 64);
+    xk_udp_close(&x);
+    xk_udp_close(&y);
+    close_net();
+}
+
 TEST(what_is_far_goes_by_the_gateway)
 {
     struct xk_udp x = {.receive = on_datagram};
@@ -371,16 +402,25 @@ TEST(fragments_that_overlap_or_never_end_cost_little)
     raw(3, 2, 8); /* the last first */
     raw(3, 0x2000, 16);
     EQ(got_count, 2);
+    raw(6, 0x2000 | 100, 40); /* farther than the last one ends: no count of bytes makes that whole */
+    raw(6, 6, 8);
+    raw(6, 0x2000, 8);
+    EQ(got_count, 2);
     raw(4, 0x2000, 15);  /* not a multiple of eight */
     raw(4, 0x3fff, 800); /* beyond what there can be */
     for (uint16_t i = 0; i < 3000; i++)
         raw((uint16_t)(1000 + i), 0x2000 | 1000, 1000); /* far into datagrams that never become whole */
     xk_inet_stats(a, &s);
     OK(s.lost > 2900);
+    for (uint16_t i = 0; i < 16; i++)
+        raw((uint16_t)(5000 + i), 0x2000 | 8125, 8); /* 64 KiB each, for eight bytes */
+    raw(7, 0x2000, 16);                              /* an honest one has its room */
+    raw(7, 2, 8);
+    EQ(got_count, 3);
     pass(20 * XK_SECOND);
     raw(5, 0x2000, 16);
     raw(5, 2, 8);
-    EQ(got_count, 3);
+    EQ(got_count, 4);
     xk_udp_close(&x);
     close_net();
 }
@@ -508,7 +548,7 @@ TEST(an_address_that_is_not_of_this_network_is_refused)
 }
 
 /* A client by hand, of any hardware address. */
-static uint8_t answer_type;
+static uint8_t answer_type, dhcp_pretends;
 static xk_ip4 answer_ip;
 static void on_dhcp(struct xk_netdev *d, const struct xk_packet *p, unsigned n)
 {
@@ -549,7 +589,8 @@ static void dhcp_say(uint8_t who, uint8_t type, xk_ip4 requested, xk_ip4 server)
         n += 6;
     }
     m[n++] = 255;
-    frame_ether(frame, all, macs[1], XK_ETHER_IP4);
+    frame_ether(frame, all, m + 28, XK_ETHER_IP4); /* its own address is that of the frame, */
+    frame[11] ^= dhcp_pretends;                    /* or not */
     frame[14] = 0x45;
     xk_packet_put16(frame + 16, (uint16_t)(28 + n));
     frame[22] = 64;
@@ -603,6 +644,13 @@ TEST(four_addresses_serve_four_clients)
     pass(700 * XK_SECOND);
     dhcp_say(4, 1, 0, 0); /* 10 minutes later it is tried again; and leases have ended */
     EQ(answer_type, 2);
+    dhcp_say(1, 3, ip[1], 0);
+    EQ(answer_type, 5);
+    dhcp_pretends = 1; /* who speaks for another is not heard */
+    dhcp_say(1, 3, ip[1], 0);
+    EQ(answer_type, 0);
+    dhcp_say(1, 7, 0, 0);
+    dhcp_pretends = 0;
     dhcp_say(1, 3, ip[1], 0);
     EQ(answer_type, 5);
     xk_dhcp_server_stop(server);

@@ -588,6 +588,33 @@ TEST(what_a_back_end_may_never_write)
     }
 }
 
+TEST(what_comes_in_two_parts_of_time_is_one_packet)
+{
+    struct net_rx_answer a[2] = {{0, 0, 0, 100}, {1, 0, NET_MORE, 200}}, b = {2, 0, 0, 300};
+    struct xk_netfront_rings rings;
+    void *pages[3];
+
+    lying_back();
+    xk_netfront_rings(p.front, &rings);
+    for (int i = 0; i < 3; i++) { /* its pages, by the requests that stand on the ring */
+        struct net_rx r;
+        memcpy(&r, (uint8_t *)lie_page[1] + 64 + i * 8, 8);
+        EQ(xk_page_map(p.w.dom[2], 1, &r.ref, 1, 0, NULL, &pages[i]), 0);
+        memset(pages[i], 'a' + i, 4096);
+    }
+    lie(a, 2);
+    EQ(p.sink[0].n, 1);
+    lie(&b, 1);
+    EQ(p.sink[0].n, 2);
+    EQ(p.sink[0].p[1].len, 500);
+    EQ(p.sink[0].p[1].data[0], 'b');
+    EQ(p.sink[0].p[1].data[199], 'b');
+    EQ(p.sink[0].p[1].data[200], 'c');
+    for (int i = 0; i < 3; i++)
+        EQ(xk_page_unmap(p.w.dom[2], pages[i], 1), 0);
+    lying_back_close();
+}
+
 TEST(what_makes_no_sense_is_dropped_alone)
 {
     struct net_rx_answer a[8] = {{0, 0, 0, -1}, {1, 0, 0, 13}, {2, 0, NET_EXTRA, 60}, {0}, {4, 0, NET_MORE, 60}};

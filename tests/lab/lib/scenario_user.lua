@@ -1,4 +1,4 @@
--- Uses a disk and a network at once, for as long as it runs, and tells in the store how far it is: of the disk each byte
+-- Uses a disk and a network at once, for as long as it runs, and tells in the store how far it is: each byte of the disk
 -- is checked, of the network that echoes come back.
 local task = require "xenkit.task"
 
