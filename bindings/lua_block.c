@@ -243,6 +243,18 @@ static int device_throttle(lua_State *L)
     return finish(L, d, xk_block_throttle(NULL, d->o.world->loop, below, requests, bytes, &d->dev), "throttle");
 }
 
+/*** The same device, only read: what is written stays in memory, so much of it at most, and is forgotten at the end.
+ * @function overlay
+ * @tparam integer bytes */
+static int device_overlay(lua_State *L)
+{
+    uint64_t bytes = (uint64_t)xk_lua_integer(L, 2, 0, LUA_MAXINTEGER);
+    struct xk_blkdev *below;
+    struct device *d = new_layer(L, &below);
+
+    return finish(L, d, xk_block_overlay(NULL, below, bytes, &d->dev), "overlay");
+}
+
 /*** The same device that fails: requests that touch `bytes` from `at` on, after so many (`after`), about one in so many
  * (`one_in`); what is not said does not matter. They end with XK_EIO.
  * @function fault
@@ -772,17 +784,10 @@ int luaopen_xenkit_core_block(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"memory", l_memory}, {"file", l_file},   {"front", l_front},
                                          {"back", l_back},     {"watch", l_watch}, {NULL, NULL}};
-    static const luaL_Reg device_methods[] = {{"arm", device_arm},
-                                              {"state", device_state},
-                                              {"info", device_info},
-                                              {"stats", device_stats},
-                                              {"start", device_start},
-                                              {"retire", device_retire},
-                                              {"slice", device_slice},
-                                              {"throttle", device_throttle},
-                                              {"fault", device_fault},
-                                              {"close", device_close},
-                                              {NULL, NULL}};
+    static const luaL_Reg device_methods[] = {
+        {"arm", device_arm},     {"state", device_state},     {"info", device_info},   {"stats", device_stats},
+        {"start", device_start}, {"retire", device_retire},   {"slice", device_slice}, {"throttle", device_throttle},
+        {"fault", device_fault}, {"overlay", device_overlay}, {"close", device_close}, {NULL, NULL}};
     static const luaL_Reg request_methods[] = {{"result", request_result}, {NULL, NULL}};
     static const luaL_Reg back_methods[] = {{"arm", back_arm},         {"state", back_state}, {"stats", back_stats},
                                             {"resized", back_resized}, {"close", back_close}, {NULL, NULL}};

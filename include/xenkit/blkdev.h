@@ -125,6 +125,12 @@ XK_MUSTCHECK int xk_block_slice(const xk_alloc *alloc, struct xk_blkdev *below, 
 XK_MUSTCHECK int xk_block_throttle(const xk_alloc *alloc, struct xk_loop *loop, struct xk_blkdev *below,
                                    uint64_t requests, uint64_t bytes, struct xk_blkdev **out);
 
+/* xk_block_overlay (alloc, below, bytes, out) - what is written stays in memory, (bytes) of it at most, and is
+ * forgotten at the end; (below) is only read. A write that needs more: XK_ENOSPC. Memory is taken for 64 KiB of the
+ * device at a time. */
+XK_MUSTCHECK int xk_block_overlay(const xk_alloc *alloc, struct xk_blkdev *below, uint64_t bytes,
+                                  struct xk_blkdev **out);
+
 /* xk_block_fault (alloc, below, what, out) - requests fail as (what) says, before they reach (below). All that is 0
  * says nothing. */
 struct xk_blk_fault {

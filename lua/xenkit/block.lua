@@ -127,6 +127,8 @@ end
 function Disk:slice(at, n) return wrap(self.raw:slice(at, n)) end
 --- With a limit: {requests, bytes}, each a second.
 function Disk:throttle(limits) return wrap(self.raw:throttle(limits)) end
+--- One over which what is written stays in memory, `bytes` of it at most, and is forgotten at the end.
+function Disk:overlay(bytes) return wrap(self.raw:overlay(bytes)) end
 --- One that fails as it is told, for tests: {at, bytes, after, one_in, seed}.
 function Disk:fault(what) return wrap(self.raw:fault(what)) end
 

@@ -5,6 +5,7 @@
 --     vbd:xvdb        a disk of this domain's own, passed on
 --     part:2:IMAGE    a partition of another image
 --     limit:500:8M:IMAGE   another image, with so many requests and bytes a second; 0: no limit
+--     overlay:64M:IMAGE    another image that is only read; what is written is each disk's own, in memory
 --     fault:100:IMAGE      another image of which about one request in so many fails, for tests
 --
 -- A file is open once; several may read it, one may write it.
@@ -41,7 +42,8 @@ local function make(self, params, readonly)
   local kind, what = params:match "^(%l+):(.+)$"
   local maker = makers[kind or "file"]
   if not maker then
-    return nil, params .. ": an image is a file, memory:SIZE, vbd:NAME, part:, limit: or fault: of one", "XK_EINVAL"
+    return nil, params .. ": an image is a file, memory:SIZE, vbd:NAME, or part:, limit:, overlay:, fault: of one",
+      "XK_EINVAL"
   end
   return maker(self, what or params, readonly)
 end
@@ -69,6 +71,12 @@ function makers.limit(self, what, readonly)
   if not requests then return nil, "limit:" .. what .. ": it is written as limit:500:8M:IMAGE", "XK_EINVAL" end
   local limits = { requests = tonumber(requests), bytes = size_of(bytes) }
   return layer(self, rest, readonly, function(disk) return disk:throttle(limits) end)
+end
+
+function makers.overlay(self, what)
+  local bytes, rest = what:match "^(%d+[KMG]?):(.+)$"
+  if not bytes then return nil, "overlay:" .. what .. ": it is written as overlay:64M:IMAGE", "XK_EINVAL" end
+  return layer(self, rest, true, function(disk) return disk:overlay(size_of(bytes)) end)
 end
 
 function makers.fault(self, what, readonly)
@@ -122,9 +130,10 @@ function makers.file(self, name, readonly)
 end
 
 -- A file, or a disk passed on, is opened once for all whose it is; who of them may use it is decided when they connect
--- (core.back). Memory is each disk's own.
+-- (core.back). Memory is each disk's own, and so is
+-- an overlay.
 local function take_image(self, path, params, readonly)
-  local key = params:match "^memory:" and path or params
+  local key = (params:match "^memory:" or params:match "overlay:") and path or params
   local image = self.open[key]
   if image and (not image.disk or image.readonly and not readonly) then
     return nil, params .. " is in use by another domain", "XK_EBUSY"

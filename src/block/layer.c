@@ -38,6 +38,8 @@ static void on_done(struct xk_blk_request *r, int err)
     struct xk__layer *l = p->layer;
     struct xk_blk_request *of = p->of;
 
+    if (err == 0 && l->after)
+        l->after(l, &p->r);
     put_back(p);
     of->done(of, err);
     if (l->head && !l->closing)
@@ -64,9 +66,9 @@ static int pass_on(struct xk__layer *l)
     take(l);
     if (rc == 0)
         rc = xk_blk_submit(l->below, &p->r);
-    if (rc < 0) {
+    if (rc != 0) {
         put_back(p);
-        r->done(r, rc);
+        r->done(r, rc > 0 ? 0 : rc);
     }
     return 0;
 }

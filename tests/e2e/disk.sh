@@ -37,6 +37,7 @@ dd if=/dev/zero of="$tmp/images/relay.img" bs=1024 count=2048 2> /dev/null
 dd if=/dev/zero of="$tmp/images/table.img" bs=1024 count=2060 2> /dev/null
 printf '\0\0\0\0\203\0\0\0\10\0\0\0\0\20\0\0' | dd of="$tmp/images/table.img" bs=1 seek=446 conv=notrunc 2> /dev/null
 printf '\125\252' | dd of="$tmp/images/table.img" bs=1 seek=510 conv=notrunc 2> /dev/null
+dd if=/dev/zero of="$tmp/images/ro.img2" bs=1024 count=1024 2> /dev/null
 printf 'readable' > "$tmp/images/ro.img"
 dd if=/dev/zero bs=1024 count=64 >> "$tmp/images/ro.img" 2> /dev/null
 user=$PWD/tests/e2e/lib/disk_user.lua
@@ -49,6 +50,10 @@ return { name = "d", domains = {
   { name = "leaf", script = "$user", disks = { data = { image = "vbd:xvdb", back = "relay" } }, restart = "never" },
   { name = "part", script = "$user", restart = "never",
     disks = { data = { image = "limit:2000:20M:part:1:table.img", back = "disks2" } } },
+  { name = "over1", script = "$user", restart = "never",
+    disks = { data = { image = "overlay:4M:ro.img2", back = "disks2" } } },
+  { name = "over2", script = "$user", restart = "never",
+    disks = { data = { image = "overlay:4M:ro.img2", back = "disks2" } } },
   { name = "user", script = "$user", disks = { data = { image = "data.img", back = "disks" } }, restart = "never" },
   { name = "mem", script = "$user", disks = { data = { image = "memory:2M", back = "disks2" } }, restart = "never" },
   { name = "mem2", script = "$user", disks = { data = { image = "memory:2M", back = "disks2" } }, restart = "never" },
@@ -71,6 +76,9 @@ rounds mem2 1 && [ "$(data mem2 wrong)" = 0 ]; ok $? "and another one, which is 
 rounds part 1 && [ "$(data part wrong)" = 0 ] && [ "$(data part bytes)" = 2097152 ] &&
     dd if="$tmp/images/table.img" bs=512 skip=8 count=1 2> /dev/null | head -c 8 | grep -q 00000000
 ok $? "a partition, with a limit"
+rounds over1 1 && rounds over2 1 && [ "$(data over1 wrong)$(data over2 wrong)" = 00 ] &&
+    ! tr -d '\0' < "$tmp/images/ro.img2" | grep -q .
+ok $? "two domains write over one image, which stays as it was"
 rounds leaf 1 && [ "$(data leaf wrong)" = 0 ] && head -c 8 "$tmp/images/relay.img" | grep -q 00000000
 ok $? "a disk that is passed on by the domain that has it"
 out=$(wait_for ro write) && has "$out" XK_EROFS && [ "$(wait_for ro read)" = readable ]; ok $? "a disk that may only be read"

@@ -182,6 +182,46 @@ TEST(a_throttle_counts_bytes_and_lets_a_large_one_through)
     EQ(a[4].err, XK_ECANCELED);
 }
 
+TEST(an_overlay_keeps_what_is_written_to_itself)
+{
+    static uint8_t model[2000 * XK_SECTOR], buf[300 * XK_SECTOR];
+    struct ask a;
+
+    open_disk();
+    for (size_t i = 0; i < sizeof(model); i++)
+        model[i] = (uint8_t)(i >> 9);
+    EQ(ask_put(&disk.dev, &a, XK_BLK_WRITE, 0, model, sizeof(model)), 0);
+    xk_blk_kick(&disk.dev);
+    EQ(a.done, 1);
+    EQ(xk_block_overlay(alloc(), &disk.dev, 1 << 21, &top), 0);
+    EQ(top->info.features & XK_BLK_READONLY, 0);
+    for (unsigned round = 0; round < 300; round++) {
+        unsigned n = 1 + round * 7 % 200, at = round * 131 % (2000 - n);
+        memset(buf, (int)(round + 100), n * XK_SECTOR);
+        if (round % 3) {
+            EQ(do_it(XK_BLK_WRITE, at, buf, n * XK_SECTOR), 0);
+            memcpy(model + at * XK_SECTOR, buf, n * XK_SECTOR);
+        } else {
+            EQ(do_it(XK_BLK_READ, at, buf, n * XK_SECTOR), 0);
+            MEMEQ(buf, model + at * XK_SECTOR, n * XK_SECTOR);
+        }
+    }
+    EQ(do_it(XK_BLK_DISCARD, 0, NULL, 8 * XK_SECTOR), 0);
+    EQ(ask_put(&disk.dev, &a, XK_BLK_READ, 300, buf, sizeof(buf)), 0);
+    xk_blk_kick(&disk.dev);
+    for (size_t i = 0; i < sizeof(buf); i++)
+        EQ(buf[i], (uint8_t)(300 + (i >> 9))); /* below, nothing has changed */
+    close_disk();
+    open_disk();
+    EQ(xk_block_overlay(alloc(), &disk.dev, 140000, &top), 0); /* two pieces of memory */
+    EQ(do_it(XK_BLK_WRITE, 0, buf, XK_SECTOR), 0);
+    EQ(do_it(XK_BLK_WRITE, 1000, buf, XK_SECTOR), 0);
+    EQ(do_it(XK_BLK_WRITE, 2000, buf, XK_SECTOR), XK_ENOSPC);
+    EQ(do_it(XK_BLK_WRITE, 5, buf, XK_SECTOR), 0);
+    EQ(do_it(XK_BLK_READ, 2000, buf, XK_SECTOR), 0);
+    close_disk();
+}
+
 TEST(faults_as_they_are_ordered)
 {
     uint8_t buf[XK_SECTOR] = {0};
