@@ -182,8 +182,6 @@ CONTRACT(pages_are_copied_without_a_map)
     int64_t mine, readonly, off;
     int status[4];
 
-    if (s->on_xen)
-        SKIP("tests/lab/test_net.sh copies there; this test stood still there now and then, see TODO.md");
     EQ(share(s, 1, 2, 3, 0, refs, &mine), 0);
     EQ(copy(s, 2, 1, refs, 3, 90, 4000, XK_COPY_TO, 7, status, &off), 0);
     for (int i = 0; i < 3; i++) {

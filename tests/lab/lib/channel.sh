@@ -30,13 +30,15 @@ run_in_dom0() {
     return "$status"
 }
 
-# The loop of run_in_dom0, in its variables: looks for the exit code often, passes output on five times a second.
+# The loop of run_in_dom0, in its variables: looks for the exit code often, passes output on five times a second. Each
+# second the machine is poked, as it was seen to lose its timer interrupt and then to stand still until another one came.
 wait_for_job() {
     local deadline=$(($(now_ms) + seconds * 1000)) turn=0
     until [ -s "$dir/rc" ]; do
         nap 0.01
         turn=$((turn + 1))
         [ $((turn % 20)) = 0 ] || continue
+        [ $((turn % 80)) != 0 ] || tell channel poke
         cat <&"$out"
         cat <&"$err" >&2
         lab_pid > /dev/null || { tell_death; return 125; }
