@@ -22,9 +22,8 @@ int luaopen_xenkit_core_block(lua_State *L);
 #define DEVICE "xenkit.block"
 #define REQUEST "xenkit.block.request"
 #define BACK "xenkit.block.back"
-#define WATCH "xenkit.block.watch"
 
-enum { MOST = 1 << 20 /* bytes of one request */, PATHS_MAX = 65536 };
+enum { MOST = 1 << 20 /* bytes of one request */ };
 
 struct device {
     struct xk_lua_object o;
@@ -61,14 +60,6 @@ struct back {
     lua_Integer id;
     int connected, err, gone;
     int begun, writes, waits; /* has the image in use; for writing; would like to */
-};
-
-struct watch {
-    struct xk_lua_object o;
-    struct xk_lua_store_user user;
-    struct xk_xenbus_watch *watch;
-    struct xk_buf paths; /* each with its NUL */
-    lua_Integer id;
 };
 
 /* --- devices ------------------------------------------------------------------------------------------------------ */
@@ -199,19 +190,6 @@ static struct device *new_layer(lua_State *L, struct xk_blkdev **below)
     return d;
 }
 
-static uint64_t number_field(lua_State *L, int arg, const char *name)
-{
-    lua_Integer v = 0;
-
-    luaL_checktype(L, arg, LUA_TTABLE);
-    if (lua_getfield(L, arg, name) != LUA_TNIL)
-        v = luaL_checkinteger(L, -1);
-    lua_pop(L, 1);
-    if (v < 0)
-        luaL_error(L, "field '%s' is negative", name);
-    return (uint64_t)v;
-}
-
 /*** @type device */
 
 /*** A part of it, as a device of its own; this one may not be used any more.
@@ -236,10 +214,13 @@ static int device_slice(lua_State *L)
  * @tparam table limits */
 static int device_throttle(lua_State *L)
 {
-    uint64_t requests = number_field(L, 2, "requests"), bytes = number_field(L, 2, "bytes");
+    uint64_t requests = (uint64_t)xk_lua_field(L, 2, "requests", 0, LUA_MAXINTEGER),
+             bytes = (uint64_t)xk_lua_field(L, 2, "bytes", 0, LUA_MAXINTEGER);
     struct xk_blkdev *below;
-    struct device *d = new_layer(L, &below);
+    struct device *d;
 
+    luaL_checktype(L, 2, LUA_TTABLE);
+    d = new_layer(L, &below);
     return finish(L, d, xk_block_throttle(NULL, d->o.world->loop, below, requests, bytes, &d->dev), "throttle");
 }
 
@@ -261,11 +242,12 @@ static int device_overlay(lua_State *L)
  * @tparam table what */
 static int device_fault(lua_State *L)
 {
-    struct xk_blk_fault f = {.first = number_field(L, 2, "at") / XK_SECTOR,
-                             .sectors = (number_field(L, 2, "bytes") + XK_SECTOR - 1) / XK_SECTOR,
-                             .after = number_field(L, 2, "after"),
-                             .one_in = number_field(L, 2, "one_in"),
-                             .seed = number_field(L, 2, "seed")};
+    struct xk_blk_fault f = {.first = (uint64_t)xk_lua_field(L, 2, "at", 0, LUA_MAXINTEGER) / XK_SECTOR,
+                             .sectors =
+                                 ((uint64_t)xk_lua_field(L, 2, "bytes", 0, LUA_MAXINTEGER) + XK_SECTOR - 1) / XK_SECTOR,
+                             .after = (uint64_t)xk_lua_field(L, 2, "after", 0, LUA_MAXINTEGER),
+                             .one_in = (uint64_t)xk_lua_field(L, 2, "one_in", 0, LUA_MAXINTEGER),
+                             .seed = (uint64_t)xk_lua_field(L, 2, "seed", 0, LUA_MAXINTEGER)};
     struct xk_blkdev *below;
     struct device *d = new_layer(L, &below);
 
@@ -359,12 +341,6 @@ static int device_info(lua_State *L)
     return 1;
 }
 
-static void set_integer(lua_State *L, const char *name, uint64_t v)
-{
-    lua_pushinteger(L, (lua_Integer)v);
-    lua_setfield(L, -2, name);
-}
-
 /*** Counters of a front end's ring; nil for an image.
  * @function stats */
 static int device_stats(lua_State *L)
@@ -376,17 +352,17 @@ static int device_stats(lua_State *L)
     if (r < 0)
         return xk_lua_fail(L, r);
     lua_newtable(L);
-    set_integer(L, "reads", s.requests[XK_BLK_READ]);
-    set_integer(L, "writes", s.requests[XK_BLK_WRITE]);
-    set_integer(L, "flushes", s.requests[XK_BLK_FLUSH]);
-    set_integer(L, "discards", s.requests[XK_BLK_DISCARD]);
-    set_integer(L, "bytes_read", s.bytes[0]);
-    set_integer(L, "bytes_written", s.bytes[1]);
-    set_integer(L, "errors", s.errors);
-    set_integer(L, "notified", s.notified);
-    set_integer(L, "events", s.events);
-    set_integer(L, "under_way", s.under_way);
-    set_integer(L, "waiting", s.waiting);
+    xk_lua_set_integer(L, "reads", s.requests[XK_BLK_READ]);
+    xk_lua_set_integer(L, "writes", s.requests[XK_BLK_WRITE]);
+    xk_lua_set_integer(L, "flushes", s.requests[XK_BLK_FLUSH]);
+    xk_lua_set_integer(L, "discards", s.requests[XK_BLK_DISCARD]);
+    xk_lua_set_integer(L, "bytes_read", s.bytes[0]);
+    xk_lua_set_integer(L, "bytes_written", s.bytes[1]);
+    xk_lua_set_integer(L, "errors", s.errors);
+    xk_lua_set_integer(L, "notified", s.notified);
+    xk_lua_set_integer(L, "events", s.events);
+    xk_lua_set_integer(L, "under_way", s.under_way);
+    xk_lua_set_integer(L, "waiting", s.waiting);
     return 1;
 }
 
@@ -589,20 +565,6 @@ static int back_close(lua_State *L)
     return 0;
 }
 
-static unsigned option(lua_State *L, int arg, const char *name, unsigned otherwise, unsigned most)
-{
-    lua_Integer v = otherwise;
-
-    if (lua_istable(L, arg)) {
-        if (lua_getfield(L, arg, name) != LUA_TNIL)
-            v = luaL_checkinteger(L, -1);
-        lua_pop(L, 1);
-    }
-    if (v < 0 || v > most)
-        luaL_error(L, "field '%s' is not in 0 .. %d", name, (int)most);
-    return (unsigned)v;
-}
-
 /*** Serves (image) to the front end that the folder (path) names.
  * Several may serve one image, of which one may be connected for writing, or all for reading: the others wait, and say
  * XK_EBUSY meanwhile.
@@ -622,9 +584,9 @@ static int l_back(lua_State *L)
     struct back *b;
     int r;
 
-    o.ring_order = (uint8_t)option(L, 5, "ring_order", 2, 4);
-    o.max_pieces = (uint16_t)option(L, 5, "max_pieces", 64, XK_BLKBACK_PIECES_MAX);
-    o.no_persistent = !option(L, 5, "persistent", 1, 1);
+    o.ring_order = (uint8_t)xk_lua_field(L, 5, "ring_order", 2, 4);
+    o.max_pieces = (uint16_t)xk_lua_field(L, 5, "max_pieces", 64, XK_BLKBACK_PIECES_MAX);
+    o.no_persistent = !xk_lua_field(L, 5, "persistent", 1, 1);
     b = xk_lua_new(L, BACK, sizeof(*b), 3);
     b->image = image;
     b->next = image->backs;
@@ -684,106 +646,28 @@ static int back_stats(lua_State *L)
     if (r < 0)
         return xk_lua_fail(L, r);
     lua_newtable(L);
-    set_integer(L, "reads", s.requests[XK_BLK_READ]);
-    set_integer(L, "writes", s.requests[XK_BLK_WRITE]);
-    set_integer(L, "flushes", s.requests[XK_BLK_FLUSH]);
-    set_integer(L, "discards", s.requests[XK_BLK_DISCARD]);
-    set_integer(L, "bytes_read", s.bytes[0]);
-    set_integer(L, "bytes_written", s.bytes[1]);
-    set_integer(L, "errors", s.errors);
-    set_integer(L, "refused", s.refused);
-    set_integer(L, "notified", s.notified);
-    set_integer(L, "events", s.events);
-    set_integer(L, "idle_events", s.idle_events);
-    set_integer(L, "maps", s.maps);
-    set_integer(L, "kept", s.kept);
-    set_integer(L, "under_way", s.under_way);
-    set_integer(L, "most_under_way", s.most_under_way);
-    return 1;
-}
-
-/* --- devices that come -------------------------------------------------------------------------------------------- */
-
-static void on_found(void *arg, const char *path)
-{
-    struct watch *w = arg;
-    size_t n = strlen(path) + 1, have = xk_buf_len(&w->paths);
-
-    if (have >= n && memcmp(xk_buf_head(&w->paths) + have - n, path, n) == 0)
-        return; /* once more the same */
-    if (xk_buf_put(&w->paths, path, n) < 0)
-        return; /* its next event tells */
-    xk_lua_note(w->o.world, w->id);
-    w->id = 0;
-}
-
-static void watch_shut(struct xk_lua_object *o)
-{
-    struct watch *w = (struct watch *)o;
-
-    xk_lua_store_unuse(&w->user);
-    if (w->watch)
-        xk_xenbus_unwatch(w->watch);
-    xk_buf_fini(&w->paths);
-    xk_lua_note(o->world, w->id);
-}
-
-static int watch_close(lua_State *L)
-{
-    xk_lua_shut(luaL_checkudata(L, 1, WATCH));
-    return 0;
-}
-
-/*** Devices below (root), such as "backend/vbd" with 2 levels.
- * @function watch
- * @param world
- * @param store of xenkit.core.store
- * @tparam string root
- * @tparam integer levels */
-static int l_watch(lua_State *L)
-{
-    const char *root = luaL_checkstring(L, 3);
-    unsigned levels = (unsigned)xk_lua_integer(L, 4, 1, 4);
-    struct watch *w = xk_lua_new(L, WATCH, sizeof(*w), 2);
-    struct xk_store *store;
-    int r;
-
-    xk_buf_init(&w->paths, NULL, PATHS_MAX);
-    xk_lua_adopt(L, &w->o, 1, watch_shut);
-    lua_pushvalue(L, 2);
-    lua_setiuservalue(L, -2, 2);
-    store = xk_lua_store_use(L, 2, &w->user, &w->o);
-    r = xk_xenbus_watch(NULL, store, root, levels, on_found, w, &w->watch);
-    if (r < 0) {
-        w->watch = NULL;
-        xk_lua_shut(&w->o);
-        return xk_lua_failf(L, r, root);
-    }
-    return 1;
-}
-
-/*** The next folder that is there, or below which something changed; nil, and number (id) is noted when there is one.
- * @function next */
-static int watch_next(lua_State *L)
-{
-    struct watch *w = xk_lua_check_object(L, 1, WATCH, "watch");
-    const char *path;
-
-    w->id = 0;
-    if (xk_buf_len(&w->paths) == 0) {
-        w->id = luaL_checkinteger(L, 2);
-        return 0;
-    }
-    path = (const char *)xk_buf_head(&w->paths);
-    lua_pushstring(L, path);
-    xk_buf_take(&w->paths, strlen(path) + 1);
+    xk_lua_set_integer(L, "reads", s.requests[XK_BLK_READ]);
+    xk_lua_set_integer(L, "writes", s.requests[XK_BLK_WRITE]);
+    xk_lua_set_integer(L, "flushes", s.requests[XK_BLK_FLUSH]);
+    xk_lua_set_integer(L, "discards", s.requests[XK_BLK_DISCARD]);
+    xk_lua_set_integer(L, "bytes_read", s.bytes[0]);
+    xk_lua_set_integer(L, "bytes_written", s.bytes[1]);
+    xk_lua_set_integer(L, "errors", s.errors);
+    xk_lua_set_integer(L, "refused", s.refused);
+    xk_lua_set_integer(L, "notified", s.notified);
+    xk_lua_set_integer(L, "events", s.events);
+    xk_lua_set_integer(L, "idle_events", s.idle_events);
+    xk_lua_set_integer(L, "maps", s.maps);
+    xk_lua_set_integer(L, "kept", s.kept);
+    xk_lua_set_integer(L, "under_way", s.under_way);
+    xk_lua_set_integer(L, "most_under_way", s.most_under_way);
     return 1;
 }
 
 int luaopen_xenkit_core_block(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"memory", l_memory}, {"file", l_file},   {"front", l_front},
-                                         {"back", l_back},     {"watch", l_watch}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"memory", l_memory}, {"file", l_file}, {"front", l_front}, {"back", l_back}, {NULL, NULL}};
     static const luaL_Reg device_methods[] = {
         {"arm", device_arm},     {"state", device_state},     {"info", device_info},   {"stats", device_stats},
         {"start", device_start}, {"retire", device_retire},   {"slice", device_slice}, {"throttle", device_throttle},
@@ -791,12 +675,10 @@ int luaopen_xenkit_core_block(lua_State *L)
     static const luaL_Reg request_methods[] = {{"result", request_result}, {NULL, NULL}};
     static const luaL_Reg back_methods[] = {{"arm", back_arm},         {"state", back_state}, {"stats", back_stats},
                                             {"resized", back_resized}, {"close", back_close}, {NULL, NULL}};
-    static const luaL_Reg watch_methods[] = {{"next", watch_next}, {"close", watch_close}, {NULL, NULL}};
 
     xk_lua_type(L, DEVICE, device_methods, device_close);
     xk_lua_type(L, REQUEST, request_methods, request_close);
     xk_lua_type(L, BACK, back_methods, back_close);
-    xk_lua_type(L, WATCH, watch_methods, watch_close);
     luaL_newlib(L, functions);
     return 1;
 }

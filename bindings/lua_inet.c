@@ -8,7 +8,6 @@
  * @module xenkit.core.inet
  *
  * SPDX-License-Identifier: MIT */
-#include <stdio.h>
 #include <string.h>
 
 #include <xenkit/buf.h>
@@ -100,20 +99,6 @@ static void push_ip(lua_State *L, xk_ip4 ip)
 
     xk_ip4_write(ip, text);
     lua_pushstring(L, text);
-}
-
-static void push_mac(lua_State *L, const uint8_t mac[6])
-{
-    char text[18];
-
-    snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
-    lua_pushstring(L, text);
-}
-
-static void set_integer(lua_State *L, const char *name, uint64_t v)
-{
-    lua_pushinteger(L, (lua_Integer)v);
-    lua_setfield(L, -2, name);
 }
 
 /* --- the stack ---------------------------------------------------------------------------------------------------- */
@@ -209,19 +194,19 @@ static int inet_stats(lua_State *L)
 
     xk_inet_stats(check_inet(L, 1)->s, &s);
     lua_newtable(L);
-    set_integer(L, "packets_received", s.packets[0]);
-    set_integer(L, "packets_sent", s.packets[1]);
-    set_integer(L, "bad", s.bad);
-    set_integer(L, "not_ours", s.not_ours);
-    set_integer(L, "no_room", s.no_room);
-    set_integer(L, "unresolved", s.unresolved);
-    set_integer(L, "fragments", s.fragments);
-    set_integer(L, "reassembled", s.reassembled);
-    set_integer(L, "lost", s.lost);
-    set_integer(L, "pings", s.pings);
-    set_integer(L, "refused", s.refused);
-    set_integer(L, "limited", s.limited);
-    set_integer(L, "conflicts", s.conflicts);
+    xk_lua_set_integer(L, "packets_received", s.packets[0]);
+    xk_lua_set_integer(L, "packets_sent", s.packets[1]);
+    xk_lua_set_integer(L, "bad", s.bad);
+    xk_lua_set_integer(L, "not_ours", s.not_ours);
+    xk_lua_set_integer(L, "no_room", s.no_room);
+    xk_lua_set_integer(L, "unresolved", s.unresolved);
+    xk_lua_set_integer(L, "fragments", s.fragments);
+    xk_lua_set_integer(L, "reassembled", s.reassembled);
+    xk_lua_set_integer(L, "lost", s.lost);
+    xk_lua_set_integer(L, "pings", s.pings);
+    xk_lua_set_integer(L, "refused", s.refused);
+    xk_lua_set_integer(L, "limited", s.limited);
+    xk_lua_set_integer(L, "conflicts", s.conflicts);
     return 1;
 }
 
@@ -238,7 +223,7 @@ static int inet_neighbours(lua_State *L)
         lua_newtable(L);
         push_ip(L, ip);
         lua_setfield(L, -2, "address");
-        push_mac(L, mac);
+        xk_lua_push_mac(L, mac);
         lua_setfield(L, -2, "mac");
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
@@ -477,7 +462,7 @@ static int inet_lease(lua_State *L)
     lua_newtable(L);
     push_ip(L, l->address);
     lua_setfield(L, -2, "address");
-    set_integer(L, "prefix", l->prefix);
+    xk_lua_set_integer(L, "prefix", l->prefix);
     if (l->router) {
         push_ip(L, l->router);
         lua_setfield(L, -2, "router");
@@ -491,12 +476,12 @@ static int inet_lease(lua_State *L)
     }
     lua_setfield(L, -2, "dns");
     if (l->mtu)
-        set_integer(L, "mtu", l->mtu);
+        xk_lua_set_integer(L, "mtu", l->mtu);
     if (l->domain[0]) {
         lua_pushstring(L, l->domain);
         lua_setfield(L, -2, "domain");
     }
-    set_integer(L, "seconds", l->seconds);
+    xk_lua_set_integer(L, "seconds", l->seconds);
     return 1;
 }
 
@@ -515,18 +500,6 @@ static xk_ip4 ip_field(lua_State *L, int arg, const char *name, int must)
     return ip;
 }
 
-static lua_Integer integer_field(lua_State *L, int arg, const char *name, lua_Integer most)
-{
-    lua_Integer v = 0;
-
-    if (lua_getfield(L, arg, name) != LUA_TNIL)
-        v = luaL_checkinteger(L, -1);
-    lua_pop(L, 1);
-    if (v < 0 || v > most)
-        luaL_error(L, "field '%s' is out of range", name);
-    return v;
-}
-
 /*** Gives addresses to others.
  * @function dhcp_server
  * @tparam table config first, last; and if wanted seconds, router, dns (a list of up to three), mtu, domain */
@@ -540,8 +513,8 @@ static int inet_dhcp_server(lua_State *L)
     c.first = ip_field(L, 2, "first", 1);
     c.last = ip_field(L, 2, "last", 1);
     c.router = ip_field(L, 2, "router", 0);
-    c.seconds = (uint32_t)integer_field(L, 2, "seconds", UINT32_MAX);
-    c.mtu = (uint16_t)integer_field(L, 2, "mtu", 65535);
+    c.seconds = (uint32_t)xk_lua_field(L, 2, "seconds", 0, UINT32_MAX);
+    c.mtu = (uint16_t)xk_lua_field(L, 2, "mtu", 0, 65535);
     if (lua_getfield(L, 2, "dns") == LUA_TTABLE)
         for (int i = 1; i <= 3; i++) {
             if (lua_rawgeti(L, -1, i) == LUA_TSTRING && xk_ip4_read(lua_tostring(L, -1), &c.dns[c.dns_count]) == 0)
@@ -571,9 +544,9 @@ static int inet_leases(lua_State *L)
         lua_newtable(L);
         push_ip(L, b.address);
         lua_setfield(L, -2, "address");
-        push_mac(L, b.mac);
+        xk_lua_push_mac(L, b.mac);
         lua_setfield(L, -2, "mac");
-        set_integer(L, "seconds", b.seconds);
+        xk_lua_set_integer(L, "seconds", b.seconds);
         if (b.name[0]) {
             lua_pushstring(L, b.name);
             lua_setfield(L, -2, "name");

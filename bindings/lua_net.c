@@ -60,20 +60,6 @@ struct back {
     int connected, err, gone;
 };
 
-static void set_integer(lua_State *L, const char *name, uint64_t v)
-{
-    lua_pushinteger(L, (lua_Integer)v);
-    lua_setfield(L, -2, name);
-}
-
-static void push_mac(lua_State *L, const uint8_t mac[6])
-{
-    char text[18];
-
-    snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
-    lua_pushstring(L, text);
-}
-
 static void check_mac(lua_State *L, int arg, uint8_t mac[6])
 {
     unsigned b[6];
@@ -115,25 +101,11 @@ static void port_leave(struct port *p)
     p->link = NULL;
 }
 
-static unsigned number_field(lua_State *L, int arg, const char *name, unsigned most)
-{
-    lua_Integer v = 0;
-
-    if (lua_istable(L, arg)) {
-        if (lua_getfield(L, arg, name) != LUA_TNIL)
-            v = lua_isboolean(L, -1) ? lua_toboolean(L, -1) : luaL_checkinteger(L, -1);
-        lua_pop(L, 1);
-    }
-    if (v < 0 || v > most)
-        luaL_error(L, "field '%s' is not in 0 .. %d", name, (int)most);
-    return (unsigned)v;
-}
-
 static void port_options(lua_State *L, int arg, struct xk_switch_options *o)
 {
-    o->vlan = (uint16_t)number_field(L, arg, "vlan", 4094);
-    o->strict = (uint8_t)number_field(L, arg, "strict", 1);
-    o->addresses = (uint16_t)number_field(L, arg, "addresses", XK_SWITCH_ADDRESSES);
+    o->vlan = (uint16_t)xk_lua_field(L, arg, "vlan", 0, 4094);
+    o->strict = (uint8_t)xk_lua_field(L, arg, "strict", 0, 1);
+    o->addresses = (uint16_t)xk_lua_field(L, arg, "addresses", 0, XK_SWITCH_ADDRESSES);
 }
 
 static void push_port_stats(lua_State *L, const struct port *p)
@@ -143,9 +115,9 @@ static void push_port_stats(lua_State *L, const struct port *p)
     if (!p->port)
         return;
     xk_switch_stats(p->port, &s);
-    set_integer(L, "dropped", s.dropped);
-    set_integer(L, "spoofed", s.spoofed);
-    set_integer(L, "addresses", s.addresses);
+    xk_lua_set_integer(L, "dropped", s.dropped);
+    xk_lua_set_integer(L, "spoofed", s.spoofed);
+    xk_lua_set_integer(L, "addresses", s.addresses);
 }
 
 static void switch_shut(struct xk_lua_object *o)
@@ -252,8 +224,8 @@ static int l_front(lua_State *L)
     struct device *d;
     int r;
 
-    o.queues = (uint8_t)number_field(L, 4, "queues", XK_VIF_QUEUES);
-    o.plain = (uint8_t)number_field(L, 4, "plain", 1);
+    o.queues = (uint8_t)xk_lua_field(L, 4, "queues", 0, XK_VIF_QUEUES);
+    o.plain = (uint8_t)xk_lua_field(L, 4, "plain", 0, 1);
     d = xk_lua_new(L, DEVICE, sizeof(*d), 2);
     o.arg = d;
     xk_lua_adopt(L, &d->o, 1, device_shut);
@@ -334,9 +306,9 @@ static int device_info(lua_State *L)
     const struct xk_net_info *i = &check_device(L, 1)->dev->info;
 
     lua_newtable(L);
-    push_mac(L, i->mac);
+    xk_lua_push_mac(L, i->mac);
     lua_setfield(L, -2, "mac");
-    set_integer(L, "mtu", i->mtu);
+    xk_lua_set_integer(L, "mtu", i->mtu);
     lua_pushboolean(L, i->up);
     lua_setfield(L, -2, "up");
     return 1;
@@ -354,15 +326,15 @@ static int device_stats(lua_State *L)
         push_port_stats(L, &d->port);
         return 1;
     }
-    set_integer(L, "queues", xk_vif_front_stats(d->front, &s));
-    set_integer(L, "packets_sent", s.packets[0]);
-    set_integer(L, "packets_received", s.packets[1]);
-    set_integer(L, "bytes_sent", s.bytes[0]);
-    set_integer(L, "bytes_received", s.bytes[1]);
-    set_integer(L, "errors", s.errors[0] + s.errors[1]);
-    set_integer(L, "full", s.full);
-    set_integer(L, "notified", s.notified);
-    set_integer(L, "events", s.events);
+    xk_lua_set_integer(L, "queues", xk_vif_front_stats(d->front, &s));
+    xk_lua_set_integer(L, "packets_sent", s.packets[0]);
+    xk_lua_set_integer(L, "packets_received", s.packets[1]);
+    xk_lua_set_integer(L, "bytes_sent", s.bytes[0]);
+    xk_lua_set_integer(L, "bytes_received", s.bytes[1]);
+    xk_lua_set_integer(L, "errors", s.errors[0] + s.errors[1]);
+    xk_lua_set_integer(L, "full", s.full);
+    xk_lua_set_integer(L, "notified", s.notified);
+    xk_lua_set_integer(L, "events", s.events);
     return 1;
 }
 
@@ -441,8 +413,8 @@ static int l_back(lua_State *L)
     struct back *b;
     int r;
 
-    o.queues = (uint8_t)number_field(L, 5, "queues", XK_VIF_QUEUES);
-    o.plain = (uint8_t)number_field(L, 5, "plain", 1);
+    o.queues = (uint8_t)xk_lua_field(L, 5, "queues", 0, XK_VIF_QUEUES);
+    o.plain = (uint8_t)xk_lua_field(L, 5, "plain", 0, 1);
     b = xk_lua_new(L, BACK, sizeof(*b), 3);
     o.arg = b;
     xk_lua_adopt(L, &b->o, 1, back_shut);
@@ -491,19 +463,19 @@ static int back_stats(lua_State *L)
     struct xk_netback_stats s;
 
     lua_newtable(L);
-    set_integer(L, "queues", xk_vif_back_stats(b->back, &s));
-    set_integer(L, "packets_from", s.packets[0]);
-    set_integer(L, "packets_to", s.packets[1]);
-    set_integer(L, "bytes_from", s.bytes[0]);
-    set_integer(L, "bytes_to", s.bytes[1]);
-    set_integer(L, "errors", s.errors[0] + s.errors[1]);
-    set_integer(L, "delayed", s.delayed);
-    set_integer(L, "full", s.full);
-    set_integer(L, "copies", s.copies);
-    set_integer(L, "notified", s.notified);
-    set_integer(L, "events", s.events);
-    set_integer(L, "idle_events", s.idle_events);
-    set_integer(L, "waiting", s.waiting);
+    xk_lua_set_integer(L, "queues", xk_vif_back_stats(b->back, &s));
+    xk_lua_set_integer(L, "packets_from", s.packets[0]);
+    xk_lua_set_integer(L, "packets_to", s.packets[1]);
+    xk_lua_set_integer(L, "bytes_from", s.bytes[0]);
+    xk_lua_set_integer(L, "bytes_to", s.bytes[1]);
+    xk_lua_set_integer(L, "errors", s.errors[0] + s.errors[1]);
+    xk_lua_set_integer(L, "delayed", s.delayed);
+    xk_lua_set_integer(L, "full", s.full);
+    xk_lua_set_integer(L, "copies", s.copies);
+    xk_lua_set_integer(L, "notified", s.notified);
+    xk_lua_set_integer(L, "events", s.events);
+    xk_lua_set_integer(L, "idle_events", s.idle_events);
+    xk_lua_set_integer(L, "waiting", s.waiting);
     push_port_stats(L, &b->port);
     return 1;
 }

@@ -13,12 +13,6 @@ static int cmdline(lua_State *L)
     return 1;
 }
 
-static void set_integer(lua_State *L, const char *name, uint64_t v)
-{
-    lua_pushinteger(L, (lua_Integer)v);
-    lua_setfield(L, -2, name);
-}
-
 /* stats () - what the kernel counts, as a table. */
 static int stats(lua_State *L)
 {
@@ -28,7 +22,7 @@ static int stats(lua_State *L)
     if (r < 0)
         return xk_lua_fail(L, r);
     lua_createtable(L, 0, 16);
-#define FIELD(name) set_integer(L, #name, s.name)
+#define FIELD(name) xk_lua_set_integer(L, #name, s.name)
     FIELD(pages_total);
     FIELD(pages_free);
     FIELD(pages_reserved);

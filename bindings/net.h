@@ -2,6 +2,8 @@
 #ifndef XK_BINDINGS_NET_H
 #define XK_BINDINGS_NET_H
 
+#include <stdio.h>
+
 #include <xenkit/netdev.h>
 
 #include "bindings/world.h"
@@ -16,5 +18,14 @@ struct xk_lua_net_user {
  * already. xk_lua_net_unuse - before (object) is freed. */
 struct xk_netdev *xk_lua_net_use(lua_State *L, int arg, struct xk_lua_net_user *user, struct xk_lua_object *object);
 void xk_lua_net_unuse(struct xk_lua_net_user *user);
+
+/* xk_lua_push_mac (L, mac) - as "00:16:3e:00:00:01". */
+static inline void xk_lua_push_mac(lua_State *L, const uint8_t mac[6])
+{
+    char text[18];
+
+    snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+    lua_pushstring(L, text);
+}
 
 #endif

@@ -10,6 +10,8 @@
 #ifndef XK_BINDINGS_XK_LUA_H
 #define XK_BINDINGS_XK_LUA_H
 
+#include <stdint.h>
+
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -103,6 +105,29 @@ static inline lua_Integer xk_lua_integer(lua_State *L, int arg, lua_Integer low,
     if (v < low || v > high)
         luaL_argerror(L, arg,
                       lua_pushfstring(L, "%I is not in %I .. %I", (LUAI_UACINT)v, (LUAI_UACINT)low, (LUAI_UACINT)high));
+    return v;
+}
+
+/* xk_lua_set_integer (L, name, v) - field (name) of the table at the top. */
+static inline void xk_lua_set_integer(lua_State *L, const char *name, uint64_t v)
+{
+    lua_pushinteger(L, (lua_Integer)v);
+    lua_setfield(L, -2, name);
+}
+
+/* xk_lua_field (L, arg, name, otherwise, most) - an integer of 0 .. (most), or a boolean as 0 and 1, in the table at
+ * (arg); (otherwise) where there is no table or no such field. */
+static inline lua_Integer xk_lua_field(lua_State *L, int arg, const char *name, lua_Integer otherwise, lua_Integer most)
+{
+    lua_Integer v = otherwise;
+
+    if (lua_istable(L, arg)) {
+        if (lua_getfield(L, arg, name) != LUA_TNIL)
+            v = lua_isboolean(L, -1) ? lua_toboolean(L, -1) : luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    if (v < 0 || v > most)
+        luaL_error(L, "field '%s' is not in 0 .. %I", name, (LUAI_UACINT)most);
     return v;
 }
 

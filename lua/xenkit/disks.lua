@@ -10,6 +10,7 @@
 --
 -- A file is open once; several may read it, one may write it.
 -- @module xenkit.disks
+local backends = require "xenkit.backends"
 local block = require "xenkit.block"
 local core = require "xenkit.core.block"
 local partition = require "xenkit.partition"
@@ -26,8 +27,8 @@ local UNITS = { K = 1 << 10, M = 1 << 20, G = 1 << 30 }
 
 --- @param opts images = ctx.dir.NAME or nil, log(level, text, fields)
 function M.new(ctx, opts)
-  return setmetatable({ ctx = ctx, images = opts.images, log = opts.log or function() end, served = {}, open = {},
-    count = 0 }, Disks)
+  return setmetatable({ ctx = ctx, images = opts.images, open = {},
+    backends = backends.new(ctx, "vbd", "disk", DISKS_MAX, opts.log) }, Disks)
 end
 
 local function size_of(text)
@@ -161,103 +162,34 @@ local function drop_image(self, image)
   self.open[image.key] = nil
 end
 
--- Once: what is written there is an event below the folder, which leads here again.
-local function refuse(self, path, err, code)
-  local text = ("%s %s"):format(code, err)
-  if self.ctx.store:read(path .. "/error") == text then return end
-  self.log("warning", ("disk %s: %s"):format(path, err), { code = code })
-  self.ctx.store:write(path .. "/error", text)
-end
-
--- A disk that was unplugged for good: in a domain that is not the toolstack's, its folder is ours to take away, which
--- the toolstack waits for.
-local function tidy(self, path)
-  local store = self.ctx.store
-  if self.ctx.domid == 0 or store:read(path .. "/online") ~= "0" then return end
-  for _ = 1, 100 do
-    local state = store:read(path .. "/state")
-    if state == "6" then store:rm(path) end
-    if not state or state == "6" then return end
-    task.sleep(0.02)
+-- The one who had an image may be on the way out: a domain that was restarted, a disk that moved.
+local function wait_for_image(self, path, params, mode)
+  local image, err, code
+  for _ = 1, RETRIES do
+    image, err, code = take_image(self, path, params, mode:sub(1, 1) ~= "w")
+    if image or code ~= "XK_EBUSY" then break end
+    task.sleep(0.05)
+    if not self.ctx.store:read(path .. "/params") then return nil end
   end
-end
-
-local function follow(self, path, back, params)
-  local said
-  while true do
-    local state, err, code = back:state()
-    if state == "gone" then return end
-    local now = state or code == "XK_EBUSY" and code or nil
-    if now == said then
-      local id = task.wait_id()
-      back:arm(id)
-      task.wait(id)
-    elseif now == "XK_EBUSY" then
-      refuse(self, path, params .. " is in use by another domain; it is waited for", code)
-    else
-      if said == "XK_EBUSY" then self.ctx.store:rm(path .. "/error") end
-      self.log(code == "XK_EPEER" and "warning" or "info",
-        ("disk %s: %s"):format(path, state or code == "XK_EAGAIN" and "closed" or err))
-      if not state then tidy(self, path) end
-    end
-    said = now
-  end
+  if not image then self.backends:refuse(path, err, code) end
+  return image
 end
 
 local function serve(self, path)
   local store = self.ctx.store
-  local params = store:read(path .. "/params")
+  local params, mode = store:read(path .. "/params"), store:read(path .. "/mode") or "r"
   if not params then return end -- gone already, or not whole yet: its next event comes
-  if self.count >= DISKS_MAX then
-    return refuse(self, path, "there are " .. DISKS_MAX .. " disks already", "XK_ENOSPC")
-  end
-  local mode = store:read(path .. "/mode") or "r"
-  local image, err, code
-  for _ = 1, RETRIES do -- the one who had it may be on the way out: a domain that was restarted, a disk that moved
-    image, err, code = take_image(self, path, params, mode:sub(1, 1) ~= "w")
-    if image or code ~= "XK_EBUSY" then break end
-    task.sleep(0.05)
-    if not store:read(path .. "/params") then return end
-  end
-  if not image then return refuse(self, path, err, code) end
-  self.count = self.count + 1
-  local _ <close> = setmetatable({}, { __close = function()
-    self.count = self.count - 1
-    drop_image(self, image)
-  end })
-  local back <close>, e, c = core.back(self.ctx.world, store.raw, path, image.disk.raw)
-  if back then
-    self.served[path] = { back = back, params = params, mode = mode }
-    follow(self, path, back, params)
-  else
-    refuse(self, path, e, c)
-  end
+  local image = wait_for_image(self, path, params, mode)
+  if not image then return end
+  local _ <close> = setmetatable({}, { __close = function() drop_image(self, image) end })
+  local back <close>, err, code = core.back(self.ctx.world, store.raw, path, image.disk.raw)
+  if not back then return self.backends:refuse(path, err, code) end
+  self.backends:follow(path, back, params .. " is in use by another domain; it is waited for")
 end
 
 --- Serves for ever.
 function Disks:run()
-  local busy = {}
-  local w <close> = assert(core.watch(self.ctx.world, self.ctx.store.raw, "backend/vbd", 2))
-  while true do
-    local id = task.wait_id()
-    local path = w:next(id)
-    if not path then
-      task.wait(id)
-    elseif busy[path] then
-      busy[path] = "again" -- it may have gone and come again meanwhile
-    else
-      busy[path] = true
-      task.spawn(function()
-        repeat
-          busy[path] = true
-          local ok, err = pcall(serve, self, path)
-          self.served[path] = nil
-          if not ok then self.log("error", ("disk %s: %s"):format(path, tostring(err))) end
-        until busy[path] ~= "again"
-        busy[path] = nil
-      end)
-    end
-  end
+  self.backends:run(function(path) serve(self, path) end)
 end
 
 return M

@@ -15,6 +15,7 @@
     X(store)            \
     X(vchan)            \
     X(console)          \
+    X(xenbus)           \
     X(block)            \
     X(net)              \
     X(inet)             \

@@ -547,6 +547,42 @@ TEST(an_address_that_is_not_of_this_network_is_refused)
     close_net();
 }
 
+/* The device was down and is up again: the same network, another one, or one without a server. */
+TEST(a_client_asks_again_when_its_device_comes_up)
+{
+    struct xk_dhcp_server_config c = dhcp_config();
+    struct xk_dhcp_client *client;
+    struct xk_dhcp_server *server;
+    xk_ip4 first;
+
+    open_net(1);
+    EQ(xk_inet_set(b, B, 24, 0), 0);
+    leases = losses = 0;
+    EQ(xk_dhcp_server_start(xk_fake_alloc(world), loop, b, &c, &server), 0);
+    EQ(xk_dhcp_client_start(xk_fake_alloc(world), loop, a, NULL, on_lease, NULL, &client), 0);
+    pass(XK_MS);
+    first = lease.address;
+    cable[0]->changed(cable[0]);
+    pass(XK_MS);
+    EQ(leases, 2);
+    EQ(lease.address, first);
+    xk_dhcp_server_stop(server);
+    cable[0]->changed(cable[0]);
+    pass(60 * XK_SECOND); /* nobody says no: it is kept */
+    EQ(losses, 0);
+    EQ(xk_inet_address(a, NULL, NULL), first);
+    c.first = 0x0a000080;
+    c.last = 0x0a000080;
+    EQ(xk_dhcp_server_start(xk_fake_alloc(world), loop, b, &c, &server), 0);
+    cable[0]->changed(cable[0]);
+    pass(XK_MS);
+    EQ(losses, 1);
+    EQ(xk_inet_address(a, NULL, NULL), 0x0a000080);
+    xk_dhcp_client_stop(client);
+    xk_dhcp_server_stop(server);
+    close_net();
+}
+
 /* A client by hand, of any hardware address. */
 static uint8_t answer_type, dhcp_pretends;
 static xk_ip4 answer_ip;

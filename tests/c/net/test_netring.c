@@ -181,6 +181,26 @@ static void weak_end(int from)
     net_close(&p);
 }
 
+/* What a sender says of the size of the pieces is not believed beyond what there is room for. */
+TEST(pieces_are_neither_tiny_nor_longer_than_the_network_takes)
+{
+    static uint8_t f[65536];
+    struct xk_packet q = {f, 0, XK_PACKET_CSUM_BLANK, XK_GSO_TCP4, 20000};
+
+    net_world(&p);
+    p.fc.features = p.bc.features = 0;
+    net_open(&p);
+    q.len = frame_tcp(f, 4, 20000, 3);
+    EQ(xk_net_send(p.end[0], &q), 0);
+    xk_net_kick(p.end[0]);
+    net_run(&p);
+    EQ(p.sink[1].n, 14); /* of 1460 bytes */
+    EQ(p.sink[1].p[0].len, 1514);
+    q.gso_size = 47;
+    EQ(xk_net_send(p.end[0], &q), XK_EINVAL);
+    net_close(&p);
+}
+
 TEST(a_back_end_that_can_nothing_gets_plain_frames) { weak_end(0); }
 TEST(a_front_end_that_can_nothing_gets_plain_frames) { weak_end(1); }
 

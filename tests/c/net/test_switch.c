@@ -150,6 +150,22 @@ TEST(vlans_do_not_see_each_other)
     close_all();
 }
 
+/* A port that may use tags sends one of a VLAN that others are in without knowing it. */
+TEST(a_tag_takes_nothing_from_a_vlan_of_plain_ports)
+{
+    struct xk_switch_options o[N] = {{.vlan = 7}, {.vlan = 7}, {.vlan = 0}, {.vlan = 0}, {.vlan = 0}};
+    uint8_t f[64] = {255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 0x81, 0, 0, 7};
+    struct xk_packet p = {f, 64, 0, 0, 0};
+
+    open_all(o);
+    say(1, 0);
+    EQ(xk_net_send(end[2], &p), 0); /* as if it were the address of 1 */
+    xk_net_kick(end[2]);
+    say(0, 1);
+    heard(0, 1, 0, 0, 0);
+    close_all();
+}
+
 TEST(strict_ports_cannot_pretend)
 {
     struct xk_switch_options o[N] = {{.strict = 1, .see = see, .arg = seen}};
