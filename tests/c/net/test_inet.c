@@ -378,6 +378,75 @@ static void raw(uint16_t id, uint16_t part, size_t n)
     xk_net_kick(cable[1]);
 }
 
+/* One whole datagram to port 9, with this in its headers. */
+static void raw_udp(xk_ip4 from, xk_ip4 to, uint16_t sum)
+{
+    uint8_t *ip = frame + 14;
+    struct xk_packet p = {frame, 34 + 16, 0, 0, 0};
+
+    memset(frame, 0, 64);
+    raw(1, 0, 16); /* nobody's port: fills the headers in */
+    xk_packet_put32(ip + 12, from);
+    xk_packet_put32(ip + 16, to);
+    xk_packet_put16(ip + 10, 0);
+    xk_packet_put16(ip + 10, xk_sum_fold(xk_sum(ip, 20, 0)));
+    xk_packet_put16(frame + 34, 7);
+    xk_packet_put16(frame + 36, 9);
+    xk_packet_put16(frame + 38, 16);
+    memcpy(frame + 42, "12345678", 8);
+    xk_packet_fill(frame, p.len);
+    xk_packet_put16(frame + 40, (uint16_t)(xk_packet_get16(frame + 40) ^ sum));
+    EQ(xk_net_send(cable[1], &p), 0);
+    xk_net_kick(cable[1]);
+}
+
+TEST(only_what_is_right_and_ours_is_delivered)
+{
+    static const xk_ip4 no_source[] = {0xe0000001, 0x7f000001, 0xffffffff, 0x0a0000ff, A};
+    static const xk_ip4 not_ours[] = {0x0a000009, 0x0b000001, 0xe0000005};
+    struct xk_udp x = {.receive = on_datagram};
+    struct xk_inet_stats s;
+
+    open_net(0);
+    EQ(xk_inet_set(a, A, 24, 0), 0);
+    cable[1]->receive = on_raw;
+    EQ(xk_udp_open(a, &x, 9), 0);
+    got_count = 0;
+    raw_udp(B, A, 0);
+    EQ(got_count, 1);
+    raw_udp(B, 0x0a0000ff, 0);
+    EQ(got_count, 2);
+    raw_udp(B, A, 0x0100); /* its sum is wrong */
+    xk_inet_stats(a, &s);
+    EQ(s.bad, 1 + 3); /* and what filled the headers in was none */
+    for (unsigned i = 0; i < 5; i++)
+        raw_udp(no_source[i], A, 0);
+    for (unsigned i = 0; i < 3; i++)
+        raw_udp(B, not_ours[i], 0);
+    EQ(got_count, 2);
+    xk_udp_close(&x);
+    close_net();
+}
+
+TEST(what_waits_for_one_does_not_go_to_another)
+{
+    struct xk_udp x = {.receive = on_datagram}, y = {.receive = on_datagram};
+    struct xk_inet_stats s;
+
+    both();
+    EQ(xk_udp_open(a, &x, 0), 0);
+    EQ(xk_udp_open(b, &y, 9), 0);
+    EQ(xk_udp_send(&x, 0x0a000033, 9, "not for b", 9), 0);
+    EQ(xk_udp_send(&x, B, 9, "for b", 5), 0);
+    pass(XK_MS);
+    EQ(got_count, 1);
+    xk_inet_stats(b, &s);
+    EQ(s.not_ours, 0); /* nor seen there */
+    xk_udp_close(&x);
+    xk_udp_close(&y);
+    close_net();
+}
+
 TEST(fragments_that_overlap_or_never_end_cost_little)
 {
     struct xk_udp x = {.receive = on_datagram};

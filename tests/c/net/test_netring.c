@@ -406,6 +406,27 @@ TEST(wrong_packets_are_answered_and_nothing_else)
     liar_close(&l);
 }
 
+/* One call copies a whole batch: what is wrong in it is not even asked for, and costs the others nothing. */
+TEST(a_wrong_packet_among_others_is_the_only_one_that_fails)
+{
+    struct liar l;
+    union net_tx_slot s[4], a[64];
+
+    liar_open(&l);
+    for (unsigned i = 0; i < 4; i++)
+        s[i].tx = plain(&l, (uint16_t)i, 60);
+    s[1].tx.offset = 4090;
+    s[2].tx.ref = 4000;
+    say(&l, s, 4);
+    EQ(heard(&l, a), 4);
+    EQ(a[0].answer.status, NET_OKAY);
+    EQ(a[1].answer.status, NET_ERROR);
+    EQ(a[2].answer.status, NET_ERROR);
+    EQ(a[3].answer.status, NET_OKAY);
+    EQ(p.sink[1].n, 2);
+    liar_close(&l);
+}
+
 TEST(a_packet_may_come_in_pieces_of_time)
 {
     struct liar l;
