@@ -7,8 +7,8 @@ export XK_LAB_CACHE="${XK_LAB_CACHE:-${XK_LAB_DIR:-$build/lab}/cache}" XK_LAB_QU
 XK_LAB_DIR=$tmp/lab
 export XK_LAB_DIR
 trap '$lab down > /dev/null 2>&1; rm -rf "$tmp"' EXIT
-kills=2 size=64 # blocks of 64 KiB
-[ -z "${XK_LONG:-}" ] || { kills=10; size=512; }
+kills=2 size=1 # times 4 MiB
+[ -z "${XK_LONG:-}" ] || { kills=10; size=32; }
 
 printf '#!/bin/sh\n[ "$1" != online ] || PATH=/bin:/usr/bin xenstore-write "$XENBUS_PATH/hotplug-status" connected\n' \
     > "$tmp/vif-ours"
@@ -71,7 +71,7 @@ file_between() { # BACK TYPE TYPE [KILL]
     fi
     wait $getter
     [ -n "$sum" ] && has "$(cat "$tmp/got")" "$sum"
-    ok $? "a file of $((size / 16)) MiB from a $2 guest to a $3 guest over $1${4:+ while it is killed}: $(grep took "$tmp/got")"
+    ok $? "$((size * 4)) MiB from a $2 guest to a $3 guest over $1${4:+ while it is killed}: $(grep took "$tmp/got")"
     [ -z "${4:-}" ] || { has "$killed" "killed $kills"; ok $? "$killed"; }
     $lab run 'xl destroy n-serves'
 }

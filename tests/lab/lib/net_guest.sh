@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What a Linux guest does with its network: an address by DHCP, echoes of several sizes; `serve` offers a file by TCP and
-# prints its sum, `fetch ADDRESS` gets it and prints the sum of what came. udhcpc calls this script, too.
+# What a Linux guest does with its network: an address by DHCP, echoes of several sizes; `serve N` offers 4 MiB, N times
+# over, by TCP and prints their sum, `fetch ADDRESS` gets them and prints the sum of what came. udhcpc calls this script, too.
 if [ -n "${interface:-}" ]; then
     # shellcheck disable=SC2154
     case "$1" in
@@ -21,17 +21,18 @@ done
 case "${1:-}" in
     serve)
         mkdir -p /www
-        dd if=/dev/urandom of=/www/data bs=64k count="$2" 2> /dev/null
-        (while :; do nc -l -p 80 < /www/data; done) > /dev/null 2>&1 < /dev/null &
-        md5sum < /www/data
+        dd if=/dev/urandom of=/www/data bs=64k count=64 2> /dev/null
+        all() { n=0; while [ $n -lt "$times" ]; do cat /www/data; n=$((n + 1)); done; } # no file: a guest has little memory
+        times=$2
+        (while :; do all | nc -l -p 80; done) > /dev/null 2>&1 < /dev/null &
+        all | md5sum
         ;;
     fetch)
         start=$(cut -d' ' -f1 /proc/uptime)
         mkfifo /tmp/open # nc hangs up when its input ends
         exec 3<> /tmp/open
-        nc "$2" 80 <&3 > /tmp/data
-        echo "took $start $(cut -d' ' -f1 /proc/uptime) $(wc -c < /tmp/data)"
-        md5sum < /tmp/data
+        nc "$2" 80 <&3 | md5sum
+        echo "took $start $(cut -d' ' -f1 /proc/uptime)"
         ;;
 esac
 dmesg | grep -i -e 'eth0.*hung' -e 'xen_netfront.*error' -e 'bad response' -e 'rx->offset' -e 'WARNING'
