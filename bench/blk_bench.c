@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <xenkit/aio.h>
 #include <xenkit/blkback.h>
 #include <xenkit/blkfront.h>
 #include <xenkit/file.h>
@@ -75,11 +76,16 @@ static void serve(const struct hosted_pair *pair)
     struct xk_loop *loop;
     struct xk_blkback *back;
     struct xk_file *file;
+    struct xk_aio *aio;
+    struct xk_aio_watch watch = {0};
     int fd = open(o.file, O_RDWR | (o.direct ? O_DIRECT : 0));
     uint64_t cpu = 0;
 
     if (!p || fd < 0 || xk_cpus(p) < 1 || xk_loop_create(NULL, p, &loop) < 0 ||
-        xk_file_from_handle(NULL, fd, &file) < 0 || xk_block_file(NULL, file, 0, &c.device) < 0)
+        xk_file_from_handle(NULL, fd, &file) < 0 || xk_aio_create(NULL, 256, &aio) < 0 ||
+        xk_aio_watch_start(loop, &watch, aio) < 0 ||
+        (getenv("XK_BENCH_SYNC") ? xk_block_file(NULL, file, 0, &c.device)
+                                 : xk_block_aio(NULL, aio, file, o.direct ? 0 : XK_BLK_CACHED, &c.device)) < 0)
         die("the back end");
     pin(0);
     xk_loop_set_spin(loop, 20000);
@@ -111,7 +117,7 @@ static void serve(const struct hosted_pair *pair)
 
 static struct slot {
     struct xk_blk_request r;
-    struct xk_blk_piece piece;
+    struct xk_piece piece;
     uint64_t began;
 } slots[DEPTH_MAX];
 static uint64_t samples[SAMPLES];
@@ -178,7 +184,7 @@ static void drive(const struct hosted_pair *pair)
     for (int i = 0; i < o.depth; i++) {
         struct slot *s = &slots[i];
         void *mem = getenv("XK_BENCH_COPY") ? NULL : dev->ops->memory(dev, o.block);
-        s->piece = (struct xk_blk_piece){mem ? mem : aligned_alloc(4096, o.block < 4096 ? 4096 : o.block), o.block};
+        s->piece = (struct xk_piece){mem ? mem : aligned_alloc(4096, o.block < 4096 ? 4096 : o.block), o.block};
         s->r = (struct xk_blk_request){.done = done,
                                        .sectors = o.block / XK_SECTOR,
                                        .piece = &s->piece,

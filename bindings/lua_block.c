@@ -39,7 +39,7 @@ struct device {
 
 struct request {
     struct xk_blk_request r; /* first */
-    struct xk_blk_piece piece;
+    struct xk_piece piece;
     struct xk_lua_world *world;
     lua_Integer id;
     int done, err, orphan; /* (orphan): Lua has forgotten it, the device has not */
@@ -146,21 +146,29 @@ static int l_memory(lua_State *L)
     return finish(L, d, xk_block_memory(NULL, (uint64_t)bytes / XK_SECTOR, &d->dev), "image in memory");
 }
 
-/*** An image in a file, whose descriptor belongs to it from now on.
+/*** An image in a file, whose descriptor belongs to it from now on. Its requests are under way side by side where there
+ * is an io_uring to be had, else one after the other.
  * @function file
  * @param world
  * @tparam integer descriptor
- * @tparam[opt] boolean readonly */
+ * @tparam[opt] boolean readonly
+ * @tparam[opt] integer direct the file was opened past the page cache (O_DIRECT), and this is the least that can be
+ * addressed in it then, in bytes: 512 .. 4096 */
 static int l_file(lua_State *L)
 {
     int fd = (int)xk_lua_integer(L, 2, 0, INT32_MAX), readonly = lua_toboolean(L, 3), r;
+    lua_Integer direct = lua_isnoneornil(L, 4) ? 0 : xk_lua_integer(L, 4, XK_SECTOR, 4096);
+    unsigned features = (readonly ? XK_BLK_READONLY : 0) | (direct ? 0 : XK_BLK_CACHED);
     struct device *d = new_device(L);
     struct xk_file *file = NULL;
 
     d->connected = 1;
     r = xk_file_from_handle(NULL, fd, &file);
     if (r == 0)
-        r = xk_block_file(NULL, file, readonly ? XK_BLK_READONLY : 0, &d->dev);
+        r = xk_lua_aio(d->o.world) ? xk_block_aio(NULL, xk_lua_aio(d->o.world), file, features, &d->dev)
+                                   : xk_block_file(NULL, file, features, &d->dev);
+    if (r == 0 && direct)
+        d->dev->info.logical = (uint32_t)direct;
     return finish(L, d, r, "image in a file");
 }
 
@@ -453,7 +461,7 @@ static int device_start(lua_State *L)
         memcpy(q->buf, bytes, n);
     q->world = d->o.world;
     q->id = id;
-    q->piece = (struct xk_blk_piece){q->buf, (uint32_t)n};
+    q->piece = (struct xk_piece){q->buf, n};
     q->r = (struct xk_blk_request){
         .done = on_done, .sector = at / XK_SECTOR, .sectors = n / XK_SECTOR, .piece = &q->piece, .op = (uint8_t)op};
     q->r.pieces = op <= XK_BLK_WRITE;

@@ -136,9 +136,12 @@ static int hypervisor_log(lua_State *L)
 
 static int fork_process(lua_State *L) { return xk_lua_result(L, xk_host_fork()); }
 
+/* direct_align (descriptor) -> bytes: what requests to a file opened with "direct" are multiples of. */
+static int direct_align(lua_State *L) { return xk_lua_result(L, xk_host_direct_align((int)luaL_checkinteger(L, 1))); }
+
 static int open_file(lua_State *L)
 {
-    static const char *const modes[] = {"r", "w", "rw", "a", NULL};
+    static const char *const modes[] = {"r", "w", "rw", "a", "r direct", "rw direct", NULL};
     const char *path = luaL_checkstring(L, 1);
 
     return push_named(L, xk_host_open(path, modes[luaL_checkoption(L, 2, "r", modes)]), path);
@@ -199,7 +202,7 @@ static int list_dir(lua_State *L)
 
 static int sandbox(lua_State *L)
 {
-    static const char *const names[] = {"accept", "datagram", "file", "xen", "hypercall", NULL};
+    static const char *const names[] = {"accept", "datagram", "file", "xen", "hypercall", "aio", NULL};
     unsigned allow = 0;
 
     for (int i = 1; i <= lua_gettop(L); i++)
@@ -434,6 +437,7 @@ int luaopen_xenkit_core_host(lua_State *L)
         {"hypervisor_log", hypervisor_log},
         {"fork", fork_process},
         {"open", open_file},
+        {"direct_align", direct_align},
         {"lock", lock_file},
         {"memory", memory_file},
         {"mkdir", make_dir},

@@ -83,6 +83,30 @@ xk_time xk_lua_deadline(struct xk_lua_world *w, lua_State *L, int arg)
     return s > 1e9 ? XK_FOREVER : xk_now(w->platform) + (xk_time)(s * 1e9);
 }
 
+/* --- its ring for files --- */
+
+enum { AIO_ENTRIES = 512 };
+static struct xk_aio *prepared;
+
+void xk_lua_aio_prepare(void)
+{
+    if (!prepared && xk_aio_create(NULL, AIO_ENTRIES, &prepared) < 0)
+        prepared = NULL;
+}
+
+struct xk_aio *xk_lua_aio(struct xk_lua_world *w)
+{
+    if (w->aio_asked)
+        return w->aio;
+    w->aio_asked = 1;
+    xk_lua_aio_prepare();
+    if (prepared && xk_aio_watch_start(w->loop, &w->aio_watch, prepared) == 0) {
+        w->aio = prepared;
+        prepared = NULL;
+    }
+    return w->aio;
+}
+
 /* --- the world --- */
 
 static int world_close(lua_State *L)
@@ -93,6 +117,9 @@ static int world_close(lua_State *L)
         return 0;
     while (w->objects)
         xk_lua_shut(w->objects);
+    xk_aio_watch_stop(&w->aio_watch);
+    xk_aio_destroy(w->aio);
+    w->aio = NULL;
     xk_loop_destroy(w->loop);
     xk_platform_close(w->platform);
     xk_free(NULL, w->fired, w->fired_cap * sizeof(*w->fired));

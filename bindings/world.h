@@ -9,6 +9,7 @@
 #ifndef XK_BINDINGS_WORLD_H
 #define XK_BINDINGS_WORLD_H
 
+#include <xenkit/aio.h>
 #include <xenkit/loop.h>
 #include <xenkit/platform.h>
 
@@ -20,12 +21,24 @@ struct xk_lua_object {
     void (*shut)(struct xk_lua_object *o); /* releases what C holds; called once */
 };
 
+/* xk_lua_aio_prepare () - makes the ring for files that the first world will take which asks for one: afterwards, in a
+ * sandbox, none can be made. Where Linux gives none, files are read and written in line. */
+void xk_lua_aio_prepare(void);
+
+struct xk_lua_world;
+
+/* xk_lua_aio (w) - the world's ring for files, reaped by its loop; NULL: there is none. */
+struct xk_aio *xk_lua_aio(struct xk_lua_world *w);
+
 struct xk_lua_world {
     struct xk_platform *platform; /* NULL: closed */
     struct xk_loop *loop;
     struct xk_lua_object *objects;
     lua_Integer *fired;
     size_t fired_count, fired_cap;
+    struct xk_aio *aio;
+    struct xk_aio_watch aio_watch;
+    int aio_asked;
     int lost; /* a number could not be noted: out of memory; world:run raises */
 };
 

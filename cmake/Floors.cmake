@@ -23,7 +23,7 @@ endfunction()
 
 xk_floor(base DIR src/base)
 xk_floor(platform FILES src/platform/platform.c)
-xk_floor(platform-linux DIR src/platform/linux DEFINITIONS _GNU_SOURCE)
+xk_floor(platform-linux DIR src/platform/linux DEPENDS uring DEFINITIONS _GNU_SOURCE)
 xk_floor(platform-fake DIR src/platform/fake DEFINITIONS _GNU_SOURCE)
 xk_floor(platform-hosted DIR src/platform/hosted DEFINITIONS _GNU_SOURCE)
 xk_floor(platform-stub DIR src/platform/stub DEFINITIONS _GNU_SOURCE)
@@ -65,7 +65,7 @@ foreach(t xenkit xenkit_static)
   target_include_directories(${t} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
   target_link_libraries(${t} PRIVATE $<BUILD_INTERFACE:xkdep_http_parser> $<BUILD_INTERFACE:xkdep_cmark>
                                      $<BUILD_INTERFACE:xkdep_sqlite> $<BUILD_INTERFACE:xkdep_seccomp>
-                                     $<BUILD_INTERFACE:xkdep_xen> Threads::Threads)
+                                     $<BUILD_INTERFACE:xkdep_xen> $<BUILD_INTERFACE:xkdep_uring> Threads::Threads)
 endforeach()
 
 # The arrows, at every build.

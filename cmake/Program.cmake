@@ -46,10 +46,10 @@ function(xk_program target)
     add_dependencies(${target} xenkit_static)
     target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/include)
     target_link_libraries(${target} PRIVATE $<TARGET_FILE:xenkit_static> ${XK_STATIC_http_parser} ${XK_STATIC_cmark}
-                          ${XK_STATIC_sqlite} ${XK_STATIC_lua} ${XK_STATIC_xen} m)
+                          ${XK_STATIC_sqlite} ${XK_STATIC_lua} ${XK_STATIC_xen} ${XK_STATIC_uring} m)
   else()
     target_link_libraries(${target} PRIVATE xenkit_static xkdep_lua xkdep_http_parser xkdep_cmark xkdep_sqlite
-                          xkdep_seccomp xkdep_xen m)
+                          xkdep_seccomp xkdep_xen xkdep_uring m)
   endif()
   add_dependencies(${target} xk_modules_c)
 endfunction()
@@ -75,7 +75,7 @@ endif()
 add_library(xenkit_lua MODULE src/program/module.c $<TARGET_OBJECTS:xk_bindings> $<TARGET_OBJECTS:xk_bindings_full>
             $<TARGET_OBJECTS:xk_bindings_host>)
 target_include_directories(xenkit_lua PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR} SYSTEM ${XK_lua_INCLUDE})
-target_link_libraries(xenkit_lua PRIVATE xenkit_static xkdep_http_parser xkdep_cmark xkdep_sqlite xkdep_seccomp xkdep_xen m)
+target_link_libraries(xenkit_lua PRIVATE xenkit_static xkdep_http_parser xkdep_cmark xkdep_sqlite xkdep_seccomp xkdep_xen xkdep_uring m)
 target_compile_definitions(xenkit_lua PRIVATE XK_PROGRAM_FULL)
 target_link_options(xenkit_lua PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/bindings/module.map)
 set_target_properties(xenkit_lua PROPERTIES PREFIX "" OUTPUT_NAME xenkit

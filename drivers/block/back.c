@@ -1,8 +1,8 @@
 /* The disk's back half. In this file:
  *   1. a request's pages   2. from the wire to the device   3. answers   4. the ring   5. life
  *
- * A *task* is a request that was taken off the ring and not answered yet: there are as many as the ring has slots.
- * SPDX-License-Identifier: MIT */
+ * A *task* is a request that was taken off the ring and whose answer is not on it yet: there are as many as the ring
+ * has slots. SPDX-License-Identifier: MIT */
 #include <xenkit/blkback.h>
 #include <xenkit/ring.h>
 
@@ -17,9 +17,12 @@ struct task {
     struct xk_blkback *back;
     struct task *free;
     uint64_t id;
-    struct xk_blk_piece *piece;
+    struct xk_piece *piece;
     struct blk_page **page; /* of each piece, or NULL: it is one of (mapped) */
     void *mapped;
+    uint32_t at; /* which entry of the ring it stands in */
+    struct task *next_answer;
+    int16_t status;
     uint16_t mapped_pages;
     uint8_t op; /* as the answer says it: of an indirect request the one that is meant, as Linux wants it */
 };
@@ -34,9 +37,9 @@ struct xk_blkback {
     void *ring_page;
     struct blk_pages pages;
     struct task *tasks, *free_task;
-    struct blk_answer *answers; /* that are not on the ring yet */
-    unsigned answered;
-    struct xk_blk_piece *pieces;
+    struct task **entry;              /* who stands in each entry of the ring */
+    struct task *answered, **answers; /* that are not on the ring yet; where the next is put */
+    struct xk_piece *pieces;
     struct blk_page **piece_pages;
     unsigned max_pieces;
     struct xk_port_watch watch;
@@ -208,9 +211,29 @@ static void answer(struct task *t, int err)
     struct xk_blkback *b = t->back;
 
     release(t);
-    b->answers[b->answered++] = (struct blk_answer){t->id, t->op, status_of(err)};
+    t->status = status_of(err);
+    t->next_answer = NULL;
+    *b->answers = t;
+    b->answers = &t->next_answer;
     b->stats.errors += err != 0;
     b->stats.under_way--;
+}
+
+/* Onto the ring. Its place there may be that of a request that is still under way, which then takes the place of the
+ * one that is answered: what is not answered is always one stretch. */
+static void put(struct xk_blkback *b, struct task *t)
+{
+    const struct blk_answer a = {t->id, t->op, t->status};
+    uint32_t mask = b->ring.count - 1, at = b->ring.rsp_prod & mask;
+    uint8_t slot[BLK_SLOT_MAX] = {0};
+
+    if (at != t->at) {
+        xk_ring_back_displace(&b->ring, t->at);
+        b->entry[t->at] = b->entry[at];
+        b->entry[t->at]->at = t->at;
+    }
+    blk_answer_write(b->abi, slot, &a);
+    xk_ring_back_put(&b->ring, slot, 1); /* there is room: a request was taken from there */
     t->free = b->free_task;
     b->free_task = t;
 }
@@ -219,13 +242,12 @@ static void answer(struct task *t, int err)
  * next one finds all requests that were not answered where they stood. */
 static void show(struct xk_blkback *b)
 {
-    uint8_t slot[BLK_SLOT_MAX] = {0};
-
-    for (unsigned i = 0; i < b->answered && !b->broken; i++) {
-        blk_answer_write(b->abi, slot, &b->answers[i]);
-        xk_ring_back_put(&b->ring, slot, 1); /* there is room: a request was taken from there */
+    for (struct task *t = b->answered, *next; t && !b->broken; t = next) {
+        next = t->next_answer;
+        put(b, t);
     }
-    b->answered = 0;
+    b->answered = NULL;
+    b->answers = &b->answered;
     if (!b->broken && xk_ring_back_publish(&b->ring)) {
         b->stats.notified++;
         xk_evtchn_notify(b->platform, b->watch.port);
@@ -243,7 +265,7 @@ static void done(struct xk_blk_request *r, int err)
 
 /* --- 4. the ring -------------------------------------------------------------------------------------------------- */
 
-static void take_one(struct xk_blkback *b, const uint8_t *slot)
+static void take_one(struct xk_blkback *b, const uint8_t *slot, uint32_t at)
 {
     struct task *t = b->free_task;
     struct blk_wire w;
@@ -256,6 +278,8 @@ static void take_one(struct xk_blkback *b, const uint8_t *slot)
     blk_request_read(b->abi, slot, &w);
     t->id = w.id;
     t->op = w.op;
+    t->at = at & (b->ring.count - 1);
+    b->entry[t->at] = t;
     t->r.pieces = 0;
     r = start(t, &w);
     if (r < 0) {
@@ -282,7 +306,7 @@ static int receive(struct xk_blkback *b)
         if (n < 0)
             return n;
         for (int i = 0; i < n; i++)
-            take_one(b, slots + (size_t)i * b->abi->slot);
+            take_one(b, slots + (size_t)i * b->abi->slot, b->ring.req_cons - (uint32_t)(n - i));
         all += n;
     }
     if (all)
@@ -349,8 +373,8 @@ static void destroy(struct xk_blkback *b)
         xk_page_unmap(b->platform, b->ring_page, b->config.ring_pages);
     if (b->tasks)
         xk_free(&alloc, b->tasks, b->ring.count * sizeof(*b->tasks));
-    if (b->answers)
-        xk_free(&alloc, b->answers, b->ring.count * sizeof(*b->answers));
+    if (b->entry)
+        xk_free(&alloc, b->entry, b->ring.count * sizeof(struct task *));
     if (b->pieces)
         xk_free(&alloc, b->pieces, (size_t)b->ring.count * b->max_pieces * sizeof(*b->pieces));
     if (b->piece_pages)
@@ -373,10 +397,10 @@ static int make_tasks(struct xk_blkback *b)
     size_t n = b->ring.count;
 
     b->tasks = xk_new(&b->alloc, n * sizeof(*b->tasks));
-    b->answers = xk_new(&b->alloc, n * sizeof(*b->answers));
+    b->entry = xk_new(&b->alloc, n * sizeof(struct task *));
     b->pieces = xk_new(&b->alloc, n * b->max_pieces * sizeof(*b->pieces));
     b->piece_pages = xk_new(&b->alloc, n * b->max_pieces * sizeof(*b->piece_pages));
-    if (!b->tasks || !b->answers || !b->pieces || !b->piece_pages)
+    if (!b->tasks || !b->entry || !b->pieces || !b->piece_pages)
         return XK_ENOMEM;
     for (size_t i = n; i-- > 0;) {
         struct task *t = &b->tasks[i];
@@ -430,6 +454,7 @@ int xk_blkback_open(const xk_alloc *alloc, struct xk_loop *loop, const struct xk
     b->platform = xk_loop_platform(loop);
     b->abi = config->abi == XK_BLK_ABI_32 ? &blk_abi_32 : &blk_abi_64;
     b->max_pieces = config->max_pieces > BLK_SEGMENTS ? config->max_pieces : BLK_SEGMENTS;
+    b->answers = &b->answered;
     b->watch.fn = on_event;
     b->spinner.fn = on_spin;
     b->later.fn = on_later;

@@ -141,6 +141,7 @@ static struct tag *tag_take(struct xk_blkfront *f, struct xk_blk_request *r)
     t->index_page = NO_PAGE;
     r->under_way++;
     f->stats.under_way++;
+    f->spinner.awaiting = 1;
     return t;
 }
 
@@ -155,11 +156,12 @@ static void tag_drop(struct xk_blkfront *f, struct tag *t)
     t->free = f->free_tag;
     f->free_tag = t;
     f->stats.under_way--;
+    f->spinner.awaiting = f->stats.under_way > 0;
 }
 
 /* The next segment, from byte (in) of the piece (p) on: at most to the end of a page and of the piece. Its length, or
  * 0: no page is free. */
-static unsigned add_part(struct xk_blkfront *f, struct tag *t, const struct xk_blk_piece *p, uint32_t in, int write,
+static unsigned add_part(struct xk_blkfront *f, struct tag *t, const struct xk_piece *p, uint32_t in, int write,
                          struct blk_segment *seg)
 {
     uint8_t *user = (uint8_t *)p->base + in;
@@ -194,7 +196,7 @@ static uint64_t bytes_of(const struct xk_blk_request *r) { return r->sectors * X
 static uint64_t gather(struct xk_blkfront *f, struct xk_blk_request *r, struct tag *t, struct blk_segment *seg)
 {
     unsigned room = t->index_page == NO_PAGE ? BLK_SEGMENTS : f->max_parts, n;
-    const struct xk_blk_piece *p = r->piece;
+    const struct xk_piece *p = r->piece;
     uint64_t at = r->at, in = at;
 
     for (; in >= p->len; p++)

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include <xenkit/loop.h>
+#include <xenkit/piece.h>
 
 XK_API_BEGIN
 
@@ -28,18 +29,14 @@ enum {
     XK_BLK_SECURE = 2 /* DISCARD: no copy is left */
 };
 
-struct xk_blk_piece {
-    void *base;
-    uint32_t len; /* a multiple of XK_SECTOR, more than 0 */
-};
-
 struct xk_blk_request {
     /* Called once, from within xk_blk_kick or the loop, never from xk_blk_submit. (err) 0 or XK_EIO, XK_ENOSPC, ...;
      * XK_ECANCELED: the device was closed, XK_EGONE: its other half is gone. May submit, this request too, and kick. */
     void (*done)(struct xk_blk_request *r, int err);
     void *arg; /* the caller's */
     uint64_t sector, sectors;
-    struct xk_blk_piece *piece; /* READ, WRITE: together (sectors) long; the caller's, unchanged until done */
+    struct xk_piece *piece; /* READ, WRITE: each a multiple of XK_SECTOR and more than 0, together (sectors) long; the
+                               caller's, unchanged until done */
     uint16_t pieces;
     uint8_t op, flags;
     /* The device's, from submit to done. */
@@ -108,9 +105,21 @@ XK_MUSTCHECK int xk_block_memory(const xk_alloc *alloc, uint64_t sectors, struct
 
 struct xk_file;
 /* xk_block_file (alloc, file, features, out) - blocks of a file, which belongs to the device from now on, even when
- * this fails. (features): XK_BLK_READONLY, XK_BLK_REMOVABLE, XK_BLK_CDROM. A last part of less than a sector is not
- * there. */
+ * this fails. Requests are done one after the other, while the caller waits. (features): XK_BLK_READONLY,
+ * XK_BLK_REMOVABLE, XK_BLK_CDROM. A last part of less than a sector is not there. Discarded blocks are zero, and their
+ * room in the file is given back; where that cannot be, they end with XK_ENOSYS. */
 XK_MUSTCHECK int xk_block_file(const xk_alloc *alloc, struct xk_file *file, unsigned features, struct xk_blkdev **out);
+
+/* xk_block_aio (alloc, aio, file, features, out) - the same, and requests are under way side by side, in a ring that
+ * outlives the device and is reaped by somebody (xk_aio_watch). Neighbours that are kicked together become one request
+ * of the file's. With XK_BLK_CACHED in (features) what can be had from and given to Linux' page cache is done at once,
+ * which costs less than the ring, and on many file systems a thread that a write is handed to; leave it out for a file
+ * that was opened with O_DIRECT. xk_blk_close waits for the disk. XK_ENOSYS: the file is none of the operating
+ * system's. */
+enum { XK_BLK_CACHED = 1 << 16 };
+struct xk_aio;
+XK_MUSTCHECK int xk_block_aio(const xk_alloc *alloc, struct xk_aio *aio, struct xk_file *file, unsigned features,
+                              struct xk_blkdev **out);
 
 /* --- layers: a device over another one, (below), which belongs to it from now on, even when this fails -------------
  */

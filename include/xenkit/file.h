@@ -10,6 +10,7 @@
 
 #include <xenkit/alloc.h>
 #include <xenkit/err.h>
+#include <xenkit/piece.h>
 
 XK_API_BEGIN
 
@@ -17,7 +18,7 @@ struct xk_file {
     const struct xk_file_ops *ops;
 };
 
-enum { XK_FILE_VERSION = 1 };
+enum { XK_FILE_VERSION = 2 };
 struct xk_file_ops {
     uint32_t version;
     /* Returns how many bytes, less than (n) only at the end of the file; XK_E... */
@@ -29,6 +30,16 @@ struct xk_file_ops {
     int64_t (*size)(struct xk_file *f);
     int (*truncate)(struct xk_file *f, uint64_t size);
     void (*close)(struct xk_file *f);
+    /* What not every file has; NULL allowed.
+     * The same as read and write for (n) pieces, one after the other. */
+    int (*readv)(struct xk_file *f, const struct xk_piece *v, unsigned n, uint64_t at);
+    int (*writev)(struct xk_file *f, const struct xk_piece *v, unsigned n, uint64_t at);
+    /* As readv, of what is in memory already: XK_EAGAIN, or fewer bytes, where it would have to wait for a disk. */
+    int (*readv_now)(struct xk_file *f, const struct xk_piece *v, unsigned n, uint64_t at);
+    /* (n) bytes from (at) on become zeroes, and their room is given back; the size stays. */
+    int (*punch)(struct xk_file *f, uint64_t at, uint64_t n);
+    /* The operating system's descriptor, which stays the file's. */
+    int (*handle)(struct xk_file *f);
 };
 
 /* xk_file_from_handle (alloc, handle, out) - a file over a descriptor of the operating system below, which belongs to
@@ -49,6 +60,24 @@ static inline int xk_file_write(struct xk_file *f, const void *buf, size_t n, ui
 static inline int xk_file_sync(struct xk_file *f) { return f->ops->sync(f); }
 static inline int64_t xk_file_size(struct xk_file *f) { return f->ops->size(f); }
 static inline int xk_file_truncate(struct xk_file *f, uint64_t size) { return f->ops->truncate(f, size); }
+
+/* xk_file_readv, xk_file_writev (f, v, n, at) - as read and write, for pieces: bytes, or XK_E... At most XK_PIECES_MAX
+ * pieces, INT_MAX bytes together. */
+enum { XK_PIECES_MAX = 1024 };
+int xk_file_readv(struct xk_file *f, const struct xk_piece *v, unsigned n, uint64_t at);
+int xk_file_writev(struct xk_file *f, const struct xk_piece *v, unsigned n, uint64_t at);
+
+/* xk_file_readv_now (f, v, n, at) - as xk_file_readv, of what is in memory already. XK_EAGAIN; fewer bytes. */
+int xk_file_readv_now(struct xk_file *f, const struct xk_piece *v, unsigned n, uint64_t at);
+
+/* xk_file_punch (f, at, n) - makes a hole. XK_ENOSYS: this file, or what it lies on, cannot. */
+static inline int xk_file_punch(struct xk_file *f, uint64_t at, uint64_t n)
+{
+    return f->ops->punch ? f->ops->punch(f, at, n) : XK_ENOSYS;
+}
+/* xk_file_handle (f) - its descriptor, or XK_ENOSYS. */
+static inline int xk_file_handle(struct xk_file *f) { return f->ops->handle ? f->ops->handle(f) : XK_ENOSYS; }
+
 static inline void xk_file_close(struct xk_file *f)
 {
     if (f)

@@ -26,10 +26,15 @@ int xk_host_socketpair(int pair[2], enum xk_host_socket type);
  * receives it (xk_handle_receive) gets one of its own. XK_EAGAIN: there is no room. */
 int xk_host_pass(int handle, const void *data, size_t n, int fd);
 
-/* Files. open: mode "r", "w" (truncate), "rw" (create), "a". lock: an exclusive lock on an open file, XK_EBUSY.
+/* Files. open: mode "r", "w" (truncate), "rw" (create), "a"; "r direct", "rw direct": past the page cache, XK_EINVAL
+ * where that cannot be. lock: an exclusive lock on an open file, XK_EBUSY.
  * memory: a sealed file in memory that holds (data). */
 int xk_host_open(const char *path, const char *mode);
 int xk_host_lock(int handle);
+
+/* xk_host_direct_align (handle) - what places and lengths of requests have to be multiples of, in bytes, in a file that
+ * was opened with "direct": 512 .. 4096; 512 where Linux does not say. */
+int xk_host_direct_align(int handle);
 int xk_host_memory(const char *name, const void *data, size_t n);
 int xk_host_mkdir(const char *path); /* 0700, with its parents; existing is fine */
 int xk_host_rmdir(const char *path);
@@ -57,6 +62,7 @@ XK_MUSTCHECK int xk_host_borrow(int pid, int fd);
  * is not allowed fails with EPERM (openat and friends with ENOENT). (allow) adds to what every domain may: nothing that
  * opens, connects, executes or signals. */
 enum { XK_SANDBOX_ACCEPT = 1, XK_SANDBOX_DATAGRAM = 2, XK_SANDBOX_FILE = 4 };
+enum { XK_SANDBOX_AIO = 32 };       /* requests to a ring of xenkit/aio.h, which it has to have made before */
 enum { XK_SANDBOX_XEN = 8 };        /* grants and event channels of Linux's devices of /dev/xen; no hypercalls */
 enum { XK_SANDBOX_HYPERCALL = 16 }; /* and hypercalls: in dom0 that is all power over the machine */
 int xk_host_sandbox(unsigned allow);

@@ -48,6 +48,7 @@ struct xk_defer {
 struct xk_spinner {
     int (*fn)(struct xk_spinner *s, int sleeping);
     struct xk_spinner *next, **link;
+    int awaiting; /* its owner's: an answer is due, such as a disk's, so that a longer spin may pay */
 };
 
 struct xk_loop_stats {
@@ -88,8 +89,10 @@ void xk_defer_stop(struct xk_loop *loop, struct xk_defer *d);
 void xk_spinner_start(struct xk_loop *loop, struct xk_spinner *s);
 void xk_spinner_stop(struct xk_spinner *s);
 
-/* xk_loop_set_spin (loop, ns) - the longest spin before a sleep; 0 (the default) never spins. It adapts: while spins
- * find nothing they get rarer. On one processor 0 is right. */
+/* xk_loop_set_spin (loop, ns) - the longest spin before a sleep, XK_SPIN_AWAITING times that while a spinner awaits an
+ * answer; 0 (the default) never spins. It adapts: while spins find nothing they get rarer. On one processor 0 is right.
+ */
+enum { XK_SPIN_AWAITING = 4 };
 void xk_loop_set_spin(struct xk_loop *loop, xk_time ns);
 
 void xk_loop_get_stats(struct xk_loop *loop, struct xk_loop_stats *out);

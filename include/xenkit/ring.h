@@ -80,6 +80,11 @@ XK_MUSTCHECK int xk_ring_front_rearm(struct xk_ring_front *f);
 int xk_ring_back_take(struct xk_ring_back *b, void *reqs, uint32_t max);
 int xk_ring_back_put(struct xk_ring_back *b, const void *rsps, uint32_t n);
 int xk_ring_back_reserve(struct xk_ring_back *b, uint32_t max, void **slots);
+/* xk_ring_back_displace (b, at) - the request that stands where the next response goes is put where request number (at)
+ * stood, which has been answered. So what is unanswered stands on the ring as one stretch, whatever the order of the
+ * answers, and who takes the ring up after us finds it. (at) from req_cons - count .. req_cons - 1 and not before
+ * rsp_prod. */
+void xk_ring_back_displace(struct xk_ring_back *b, uint32_t at);
 XK_MUSTCHECK int xk_ring_back_publish(struct xk_ring_back *b);
 XK_MUSTCHECK int xk_ring_back_rearm(struct xk_ring_back *b);
 

@@ -31,7 +31,7 @@ function M.front(ctx, path) return wrap(core.front(ctx.world, ctx.store.raw, pat
 function M.memory(world, bytes) return wrap(core.memory(world, bytes)) end
 
 --- An image in a file whose descriptor was handed to this domain, and belongs to the image from now on.
-function M.file(world, fd, readonly) return wrap(core.file(world, fd, readonly)) end
+function M.file(world, fd, readonly, direct) return wrap(core.file(world, fd, readonly, direct)) end
 
 -- Starts all of `list` ({op, at, what, fua}), so many at once, and waits for all.
 -- @return results, or nil, message, code

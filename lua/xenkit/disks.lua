@@ -1,6 +1,7 @@
 --- Serves disks: back ends for all of a domain's `backend/vbd`. An image is named by the node `params`:
 --
 --     NAME            a file of the folder that the service was given
+--     direct:NAME     the same past Linux' page cache (O_DIRECT)
 --     memory:64M      memory, gone with this domain
 --     vbd:xvdb        a disk of this domain's own, passed on
 --     part:2:IMAGE    a partition of another image
@@ -43,7 +44,8 @@ local function make(self, params, readonly)
   local kind, what = params:match "^(%l+):(.+)$"
   local maker = makers[kind or "file"]
   if not maker then
-    return nil, params .. ": an image is a file, memory:SIZE, vbd:NAME, or part:, limit:, overlay:, fault: of one",
+    return nil, params .. ": an image is a file, direct:FILE, memory:SIZE, vbd:NAME, or part:, limit:, overlay:, "
+      .. "fault: of one",
       "XK_EINVAL"
   end
   return maker(self, what or params, readonly)
@@ -123,12 +125,15 @@ local function let_go(self, under)
   under.front:close()
 end
 
-function makers.file(self, name, readonly)
+local function file(self, name, readonly, direct)
   if not self.images then return nil, name .. ": this service was given no folder of images", "XK_ENOENT" end
-  local fd, err, code = self.images:image(name, readonly)
+  local fd, err, code = self.images:image(name, readonly, direct)
   if not fd then return nil, err, code end
-  return block.file(self.ctx.world, fd, readonly)
+  return block.file(self.ctx.world, fd, readonly, direct and err)
 end
+
+function makers.file(self, name, readonly) return file(self, name, readonly) end
+function makers.direct(self, name, readonly) return file(self, name, readonly, true) end
 
 -- A file, or a disk passed on, is opened once for all whose it is; who of them may use it is decided when they connect
 -- (core.back). Memory is each disk's own, and so is

@@ -71,9 +71,12 @@ function Dir:rotate(name, keep) return file(self, "rotate", name, keep) end
 --- The file of that name if it is not the one that was opened last. @return descriptor, size; false: it is the same
 function Dir:refresh(name) return file(self, "refresh", name) end
 
---- A file of the folder that is there already, to be read and written at any place, or only read.
--- @return descriptor, size
-function Dir:image(name, readonly) return file(self, readonly and "image_r" or "image", name) end
+--- A file of the folder that is there already, to be read and written at any place, or only read; `direct`: past the
+-- page cache.
+-- @return descriptor, size; of one that is direct what its requests have to be multiples of, in bytes
+function Dir:image(name, readonly, direct)
+  return file(self, readonly and "image_r" or "image", name, direct and "direct")
+end
 
 local Pty = {}
 Pty.__index = Pty

@@ -9,7 +9,7 @@ static int check_data(const struct xk_blkdev *d, const struct xk_blk_request *r)
     uint64_t bytes = 0;
 
     for (unsigned i = 0; i < r->pieces; i++) {
-        if (r->piece[i].len == 0 || r->piece[i].len % XK_SECTOR)
+        if (r->piece[i].len == 0 || r->piece[i].len % XK_SECTOR || r->piece[i].len > UINT32_MAX)
             return XK_EINVAL;
         bytes += r->piece[i].len;
     }
@@ -64,7 +64,7 @@ void xk_blk_close(struct xk_blkdev *d)
 /* It has memory of its own: after a deadline the device may still hold it, and write there. */
 struct waiting {
     struct xk_blk_request r;
-    struct xk_blk_piece piece;
+    struct xk_piece piece;
     size_t bytes; /* of (data) */
     int done, err, abandoned;
     uint8_t data[];
@@ -92,7 +92,7 @@ static struct waiting *waiting_new(enum xk_blk_op op, uint64_t sector, const voi
     w->bytes = data;
     if (op == XK_BLK_WRITE)
         memcpy(w->data, buf, bytes);
-    w->piece = (struct xk_blk_piece){w->data, (uint32_t)data};
+    w->piece = (struct xk_piece){w->data, data};
     w->r = (struct xk_blk_request){.done = waited,
                                    .arg = w,
                                    .sector = sector,

@@ -23,10 +23,12 @@ static int result(int r) { return r < 0 ? xk__sys_err(errno) : r; }
 
 int xk_host_open(const char *path, const char *mode)
 {
-    int flags = strcmp(mode, "r") == 0   ? O_RDONLY
-                : strcmp(mode, "w") == 0 ? O_WRONLY | O_CREAT | O_TRUNC
-                : strcmp(mode, "a") == 0 ? O_WRONLY | O_CREAT | O_APPEND
-                                         : O_RDWR | O_CREAT;
+    int flags = strcmp(mode, "r") == 0           ? O_RDONLY
+                : strcmp(mode, "w") == 0         ? O_WRONLY | O_CREAT | O_TRUNC
+                : strcmp(mode, "a") == 0         ? O_WRONLY | O_CREAT | O_APPEND
+                : strcmp(mode, "r direct") == 0  ? O_RDONLY | O_DIRECT
+                : strcmp(mode, "rw direct") == 0 ? O_RDWR | O_DIRECT
+                                                 : O_RDWR | O_CREAT;
 
     return result(open(path, flags | O_CLOEXEC, 0600));
 }

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
@@ -47,8 +48,9 @@ static const int base[] = {
 };
 static const int accept_calls[] = {SCMP_SYS(accept4)};
 static const int datagram_calls[] = {SCMP_SYS(recvmmsg)}; /* and sendmmsg: fill_sockets */
-static const int file_calls[] = {SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(fsync), SCMP_SYS(fdatasync),
-                                 SCMP_SYS(ftruncate)};
+static const int file_calls[] = {SCMP_SYS(pread64),   SCMP_SYS(pwrite64), SCMP_SYS(preadv),
+                                 SCMP_SYS(preadv2),   SCMP_SYS(pwritev),  SCMP_SYS(fsync),
+                                 SCMP_SYS(fdatasync), SCMP_SYS(fstatfs),  SCMP_SYS(ftruncate)};
 /* Calls that libraries try and do without: they find nothing. newfstatat among them, although glibc's fstat is made of
  * it: with AT_EMPTY_PATH it takes a path all the same, so that allowing it would tell of every file. The floors below
  * say SYS_fstat (xk__sys_fstat). */
@@ -132,6 +134,23 @@ static int fill_hypercall(scmp_filter_ctx ctx)
              : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, IOCTL_PRIVCMD_HYPERCALL));
 }
 
+/* Of fallocate holes alone. */
+static int fill_file(scmp_filter_ctx ctx)
+{
+    int r = ALLOW(ctx, file_calls);
+
+    return r ? r
+             : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fallocate), 1,
+                                SCMP_A1(SCMP_CMP_EQ, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE));
+}
+
+/* Requests, and a look at their results. There is no way to make a ring, or to change what one may do. */
+static int fill_aio(scmp_filter_ctx ctx)
+{
+    return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(io_uring_enter), 1,
+                            SCMP_A3(SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)IORING_ENTER_GETEVENTS, 0));
+}
+
 static int fill(scmp_filter_ctx ctx, unsigned flags)
 {
     int r = ALLOW(ctx, base);
@@ -149,7 +168,9 @@ static int fill(scmp_filter_ctx ctx, unsigned flags)
     if (r == 0 && flags & XK_SANDBOX_DATAGRAM)
         r = ALLOW(ctx, datagram_calls);
     if (r == 0 && flags & XK_SANDBOX_FILE)
-        r = ALLOW(ctx, file_calls);
+        r = fill_file(ctx);
+    if (r == 0 && flags & XK_SANDBOX_AIO)
+        r = fill_aio(ctx);
     if (r == 0 && flags & XK_SANDBOX_XEN)
         r = fill_xen(ctx);
     if (r == 0 && flags & XK_SANDBOX_HYPERCALL)

@@ -5,7 +5,7 @@
 
 #include <xenkit/loop.h>
 
-enum { BATCH = 64, SPIN_RARE = 64 };
+enum { BATCH = 64, SPIN_RARE = 64, UNPOLLED = 16, UNPOLLED_NS = 10000 };
 
 struct xk_loop {
     xk_alloc alloc;
@@ -19,7 +19,10 @@ struct xk_loop {
     struct xk_defer *defer_head, **defer_tail;
     struct xk_spinner spinners; /* a ring, which this one is in and is no spinner */
     xk_time spin_max;
-    unsigned spin_skip, spin_skipped; /* after a miss, that many sleeps go without a spin */
+    xk_time spun, polled;             /* when last */
+    unsigned unpolled;                /* rounds since then */
+    unsigned spin_misses;             /* in a row */
+    unsigned spin_skip, spin_skipped; /* after the second, that many sleeps go without a spin */
     struct xk_loop_stats stats;
 };
 
@@ -312,6 +315,14 @@ static int look_once(struct xk_loop *loop, int sleeping)
     return some;
 }
 
+static int awaiting(const struct xk_loop *loop)
+{
+    for (const struct xk_spinner *s = loop->spinners.next; s != &loop->spinners; s = s->next)
+        if (s->awaiting)
+            return 1;
+    return 0;
+}
+
 /* A sleep costs some 25 us to wake from, so a short spin pays when the answer is near. After a spin that found nothing
  * the next ones are skipped, more and more, so that an idle domain spends nothing. */
 static int spin(struct xk_loop *loop, xk_time deadline)
@@ -325,23 +336,35 @@ static int spin(struct xk_loop *loop, xk_time deadline)
         return 0;
     }
     loop->stats.spins++;
-    end = xk_now(loop->platform) + loop->spin_max;
+    loop->spun = xk_now(loop->platform);
+    end = loop->spun + loop->spin_max * (awaiting(loop) ? XK_SPIN_AWAITING : 1);
     do {
         for (int i = 0; i < 50; i++)
             if (look_once(loop, 0)) {
                 loop->stats.spin_hits++;
-                loop->spin_skip = loop->spin_skipped = 0;
+                loop->spin_misses = loop->spin_skip = loop->spin_skipped = 0;
                 return 1;
             }
     } while (xk_now(loop->platform) < end);
     loop->spin_skipped = 0;
-    loop->spin_skip = loop->spin_skip ? (loop->spin_skip < SPIN_RARE ? loop->spin_skip * 2 : SPIN_RARE) : 1;
+    if (++loop->spin_misses > 1)
+        loop->spin_skip = loop->spin_skip ? (loop->spin_skip < SPIN_RARE ? loop->spin_skip * 2 : SPIN_RARE) : 1;
     return 0;
 }
 
 /* --- a round --- */
 
 /* A wait that may sleep is timed: reading the clock twice costs less than looking first. */
+/* After a spin that found something: a system call for what else there may be is made now and then only. */
+static int skips_poll(struct xk_loop *loop)
+{
+    if (++loop->unpolled < UNPOLLED && loop->spun - loop->polled < UNPOLLED_NS)
+        return 1;
+    loop->unpolled = 0;
+    loop->polled = loop->spun;
+    return 0;
+}
+
 static int wait_for_some(struct xk_loop *loop, xk_time deadline)
 {
     xk_time start;
@@ -359,18 +382,18 @@ static int wait_for_some(struct xk_loop *loop, xk_time deadline)
 int xk_loop_run_once(struct xk_loop *loop, xk_time deadline)
 {
     xk_time next = xk_loop_next(loop);
-    int n = 0;
+    int n = 0, spun = 0;
 
     loop->stats.rounds++;
     if (next < deadline)
         deadline = next;
-    while (spin(loop, deadline) || look_once(loop, 1)) {
+    while ((n == 0 && (spun = spin(loop, deadline))) || look_once(loop, 1)) {
         deadline = XK_NOW; /* progress was made: fetch what else is there, do not sleep */
         if (++n == BATCH)
             break;
     }
     loop->batch_at = 0;
-    loop->batch_count = wait_for_some(loop, deadline);
+    loop->batch_count = spun && skips_poll(loop) ? 0 : wait_for_some(loop, deadline);
     if (loop->batch_count < 0) {
         int r = loop->batch_count;
         loop->batch_count = 0;

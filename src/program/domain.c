@@ -55,15 +55,18 @@ static void take_handles(struct xk_platform *p)
     }
 }
 
-/* Installs the sandbox if one was handed. A domain that was to have one and cannot must not run. */
+/* Installs the sandbox if one was handed. A domain that was to have one and cannot must not run. "sandbox+aio": it may
+ * ask a ring for reads and writes, which has to be made before. */
 static int seal(void)
 {
     static unsigned char filter[FILTER_MAX];
 
     for (int i = 0; i < handed_count; i++) {
         ssize_t n;
-        if (strcmp(handed[i].name, "sandbox"))
+        if (strcmp(handed[i].name, "sandbox") && strcmp(handed[i].name, "sandbox+aio"))
             continue;
+        if (strchr(handed[i].name, '+'))
+            xk_lua_aio_prepare();
         n = pread(handed[i].fd, filter, sizeof(filter), 0);
         close(handed[i].fd);
         handed[i].fd = -1;

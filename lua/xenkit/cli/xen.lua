@@ -311,7 +311,7 @@ function M.run(p, fail)
     local allow = { "xen" }
     for k in pairs(grant.allow) do allow[#allow + 1] = k end
     if grant.rights.domains then allow[#allow + 1] = "hypercall" end
-    give("sandbox", assert(host.sandbox(table.unpack(allow))))
+    give(grant.allow.aio and "sandbox+aio" or "sandbox", assert(host.sandbox(table.unpack(allow))))
   end
   for _, need in ipairs(grant.list) do
     if need.fd then give(need.kind .. ":" .. need.name, need.fd) end

@@ -99,7 +99,7 @@ function M.grant(needs)
         or "file"] =
         true
     elseif need.kind == "dir" and need.mode == "rw" then -- files that are read and written at any place: images
-      grant.allow.file = true
+      grant.allow.file, grant.allow.aio = true, true
     elseif need.kind == "rights" then
       grant.rights[need.name] = true
     end
@@ -152,7 +152,7 @@ local function hand_all(world, domid, t, boot, handles)
   if t.desc.sandbox ~= false then
     local fd, err, code = host.sandbox(table.unpack(allow))
     if not fd then return nil, "sandbox: " .. err, code end
-    given[2] = { "sandbox", fd }
+    given[2] = { t.grant.allow.aio and "sandbox+aio" or "sandbox", fd }
   end
   local ok, err, code = true, nil, nil
   for _, g in ipairs(given) do

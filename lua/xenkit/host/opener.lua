@@ -46,17 +46,21 @@ function verbs.refresh(self, path)
   return verbs.open(self, path)
 end
 
--- A disk's image: it has to be there.
-local function image(path, mode)
-  local fd, err, code = host.open(path, mode)
-  if not fd then return nil, err, code end
-  return fd, size_of(path)
+-- A disk's image: it has to be there. Past the page cache when it is `direct`; then what counts is what requests have
+-- to be multiples of.
+local function image(path, mode, direct)
+  local fd, err, code = host.open(path, direct and mode .. " direct" or mode)
+  if not fd then
+    local refused = direct and code == "XK_EINVAL"
+    return nil, refused and path .. ": it cannot be opened past the page cache there" or err, code
+  end
+  return fd, direct and host.direct_align(fd) or size_of(path)
 end
 
-function verbs.image_r(_, path) return image(path, "r") end
-function verbs.image(_, path)
+function verbs.image_r(_, path, direct) return image(path, "r", direct) end
+function verbs.image(_, path, direct)
   if not host.identity(path) then return nil, path .. " is not there", "XK_ENOENT" end
-  return image(path, "rw")
+  return image(path, "rw", direct)
 end
 
 function verbs.rotate(self, path, keep)

@@ -138,7 +138,7 @@ static inline void pair_close(struct pair *p)
 
 struct ask {
     struct xk_blk_request r;
-    struct xk_blk_piece piece[8];
+    struct xk_piece piece[8];
     int done, err;
 };
 
@@ -154,7 +154,7 @@ static int ask_put(struct xk_blkdev *d, struct ask *a, int op, uint64_t sector, 
 {
     memset(a, 0, sizeof(*a));
     a->err = 1;
-    a->piece[0] = (struct xk_blk_piece){buf, (uint32_t)bytes};
+    a->piece[0] = (struct xk_piece){buf, (uint32_t)bytes};
     a->r = (struct xk_blk_request){
         .done = ask_done, .sector = sector, .sectors = bytes / XK_SECTOR, .piece = a->piece, .op = (uint8_t)op};
     a->r.pieces = op <= XK_BLK_WRITE;

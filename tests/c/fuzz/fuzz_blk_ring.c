@@ -153,7 +153,7 @@ static void against_back(struct input *in, struct xk_fake *w, struct xk_platform
 
 struct asked {
     struct xk_blk_request r;
-    struct xk_blk_piece piece;
+    struct xk_piece piece;
     uint8_t buf[3 * 4096];
     int done, taken;
 };
@@ -171,7 +171,7 @@ static void ask(struct input *in, struct xk_blkdev *dev, struct asked *a)
 {
     uint32_t what = take(in, 1);
 
-    a->piece = (struct xk_blk_piece){a->buf, (1 + what / 4 % 24) * XK_SECTOR};
+    a->piece = (struct xk_piece){a->buf, (1 + what / 4 % 24) * XK_SECTOR};
     a->r = (struct xk_blk_request){
         .done = on_done, .arg = a, .sectors = a->piece.len / XK_SECTOR, .piece = &a->piece, .op = what % 4};
     a->r.pieces = a->r.op <= XK_BLK_WRITE;

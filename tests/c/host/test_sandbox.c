@@ -414,8 +414,32 @@ TEST(flags_add_only_what_they_name)
         {"fsync", SYS_fsync, {given.file}},
         {"fdatasync", SYS_fdatasync, {given.file}},
         {"ftruncate", SYS_ftruncate, {given.file, 0}},
+        {"preadv", SYS_preadv, {given.file, P(room), 1, 0}},
+        {"preadv2", SYS_preadv2, {given.file, P(room), 1, 0, 0, 0}},
+        {"pwritev", SYS_pwritev, {given.file, P(room), 1, 0}},
+        {"fstatfs", SYS_fstatfs, {given.file, P(room)}},
+        {"fallocate", SYS_fallocate, {given.file, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0, 4096}},
     };
     ALL_REFUSED(list);
+}
+
+/* A ring that was made before is asked; none is made or changed. */
+TEST(a_ring_for_files_is_asked_and_not_changed)
+{
+    static char room[512];
+
+    set_up(ALL | XK_SANDBOX_AIO);
+    struct attempt list[] = {
+        {"io_uring_setup", SYS_io_uring_setup, {4, P(room)}},
+        {"io_uring_register", SYS_io_uring_register, {given.file, 0, 0, 0}},
+        {"io_uring_enter to wake a thread", SYS_io_uring_enter, {given.file, 1, 0, 2, 0, 0}},
+        {"io_uring_enter with an argument", SYS_io_uring_enter, {given.file, 1, 0, 8, P(room), 24}},
+        {"io_uring_enter by a registered ring", SYS_io_uring_enter, {0, 1, 0, 16, 0, 0}},
+    };
+    struct attempt plain = {"io_uring_enter", SYS_io_uring_enter, {given.file, 0, 0, 1, 0, 0}};
+    ALL_REFUSED(list);
+    fprintf(stderr, "# that one reaches Linux:\n");
+    OK(!refused(&plain));
 }
 
 #ifdef __x86_64__

@@ -37,6 +37,7 @@ run_test() {
     if [ $status != 0 ] && grep -q 'lab: dom0 is gone' "$log"; then
         echo "  $name: the emulated machine died; once more. It said:" >&2
         sed -n '/lab: dom0 is gone/,/^not ok\|^ok/p' "$log" | head -n 60 | sed 's/^/    /' >&2
+        forget_snapshots
         [ "$mine" = no ] || lab_pid > /dev/null || "$self" up || exit 1
         run_once "$1" "$log"
         status=$?

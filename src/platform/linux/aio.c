@@ -1,0 +1,230 @@
+/* io_uring, by liburing. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <liburing.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <xenkit/aio.h>
+
+#include "platform/linux/sys.h"
+
+enum { ENTRIES_MAX = 4096, REAP = 256 /* before others have their turn */ };
+
+struct xk_aio {
+    struct io_uring ring;
+    xk_alloc alloc;
+    unsigned under_way; /* as many as there are entries, so that no result is ever without room */
+    int event;          /* an eventfd, signalled while (armed): a ring that defers its work does not wake its poller */
+    int armed;
+};
+
+/* liburing.so.2.3 forgot to export its two functions for this. */
+static int reg(const struct io_uring *ring, unsigned op, const void *arg, unsigned n)
+{
+    return syscall(SYS_io_uring_register, ring->ring_fd, op, arg, n) < 0 ? -errno : 0;
+}
+
+/* What a domain may do with descriptors that it has, and nothing else; no flag makes another descriptor or identity. */
+static int restrict_it(struct io_uring *ring, int event)
+{
+    struct io_uring_restriction r[] = {
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READV},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITEV},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE},
+        {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FSYNC},
+        {.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = 0},
+    };
+    int e = reg(ring, IORING_REGISTER_EVENTFD, &event, 1);
+
+    if (e == 0)
+        e = reg(ring, IORING_REGISTER_RESTRICTIONS, r, sizeof(r) / sizeof(*r));
+    return e < 0 ? e : reg(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
+/* The best that this Linux has: results are worked out when we ask, not by interrupting us (6.1, 5.19). */
+static int set_up(struct io_uring *ring, unsigned entries, int event)
+{
+    static const unsigned flags[] = {
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+        IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+        0,
+    };
+    int e = 0;
+
+    for (unsigned i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+        e = io_uring_queue_init(entries, ring, IORING_SETUP_R_DISABLED | flags[i]);
+        if (e != -EINVAL)
+            break;
+    }
+    if (e < 0)
+        return e;
+    e = restrict_it(ring, event);
+    if (e < 0)
+        io_uring_queue_exit(ring);
+    return e;
+}
+
+int xk_aio_create(const xk_alloc *alloc, unsigned entries, struct xk_aio **out)
+{
+    struct xk_aio *a;
+    int e;
+
+    *out = NULL;
+    if (entries < 1 || entries > ENTRIES_MAX)
+        return XK_EINVAL;
+    a = xk_new(alloc, sizeof(*a));
+    if (!a)
+        return XK_ENOMEM;
+    a->alloc = alloc ? *alloc : *xk_alloc_libc();
+    a->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    e = a->event < 0 ? -errno : set_up(&a->ring, entries, a->event);
+    if (e < 0) {
+        if (a->event >= 0)
+            close(a->event);
+        xk_free(alloc, a, sizeof(*a));
+        return e == -EINVAL ? XK_ENOSYS : xk__sys_err(-e);
+    }
+    io_uring_cq_eventfd_toggle(&a->ring, false);
+    *out = a;
+    return 0;
+}
+
+void xk_aio_destroy(struct xk_aio *a)
+{
+    xk_alloc alloc;
+
+    if (!a)
+        return;
+    while (a->under_way && xk_aio_wait(a) >= 0)
+        ;
+    alloc = a->alloc;
+    io_uring_queue_exit(&a->ring);
+    close(a->event);
+    xk_free(&alloc, a, sizeof(*a));
+}
+
+/* An entry of the ring for (op), or NULL. */
+static struct io_uring_sqe *entry(struct xk_aio *a)
+{
+    return a->under_way < a->ring.sq.ring_entries ? io_uring_get_sqe(&a->ring) : NULL;
+}
+
+static int begin(struct xk_aio *a, struct io_uring_sqe *e, struct xk_aio_op *op)
+{
+    io_uring_sqe_set_data(e, op);
+    a->under_way++;
+    return 0;
+}
+
+int xk_aio_read(struct xk_aio *a, struct xk_aio_op *op, struct xk_file *file, const struct xk_piece *v, unsigned n,
+                uint64_t at)
+{
+    int fd = xk_file_handle(file);
+    struct io_uring_sqe *e = fd < 0 ? NULL : entry(a);
+
+    if (!e)
+        return fd < 0 ? fd : XK_EAGAIN;
+    if (n == 1 && v->len <= UINT32_MAX)
+        io_uring_prep_read(e, fd, v->base, (unsigned)v->len, at);
+    else
+        io_uring_prep_readv(e, fd, (const struct iovec *)v, n, at);
+    return begin(a, e, op);
+}
+
+int xk_aio_write(struct xk_aio *a, struct xk_aio_op *op, struct xk_file *file, const struct xk_piece *v, unsigned n,
+                 uint64_t at)
+{
+    int fd = xk_file_handle(file);
+    struct io_uring_sqe *e = fd < 0 ? NULL : entry(a);
+
+    if (!e)
+        return fd < 0 ? fd : XK_EAGAIN;
+    if (n == 1 && v->len <= UINT32_MAX)
+        io_uring_prep_write(e, fd, v->base, (unsigned)v->len, at);
+    else
+        io_uring_prep_writev(e, fd, (const struct iovec *)v, n, at);
+    return begin(a, e, op);
+}
+
+int xk_aio_sync(struct xk_aio *a, struct xk_aio_op *op, struct xk_file *file)
+{
+    int fd = xk_file_handle(file);
+    struct io_uring_sqe *e = fd < 0 ? NULL : entry(a);
+
+    if (!e)
+        return fd < 0 ? fd : XK_EAGAIN;
+    io_uring_prep_fsync(e, fd, IORING_FSYNC_DATASYNC);
+    return begin(a, e, op);
+}
+
+unsigned xk_aio_submit(struct xk_aio *a)
+{
+    while (io_uring_sq_ready(&a->ring) && io_uring_submit(&a->ring) == -EINTR)
+        ;
+    return io_uring_sq_ready(&a->ring);
+}
+
+static void finish(struct xk_aio *a, struct io_uring_cqe *c)
+{
+    struct xk_aio_op *op = io_uring_cqe_get_data(c);
+    int result = c->res;
+
+    io_uring_cqe_seen(&a->ring, c);
+    a->under_way--;
+    op->done(op, result < 0 ? xk__sys_err(-result) : result);
+}
+
+int xk_aio_reap(struct xk_aio *a)
+{
+    struct io_uring_cqe *c;
+    int n = 0;
+
+    if (a->under_way == 0)
+        return 0;
+    while (n < REAP && io_uring_peek_cqe(&a->ring, &c) == 0) {
+        finish(a, c);
+        n++;
+    }
+    if (n && a->armed) {
+        a->armed = 0;
+        io_uring_cq_eventfd_toggle(&a->ring, false);
+    }
+    return n;
+}
+
+int xk_aio_arm(struct xk_aio *a)
+{
+    if (a->under_way && !a->armed) {
+        a->armed = 1;
+        io_uring_cq_eventfd_toggle(&a->ring, true);
+        atomic_thread_fence(memory_order_seq_cst); /* pairs with Linux' after it put a result there */
+    }
+    return xk_aio_reap(a) > 0;
+}
+
+int xk_aio_woken(struct xk_aio *a)
+{
+    uint64_t count;
+
+    (void)!read(a->event, &count, sizeof(count));
+    return xk_aio_reap(a);
+}
+
+unsigned xk_aio_under_way(const struct xk_aio *a) { return a->under_way; }
+
+int xk_aio_wait(struct xk_aio *a)
+{
+    int e;
+
+    if (a->under_way == 0)
+        return 0;
+    do
+        e = io_uring_submit_and_wait(&a->ring, 1);
+    while (e == -EINTR);
+    return e < 0 && e != -EAGAIN && e != -EBUSY ? xk__sys_err(-e) : xk_aio_reap(a);
+}
+
+int xk_aio_handle(const struct xk_aio *a) { return a->event; }
