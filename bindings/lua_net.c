@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <xenkit/buf.h>
+#include <xenkit/capture.h>
 #include <xenkit/switch.h>
 #include <xenkit/vif.h>
 
@@ -23,6 +24,9 @@ int luaopen_xenkit_core_net(lua_State *L);
 #define DEVICE "xenkit.net.device"
 #define SWITCH "xenkit.net.switch"
 #define BACK "xenkit.net.back"
+#define CAPTURE "xenkit.net.capture"
+
+enum { CAPTURES = 8 /* of one port */, CAPTURE_ROOM = 4 << 20 };
 
 struct lua_switch {
     struct xk_lua_object o;
@@ -36,7 +40,17 @@ struct port {
     struct xk_switch_port *port; /* NULL: not plugged in now */
     struct lua_switch *in;
     struct xk_switch_options options;
+    struct capture *captures;
     struct port *next, **link;
+};
+
+/* What is seen of one port. */
+struct capture {
+    struct xk_lua_object o;
+    struct xk_capture *c;
+    struct port *port; /* NULL: it is gone */
+    struct capture *next, **link;
+    lua_Integer id;
 };
 
 struct device {
@@ -88,10 +102,24 @@ static void port_join(struct port *p, struct lua_switch *s, struct xk_lua_object
     s->ports = p;
 }
 
+static void capture_leave(struct capture *c)
+{
+    if (!c->port)
+        return;
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    c->port = NULL;
+    xk_lua_note(c->o.world, c->id);
+    c->id = 0;
+}
+
 static void port_leave(struct port *p)
 {
     if (!p->link)
         return;
+    while (p->captures)
+        capture_leave(p->captures);
     if (p->port)
         xk_switch_remove(p->port);
     p->port = NULL;
@@ -99,6 +127,18 @@ static void port_leave(struct port *p)
     if (p->next)
         p->next->link = p->link;
     p->link = NULL;
+}
+
+/* Of every frame that comes from the port or goes to it. */
+static void on_see(void *arg, const struct xk_packet *f, int out)
+{
+    struct port *p = arg;
+
+    for (struct capture *c = p->captures; c; c = c->next) {
+        xk_capture_frame(c->c, 0, f->data, f->len, (uint64_t)xk_wallclock(c->o.world->platform), out);
+        xk_lua_note(c->o.world, c->id);
+        c->id = 0;
+    }
 }
 
 static void port_options(lua_State *L, int arg, struct xk_switch_options *o)
@@ -419,6 +459,8 @@ static int l_back(lua_State *L)
     o.arg = b;
     xk_lua_adopt(L, &b->o, 1, back_shut);
     port_options(L, 5, &b->port.options);
+    b->port.options.see = on_see;
+    b->port.options.arg = &b->port;
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, 2);
     lua_pushvalue(L, 3);
@@ -480,19 +522,120 @@ static int back_stats(lua_State *L)
     return 1;
 }
 
+/* --- captures ----------------------------------------------------------------------------------------------------- */
+
+static struct capture *check_capture(lua_State *L) { return xk_lua_check_object(L, 1, CAPTURE, "capture"); }
+
+static void capture_shut(struct xk_lua_object *o)
+{
+    struct capture *c = (struct capture *)o;
+
+    capture_leave(c);
+    xk_capture_destroy(c->c);
+}
+
+static int capture_close(lua_State *L)
+{
+    xk_lua_shut(luaL_checkudata(L, 1, CAPTURE));
+    return 0;
+}
+
+/*** Sees what a back end's guest sends and gets, as pcapng. Up to eight at a time; 4 MiB wait for who reads.
+ * @function capture
+ * @tparam string name of the interface, for who reads
+ * @tparam[opt] integer snap so many bytes of each frame; 0: all */
+static int back_capture(lua_State *L)
+{
+    struct back *b = check_back(L);
+    const char *name = luaL_checkstring(L, 2);
+    uint32_t snap = lua_isnoneornil(L, 3) ? 0 : (uint32_t)xk_lua_integer(L, 3, 0, XK_CAPTURE_SNAP);
+    struct capture *c;
+    int n = 0, r;
+
+    for (c = b->port.captures; c; c = c->next)
+        n++;
+    if (n >= CAPTURES)
+        return xk_lua_failf(L, XK_ENOSPC, "captures of this network");
+    lua_getiuservalue(L, 1, 1); /* the world */
+    lua_insert(L, 1);
+    c = xk_lua_new(L, CAPTURE, sizeof(*c), 1);
+    xk_lua_adopt(L, &c->o, 1, capture_shut);
+    r = xk_capture_create(NULL, CAPTURE_ROOM, snap, &c->c);
+    if (r == 0)
+        r = xk_capture_interface(c->c, name);
+    if (r < 0) {
+        xk_lua_shut(&c->o);
+        return xk_lua_failf(L, r, name);
+    }
+    c->port = &b->port;
+    c->next = b->port.captures;
+    c->link = &b->port.captures;
+    if (c->next)
+        c->next->link = &c->next;
+    b->port.captures = c;
+    return 1;
+}
+
+/*** @type capture */
+
+static int capture_arm(lua_State *L)
+{
+    struct capture *c = check_capture(L);
+
+    c->id = luaL_checkinteger(L, 2);
+    if (xk_capture_waiting(c->c) || !c->port) {
+        xk_lua_note(c->o.world, c->id);
+        c->id = 0;
+    }
+    return 0;
+}
+
+/*** The next bytes, up to 64 KiB; nil, message, "XK_EAGAIN"; "XK_EGONE": the back end is gone and there are no more.
+ * @function take */
+static int capture_take(lua_State *L)
+{
+    struct capture *c = check_capture(L);
+    luaL_Buffer b;
+    char *room;
+    size_t n;
+
+    if (!xk_capture_waiting(c->c))
+        return xk_lua_fail(L, c->port ? XK_EAGAIN : XK_EGONE);
+    room = luaL_buffinitsize(L, &b, 65536);
+    n = xk_capture_take(c->c, room, 65536);
+    luaL_pushresultsize(&b, n);
+    return 1;
+}
+
+/*** Counters: `frames` seen, of which `left_out` had no room.
+ * @function stats */
+static int capture_stats(lua_State *L)
+{
+    struct xk_capture_stats s;
+
+    xk_capture_stats(check_capture(L)->c, &s);
+    lua_newtable(L);
+    xk_lua_set_integer(L, "frames", s.frames);
+    xk_lua_set_integer(L, "left_out", s.left_out);
+    return 1;
+}
+
 int luaopen_xenkit_core_net(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"switch", l_switch}, {"front", l_front}, {"plug", l_plug}, {"back", l_back}, {NULL, NULL}};
     static const luaL_Reg device_methods[] = {{"arm", device_arm},     {"state", device_state}, {"info", device_info},
                                               {"stats", device_stats}, {"close", device_close}, {NULL, NULL}};
-    static const luaL_Reg back_methods[] = {
-        {"arm", back_arm}, {"state", back_state}, {"stats", back_stats}, {"close", back_close}, {NULL, NULL}};
+    static const luaL_Reg back_methods[] = {{"arm", back_arm},         {"state", back_state}, {"stats", back_stats},
+                                            {"capture", back_capture}, {"close", back_close}, {NULL, NULL}};
+    static const luaL_Reg capture_methods[] = {
+        {"arm", capture_arm}, {"take", capture_take}, {"stats", capture_stats}, {"close", capture_close}, {NULL, NULL}};
     static const luaL_Reg switch_methods[] = {{"close", switch_close}, {NULL, NULL}};
 
     xk_lua_type(L, DEVICE, device_methods, device_close);
     xk_lua_type(L, BACK, back_methods, back_close);
     xk_lua_type(L, SWITCH, switch_methods, switch_close);
+    xk_lua_type(L, CAPTURE, capture_methods, capture_close);
     luaL_newlib(L, functions);
     return 1;
 }

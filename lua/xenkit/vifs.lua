@@ -4,6 +4,7 @@
 local backends = require "xenkit.backends"
 local core = require "xenkit.core.net"
 local net = require "xenkit.net"
+local task = require "xenkit.task"
 
 local M = {}
 local Vifs = {}
@@ -14,7 +15,7 @@ local VIFS_MAX = 250
 
 --- @param opts log(level, text, fields), strict = false: guests may send from any address
 function M.new(ctx, opts)
-  return setmetatable({ ctx = ctx, switch = assert(core.switch(ctx.world)), strict = opts.strict ~= false,
+  return setmetatable({ ctx = ctx, served = {}, switch = assert(core.switch(ctx.world)), strict = opts.strict ~= false,
     backends = backends.new(ctx, "vif", "network", VIFS_MAX, opts.log) }, Vifs)
 end
 
@@ -35,7 +36,38 @@ local function serve(self, path)
   local back <close>, err, code = core.back(self.ctx.world, self.switch, store.raw, path,
     { vlan = vlan, strict = self.strict and strict ~= "0" })
   if not back then return self.backends:refuse(path, err, code) end
+  self.served[path] = back
   self.backends:follow(path, back)
+  self.served[path] = nil
+end
+
+--- Writes what the guest of `backend/vif/DOMID/NUMBER` sends and gets to a stream, as pcapng, until either ends.
+-- @param which "DOMID/NUMBER" @param snap so many bytes of each frame; 0: all
+function Vifs:capture(which, snap, to)
+  local back = self.served["backend/vif/" .. which]
+  if not back then return nil, "this domain serves no network " .. which, "XK_ENOENT" end
+  local c <close>, err, code = back:capture("vif" .. which:gsub("/", "."), snap)
+  if not c then return nil, err, code end
+  local ended = false
+  local watch = task.spawn(function() -- the reader says nothing; it only ends
+    repeat until not to:read()
+    ended = true
+    c:close()
+  end)
+  while not ended do
+    local bytes, _, why = c:take()
+    if bytes then
+      if not to:write(bytes) then break end
+    elseif why == "XK_EAGAIN" then
+      local id = task.wait_id()
+      c:arm(id)
+      task.wait(id)
+    else
+      break
+    end
+  end
+  watch:cancel()
+  return true
 end
 
 --- Serves for ever.

@@ -1,6 +1,7 @@
 -- The network service: a switch whose ports are other domains' networks, hosted, in dom0, or as a stub domain; with an
 -- address of its own it answers echoes, and can give addresses to others. See docs/devices.md.
 local net = require "xenkit.net"
+local stream = require "xenkit.stream"
 local task = require "xenkit.task"
 local vifs = require "xenkit.vifs"
 
@@ -38,6 +39,14 @@ return {
   start = function(ctx)
     local p = ctx.params
     local all = vifs.new(ctx, { log = ctx.log, strict = p.strict })
+    function ctx.on_handle(name, fd) -- `xenkit capture`, by way of domain 0
+      local s <const> = stream.from_handle(ctx.world, fd)
+      local which, snap = name:match "^capture:(%d+/%d+):(%d+)$"
+      task.detach(function()
+        if which and s then all:capture(which, tonumber(snap), s) end
+        if s then s:close() end
+      end)
+    end
     if p.address ~= "" then
       assert(net.cidr(p.address))
       local own = assert(all:plug(p.mac, { address = p.address }))

@@ -63,6 +63,27 @@ i=0
 while [ $i -lt 120 ] && ! $x store ls "$leases" 2> /dev/null | grep -q 00:16:3e:00:00:0c; do i=$((i + 1)); sleep 0.05; done
 $x store ls "$leases" | grep -q 00:16:3e:00:00:0c; ok $? "the store says who has which address"
 
+# What goes over a network, judged by tcpdump.
+if command -v tcpdump > /dev/null; then no=''; else no=' # SKIP there is no tcpdump'; fi
+frames() { tcpdump -n -r "$1" 2> "$tmp/tcpdump" | grep -c '^[0-9]'; }
+out=$($x capture b -o "$tmp/b.pcapng" -c 40 2>&1); has "$out" "40 frames" &&
+    { [ -n "$no" ] || { is "$(frames "$tmp/b.pcapng")" 40 && tcpdump -n -r "$tmp/b.pcapng" 2> /dev/null | grep -q 'ICMP echo reply'; }; }
+ok $? "what a domain sends and gets is captured$no"
+$x capture a lan -t 1 -s 20 > "$tmp/a.pcapng" 2> /dev/null && { [ -n "$no" ] || [ "$(frames "$tmp/a.pcapng")" -gt 10 ]; }
+ok $? "for a second, the heads of frames alone$no"
+timeout -s INT 1 "$build/xenkit" capture c -o "$tmp/c.pcapng" 2> /dev/null
+[ -n "$no" ] || { [ "$(frames "$tmp/c.pcapng")" -gt 10 ] && ! grep -q truncated "$tmp/tcpdump"; }
+ok $? "until Ctrl-C, and the file is whole$no"
+i=0
+while [ $i -lt 20 ]; do $x capture a | head -c 1000 > /dev/null; i=$((i + 1)); done
+rounds b 1; ok $? "readers that end early harm nothing"
+out=$($x capture a wan -c 1 2>&1 > /dev/null); [ $? = 1 ] && has "$out" "no network 'wan'"; ok $? "a network that is not"
+out=$($x capture log -c 1 2>&1 > /dev/null); [ $? = 1 ] && has "$out" "log has no network"; ok $? "a domain without one"
+$x capture b > "$tmp/k.pcapng" 2> "$tmp/k.err" &
+reader=$!
+i=0
+while [ $i -lt 100 ] && [ ! -s "$tmp/k.pcapng" ]; do i=$((i + 1)); sleep 0.05; done
+
 for _ in 1 2 3; do
     kill -9 "$(pid net)"
     i=0
@@ -70,6 +91,8 @@ for _ in 1 2 3; do
     sleep 0.3
 done
 rounds b 3; ok $? "the switch is killed three times, and all go on"
+wait $reader; [ -n "$no" ] || { [ "$(frames "$tmp/k.pcapng")" -gt 0 ] && ! grep -q truncated "$tmp/tcpdump"; }
+ok $? "who captured there is told, and has what there was$no"
 is "$(data b wrong)" 0; ok $? "and nothing wrong came"
 
 out=$($x move b lan --back net2 2>&1); ok $? "a network is moved to another switch"

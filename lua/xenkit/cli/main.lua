@@ -366,6 +366,17 @@ verbs.log = {
   run = log.verb(with_world, fail, say),
 }
 
+local capture = require "xenkit.cli.capture"
+verbs.capture = {
+  summary = "see what a domain sends and gets by network, as pcapng for Wireshark or tcpdump",
+  description = capture.description,
+  options = { WORLD, table.unpack(capture.options) },
+  positionals = { { "DOMAIN", help = "a name or a number, as `xenkit list` shows them" },
+    { "VIF", optional = true, help = "which of its networks, when it has several" } },
+  examples = capture.examples,
+  run = capture.verb(with_world, fail),
+}
+
 verbs.repl = {
   summary = "a Lua prompt in a fresh domain of the world",
   options = { WORLD },
@@ -411,7 +422,7 @@ end
 
 local ORDER = { "up", "down", "list", "info", "top", "build", "create",
   "console", "pause", "unpause", "shutdown", "destroy",
-  "scale", "move", "dmesg", "symbolize", "log", "repl", "run", "store", "completion", "man" }
+  "scale", "move", "dmesg", "symbolize", "log", "capture", "repl", "run", "store", "completion", "man" }
 
 local function make_cli()
   local list = {}

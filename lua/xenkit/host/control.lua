@@ -97,6 +97,27 @@ local function attach_log(T, conn)
   return attach(T, domid, "reader", conn)
 end
 
+-- A tool that sees a network's frames, from the domain that serves it.
+local function attach_capture(T, p, conn)
+  local d, err, code = T:find(tostring(p.name))
+  if not d then return nil, err, code end
+  local found, names = nil, {}
+  for _, device in ipairs(d.template and d.template.devices or {}) do
+    if device.kind == "vif" then
+      names[#names + 1] = device.name
+      if device.name == p.vif or not p.vif then found = found or device end
+    end
+  end
+  if not found or not p.vif and #names > 1 then
+    table.sort(names)
+    return nil, ("%s has %s"):format(d.name, p.vif and "no network '" .. p.vif .. "'" or #names == 0 and "no network" or
+      "several networks, say which: " .. table.concat(names, ", ")), "XK_ENOENT"
+  end
+  if not found.back_domid then return nil, found.name .. ": nobody serves it just now", "XK_EAGAIN" end
+  local snap = math.tointeger(p.snap) or 0
+  return attach(T, found.back_domid, ("capture:%d/%d:%d"):format(d.domid, found.number, snap), conn)
+end
+
 local function serve_tool(T, methods, conn)
   -- The first request may turn the connection into a raw one.
   while true do
@@ -105,6 +126,10 @@ local function serve_tool(T, methods, conn)
     local p = type(msg.params) == "table" and msg.params or {}
     if msg.method == "console" then
       local ok, err, code = attach(T, "console", "session", conn)
+      if not ok then rpc.send(conn, { id = msg.id, error = { code = code, message = err } }) end
+      return
+    elseif msg.method == "capture" then
+      local ok, err, code = attach_capture(T, p, conn)
       if not ok then rpc.send(conn, { id = msg.id, error = { code = code, message = err } }) end
       return
     elseif msg.method == "log" then
