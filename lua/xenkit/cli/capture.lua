@@ -23,7 +23,8 @@ M.examples = {
 
 M.description = "The domain that serves the network sees the frames; the guest is not asked and does not notice. " ..
   "What a slow reader has no room for (4 MiB) is left out, and its number stands with the next frame. Ends at " ..
-  "Ctrl-C, or when the network is moved or its back end ends. Checksums that the guest left to its network card are blank."
+  "Ctrl-C, or when the network is moved or its back end ends. Checksums that the guest left to its network card " ..
+  "are blank."
 
 local function connect(world, dir, p)
   local s, err = client.connect(world, dir)

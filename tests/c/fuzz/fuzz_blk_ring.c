@@ -86,6 +86,41 @@ static void put_slot(struct input *in, uint8_t *ring, unsigned slot_bytes, const
     set_word(ring, 0, prod + 1);
 }
 
+/* A disk that keeps requests until the input says which of them is done. */
+struct late {
+    struct xk_blkdev dev; /* first */
+    struct xk_blkdev *below;
+    struct xk_blk_request *held[64];
+    unsigned n;
+};
+
+static void late_submit(struct xk_blkdev *d, struct xk_blk_request *r)
+{
+    struct late *l = (struct late *)d;
+
+    must(l->n < 64);
+    l->held[l->n++] = r;
+}
+
+static void late_kick(struct xk_blkdev *d) { (void)d; }
+static void late_close(struct xk_blkdev *d) { xk_blk_close(((struct late *)d)->below); }
+static const struct xk_blkdev_ops late_ops = {XK_BLKDEV_VERSION, late_submit, late_kick, late_close, NULL, NULL};
+
+static void late_go(struct late *l, unsigned which)
+{
+    struct xk_blk_request *r;
+
+    if (l->n == 0)
+        return;
+    r = l->held[which % l->n];
+    l->held[which % l->n] = l->held[l->n - 1];
+    l->n--;
+    l->below->ops->submit(l->below, r);
+    l->below->ops->kick(l->below);
+}
+
+static struct late late;
+
 static void lie_to_back(struct input *in, struct xk_platform **dom, struct xk_loop *loop, struct xk_blkback_config *c,
                         uint8_t *ring, uint8_t *pages, const xk_gref *ref)
 {
@@ -105,6 +140,8 @@ static void lie_to_back(struct input *in, struct xk_platform **dom, struct xk_lo
         case 3:
             xk_evtchn_notify(dom[1], c->port);
             xk_loop_run_once(loop, XK_NOW);
+            if (c->device == &late.dev)
+                late_go(&late, take(in, 1));
             break;
         default:
             put_slot(in, ring, slot, ref);
@@ -113,7 +150,10 @@ static void lie_to_back(struct input *in, struct xk_platform **dom, struct xk_lo
     for (int i = 0; i < 4; i++) {
         xk_evtchn_notify(dom[1], c->port);
         xk_loop_run_once(loop, XK_NOW);
+        while (late.n)
+            late_go(&late, 0);
     }
+    xk_loop_run_once(loop, XK_NOW); /* which shows the last answers */
 }
 
 static void against_back(struct input *in, struct xk_fake *w, struct xk_platform **dom, struct xk_loop *loop)
@@ -132,7 +172,10 @@ static void against_back(struct input *in, struct xk_fake *w, struct xk_platform
     xk_gref ref[PAGES];
     void *ring, *pages;
 
-    must(xk_block_memory(xk_fake_alloc(w), SECTORS, &c.device) == 0);
+    late = (struct late){.dev = {.ops = &late_ops}};
+    must(xk_block_memory(xk_fake_alloc(w), SECTORS, &late.below) == 0);
+    late.dev.info = late.below->info;
+    c.device = how & 32 ? &late.dev : late.below;
     must(xk_page_share(dom[1], 2, 1, 0, c.ring, &ring) == 0);
     must(xk_page_share(dom[1], 2, PAGES, how & 16 ? XK_PAGE_READONLY : 0, ref, &pages) == 0);
     c.port = xk_evtchn_alloc(dom[1], 2);
