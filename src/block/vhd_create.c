@@ -1,0 +1,236 @@
+/* New VHDs, and what is told of one (vhd.h). Layout: footer's copy, header, table, parent's locator, footer.
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "block/vhd.h"
+
+enum { TABLE_AT = VHD_SECTOR + VHD_HEADER, LOCATOR_ROOM = 2048, CREATOR_VERSION = 0x00010001 };
+
+/* QEMU takes the size from the geometry, which is rounded, but for a few creators; blktap's is one. Its version 1.1
+ * says that bits of bitmaps are counted from the highest, as the specification has it. */
+static const char creator[4] = {'t', 'a', 'p', 0};
+
+/* --- names --- */
+
+/* The next character of UTF-8, or -1. */
+static int32_t next_char(const uint8_t **p)
+{
+    static const uint32_t least[4] = {0, 0x80, 0x800, 0x10000};
+    const uint8_t *s = *p;
+    unsigned more = s[0] < 0x80 ? 0 : s[0] >> 5 == 6 ? 1 : s[0] >> 4 == 14 ? 2 : s[0] >> 3 == 30 ? 3 : 4;
+    uint32_t c;
+
+    if (more == 4)
+        return -1;
+    c = more == 0 ? s[0] : s[0] & (0x3fu >> more);
+    for (unsigned i = 1; i <= more; i++) {
+        if (s[i] >> 6 != 2)
+            return -1;
+        c = c << 6 | (s[i] & 0x3f);
+    }
+    if (c < least[more] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) || c < 0x20)
+        return -1;
+    *p = s + more + 1;
+    return (int32_t)c;
+}
+
+/* UTF-16, (low) byte first or not, into (room) bytes. How many, or XK_EINVAL. */
+static int to_utf16(const char *name, int low, uint8_t *out, size_t room)
+{
+    const uint8_t *p = (const uint8_t *)name;
+    size_t n = 0;
+
+    while (*p) {
+        int32_t c = next_char(&p);
+        uint16_t unit[2];
+        unsigned units = c >= 0x10000 ? 2 : 1;
+        if (c < 0 || n + 2 * units > room)
+            return XK_EINVAL;
+        unit[0] = units == 1 ? (uint16_t)c : (uint16_t)(0xd800 + ((c - 0x10000) >> 10));
+        unit[1] = (uint16_t)(0xdc00 + ((c - 0x10000) & 0x3ff));
+        for (unsigned i = 0; i < units; i++) {
+            out[n + !low] = (uint8_t)unit[i];
+            out[n + low] = (uint8_t)(unit[i] >> 8);
+            n += 2;
+        }
+    }
+    return (int)n;
+}
+
+static size_t put_utf8(char *out, uint32_t c)
+{
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (char)(0xc0 | c >> 6);
+        out[1] = (char)(0x80 | (c & 0x3f));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (char)(0xe0 | c >> 12);
+        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+        out[2] = (char)(0x80 | (c & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | c >> 18);
+    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+    out[3] = (char)(0x80 | (c & 0x3f));
+    return 4;
+}
+
+/* What is no character, or a control letter, is a question mark. (out) has room for three bytes a unit, and a zero. */
+static void from_utf16(const uint8_t *in, size_t bytes, char *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i + 1 < bytes && (in[i] || in[i + 1]); i += 2) {
+        uint32_t c = (uint32_t)in[i] << 8 | in[i + 1], second;
+        if (c >= 0xd800 && c < 0xdc00 && i + 3 < bytes) {
+            second = (uint32_t)in[i + 2] << 8 | in[i + 3];
+            if (second >= 0xdc00 && second < 0xe000) {
+                c = 0x10000 + ((c - 0xd800) << 10) + (second - 0xdc00);
+                i += 2;
+            }
+        }
+        n += put_utf8(out + n, c < 0x20 || (c >= 0xd800 && c < 0xe000) ? '?' : c);
+    }
+    out[n] = '\0';
+}
+
+/* --- made --- */
+
+static int put(struct xk_file *file, const void *data, size_t n, uint64_t at)
+{
+    int r = xk_file_write(file, data, n, at);
+
+    return r < 0 ? r : 0;
+}
+
+/* All entries empty, to a whole sector. */
+static int put_table(struct xk_file *file, uint32_t entries)
+{
+    uint8_t none[4096];
+    uint64_t bytes = (entries * 4ull + VHD_SECTOR - 1) / VHD_SECTOR * VHD_SECTOR;
+    int r = 0;
+
+    memset(none, 0xff, sizeof(none));
+    for (uint64_t at = 0; at < bytes && r == 0; at += sizeof(none))
+        r = put(file, none, bytes - at < sizeof(none) ? (size_t)(bytes - at) : sizeof(none), TABLE_AT + at);
+    return r;
+}
+
+/* The parent by a relative path, in UTF-16 with the low byte first: "W2ru". Where the header says it by its name too.
+ */
+static int name_parent(const struct xk_vhd_spec *s, struct vhd_header *h, uint64_t at, uint8_t room[LOCATOR_ROOM])
+{
+    int n = to_utf16(s->parent_name, 1, room, LOCATOR_ROOM);
+
+    if (n < 0 || to_utf16(s->parent_name, 0, h->parent_name, VHD_NAME) <= 0)
+        return XK_EINVAL;
+    memcpy(h->locator[0].platform, "W2ru", 4);
+    h->locator[0].space = LOCATOR_ROOM; /* in bytes, as most have it; the specification says sectors, too */
+    h->locator[0].length = (uint32_t)n;
+    h->locator[0].offset = at;
+    return 0;
+}
+
+static int create_blocks(struct xk_file *file, const struct xk_vhd_spec *s, const uint8_t footer[VHD_SECTOR])
+{
+    struct vhd_header h = {.table_offset = TABLE_AT, .block_size = s->block_size ? s->block_size : 2 << 20};
+    uint8_t room[LOCATOR_ROOM] = {0}, header[VHD_HEADER];
+    uint64_t blocks, at;
+    int r = 0;
+
+    if (h.block_size < VHD_BLOCK_MIN || h.block_size > VHD_BLOCK_MAX || h.block_size & (h.block_size - 1))
+        return XK_EINVAL;
+    blocks = (s->size + h.block_size - 1) / h.block_size;
+    if (blocks > VHD_BLOCKS)
+        return XK_ERANGE;
+    h.entries = (uint32_t)blocks;
+    at = TABLE_AT + (blocks * 4 + VHD_SECTOR - 1) / VHD_SECTOR * VHD_SECTOR;
+    if (s->type == XK_VHD_DIFFERENCING) {
+        memcpy(h.parent_uuid, s->parent_uuid, 16);
+        h.parent_time = s->parent_time;
+        r = name_parent(s, &h, at, room);
+    }
+    if (r < 0)
+        return r;
+    vhd_header_write(&h, header);
+    r = put_table(file, h.entries);
+    if (r == 0 && s->type == XK_VHD_DIFFERENCING) {
+        r = put(file, room, sizeof(room), at);
+        at += sizeof(room);
+    }
+    if (r == 0)
+        r = put(file, header, sizeof(header), VHD_SECTOR);
+    if (r == 0)
+        r = put(file, footer, VHD_SECTOR, 0);
+    return r < 0 ? r : put(file, footer, VHD_SECTOR, at);
+}
+
+int xk_vhd_create(struct xk_file *file, const struct xk_vhd_spec *s)
+{
+    struct vhd_footer f = {.time = s->time, .creator_version = CREATOR_VERSION, .size = s->size, .type = s->type};
+    uint8_t footer[VHD_SECTOR];
+    int r;
+
+    if (s->type < XK_VHD_FIXED || s->type > XK_VHD_DIFFERENCING || s->size == 0 || s->size % VHD_SECTOR ||
+        (s->type == XK_VHD_DIFFERENCING && !s->parent_name) || xk_file_size(file) != 0)
+        return XK_EINVAL;
+    if (s->size > XK_VHD_SIZE_MAX)
+        return XK_ERANGE;
+    memcpy(f.creator, creator, 4);
+    memcpy(f.uuid, s->uuid, 16);
+    f.data_offset = s->type == XK_VHD_FIXED ? VHD_NOWHERE : VHD_SECTOR;
+    vhd_footer_write(&f, footer);
+    r = s->type == XK_VHD_FIXED ? put(file, footer, VHD_SECTOR, s->size) : create_blocks(file, s, footer);
+    return r < 0 ? r : xk_file_sync(file);
+}
+
+/* --- told --- */
+
+static int count_allocated(struct xk_file *file, const struct vhd_header *h, struct xk_vhd_info *out)
+{
+    uint8_t part[4096];
+
+    for (uint32_t i = 0; i < out->blocks; i += sizeof(part) / 4) {
+        uint32_t n = out->blocks - i < sizeof(part) / 4 ? out->blocks - i : (uint32_t)sizeof(part) / 4;
+        int r = xk_file_read(file, part, n * 4, h->table_offset + i * 4ull);
+        if (r < 0)
+            return r;
+        if (r < (int)(n * 4))
+            return XK_EPROTO;
+        for (uint32_t k = 0; k < n; k++)
+            out->allocated += vhd_get32(part + k * 4) != VHD_NONE;
+    }
+    return 0;
+}
+
+int xk_vhd_read_info(struct xk_file *file, struct xk_vhd_info *out)
+{
+    struct vhd_footer f;
+    struct vhd_header h;
+    uint64_t at;
+    int r = vhd_open(file, &f, &h, &at);
+
+    memset(out, 0, sizeof(*out));
+    if (r < 0)
+        return r;
+    out->type = f.type;
+    out->size = f.size;
+    memcpy(out->uuid, f.uuid, 16);
+    memcpy(out->creator, f.creator, 4);
+    if (f.type == XK_VHD_FIXED)
+        return 0;
+    out->block_size = h.block_size;
+    out->blocks = (uint32_t)((f.size + h.block_size - 1) / h.block_size);
+    if (f.type == XK_VHD_DIFFERENCING) {
+        memcpy(out->parent_uuid, h.parent_uuid, 16);
+        out->parent_time = h.parent_time;
+        from_utf16(h.parent_name, VHD_NAME, out->parent_name);
+    }
+    return count_allocated(file, &h, out);
+}
