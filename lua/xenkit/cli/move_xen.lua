@@ -8,7 +8,7 @@ local M = {}
 
 local PATIENCE = 10
 -- What a toolstack writes of a device, and so goes with it; all else is the back end's own.
-local CARRIED = { "params", "mode", "dev", "device-type", "type", "bootable", "removable",
+local CARRIED = { "params", "script", "mode", "dev", "device-type", "type", "bootable", "removable",
   "discard-enable", "handle", "mac", "mtu", "ip", "vlan", "strict" }
 
 -- "xvda" is device/vbd/51712, "vif0" device/vif/0.
