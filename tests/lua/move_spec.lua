@@ -54,7 +54,7 @@ describe("xenkit move on Xen", function()
       [FRONT .. "/backend"] = OLD, [FRONT .. "/backend-id"] = "0", [FRONT .. "/state"] = "4",
       [FRONT .. "/ring-ref"] = "8", [FRONT .. "/feature-xenkit-move"] = "1",
       ["/libxl/5/device/vbd/51712/backend"] = OLD,
-      [OLD .. "/frontend"] = FRONT, [OLD .. "/params"] = "a.img", [OLD .. "/mode"] = "w", [OLD .. "/state"] = "4",
+      [OLD .. "/frontend"] = FRONT, [OLD .. "/params"] = "a.img", [OLD .. "/script"] = "block", [OLD .. "/mode"] = "w", [OLD .. "/state"] = "4",
       [OLD .. "/sectors"] = "100",
     } do s.nodes[path] = value end
     function s:on_write(path, value)
@@ -78,6 +78,7 @@ describe("xenkit move on Xen", function()
     local s = made()
     assert.is_true(run(s, { image = "vbd:xvdb" }))
     assert.is_nil(s.nodes[OLD .. "/params"])
+    assert.equal("block", s.nodes[NEW .. "/script"]) -- libxl asks for it at the end
     assert.same({ "vbd:xvdb", "w", FRONT, "5", "1" }, { s.nodes[NEW .. "/params"], s.nodes[NEW .. "/mode"],
       s.nodes[NEW .. "/frontend"], s.nodes[NEW .. "/frontend-id"], s.nodes[NEW .. "/online"] })
     assert.is_nil(s.nodes[NEW .. "/sectors"])
