@@ -54,7 +54,8 @@ describe("xenkit move on Xen", function()
       [FRONT .. "/backend"] = OLD, [FRONT .. "/backend-id"] = "0", [FRONT .. "/state"] = "4",
       [FRONT .. "/ring-ref"] = "8", [FRONT .. "/feature-xenkit-move"] = "1",
       ["/libxl/5/device/vbd/51712/backend"] = OLD,
-      [OLD .. "/frontend"] = FRONT, [OLD .. "/params"] = "a.img", [OLD .. "/script"] = "block", [OLD .. "/mode"] = "w", [OLD .. "/state"] = "4",
+      [OLD .. "/frontend"] = FRONT, [OLD .. "/params"] = "a.img", [OLD .. "/script"] = "block",
+      [OLD .. "/mode"] = "w", [OLD .. "/state"] = "4",
       [OLD .. "/sectors"] = "100",
     } do s.nodes[path] = value end
     function s:on_write(path, value)
