@@ -106,58 +106,56 @@ void xk_aio_destroy(struct xk_aio *a)
     xk_free(&alloc, a, sizeof(*a));
 }
 
-/* An entry of the ring for (op), or NULL. */
-static struct io_uring_sqe *entry(struct xk_aio *a)
+/* An entry of the ring, for (file). XK_EAGAIN: there is no room; XK_E... of the file. */
+static int entry(struct xk_aio *a, struct xk_file *file, int *fd, struct io_uring_sqe **out)
 {
-    return a->under_way < a->ring.sq.ring_entries ? io_uring_get_sqe(&a->ring) : NULL;
+    *fd = xk_file_handle(file);
+    if (*fd < 0)
+        return *fd;
+    *out = a->under_way < a->ring.sq.ring_entries ? io_uring_get_sqe(&a->ring) : NULL;
+    if (!*out)
+        return XK_EAGAIN;
+    a->under_way++;
+    return 0;
 }
 
-static int begin(struct xk_aio *a, struct io_uring_sqe *e, struct xk_aio_op *op)
+/* (plain) for one piece, (vectored) for several. */
+static int move(struct xk_aio *a, struct xk_aio_op *op, struct xk_file *file, const struct xk_piece *v, unsigned n,
+                uint64_t at, int plain, int vectored)
 {
+    int one = n == 1 && v->len <= UINT32_MAX, fd, r;
+    struct io_uring_sqe *e;
+
+    r = entry(a, file, &fd, &e);
+    if (r < 0)
+        return r;
+    io_uring_prep_rw(one ? plain : vectored, e, fd, one ? v->base : (const void *)v, one ? (unsigned)v->len : n, at);
     io_uring_sqe_set_data(e, op);
-    a->under_way++;
     return 0;
 }
 
 int xk_aio_read(struct xk_aio *a, struct xk_aio_op *op, struct xk_file *file, const struct xk_piece *v, unsigned n,
                 uint64_t at)
 {
-    int fd = xk_file_handle(file);
-    struct io_uring_sqe *e = fd < 0 ? NULL : entry(a);
-
-    if (!e)
-        return fd < 0 ? fd : XK_EAGAIN;
-    if (n == 1 && v->len <= UINT32_MAX)
-        io_uring_prep_read(e, fd, v->base, (unsigned)v->len, at);
-    else
-        io_uring_prep_readv(e, fd, (const struct iovec *)v, n, at);
-    return begin(a, e, op);
+    return move(a, op, file, v, n, at, IORING_OP_READ, IORING_OP_READV);
 }
 
 int xk_aio_write(struct xk_aio *a, struct xk_aio_op *op, struct xk_file *file, const struct xk_piece *v, unsigned n,
                  uint64_t at)
 {
-    int fd = xk_file_handle(file);
-    struct io_uring_sqe *e = fd < 0 ? NULL : entry(a);
-
-    if (!e)
-        return fd < 0 ? fd : XK_EAGAIN;
-    if (n == 1 && v->len <= UINT32_MAX)
-        io_uring_prep_write(e, fd, v->base, (unsigned)v->len, at);
-    else
-        io_uring_prep_writev(e, fd, (const struct iovec *)v, n, at);
-    return begin(a, e, op);
+    return move(a, op, file, v, n, at, IORING_OP_WRITE, IORING_OP_WRITEV);
 }
 
 int xk_aio_sync(struct xk_aio *a, struct xk_aio_op *op, struct xk_file *file)
 {
-    int fd = xk_file_handle(file);
-    struct io_uring_sqe *e = fd < 0 ? NULL : entry(a);
+    struct io_uring_sqe *e;
+    int fd, r = entry(a, file, &fd, &e);
 
-    if (!e)
-        return fd < 0 ? fd : XK_EAGAIN;
+    if (r < 0)
+        return r;
     io_uring_prep_fsync(e, fd, IORING_FSYNC_DATASYNC);
-    return begin(a, e, op);
+    io_uring_sqe_set_data(e, op);
+    return 0;
 }
 
 unsigned xk_aio_submit(struct xk_aio *a)
