@@ -98,7 +98,7 @@ xl shutdown -w user > /dev/null 2>&1; echo "ended $?"
 n=0
 while xl list | grep -q -e user -e null && [ $n -lt 25 ]; do n=$((n + 1)); sleep 0.2; done
 xl list | grep -c -e user -e null
-xenstore-ls -f /local/domain | grep -c -e "vif/$i" -e "vbd/$i"
+xenstore-ls -f /local/domain | grep -c -e "backend/vif/$i/" -e "backend/vbd/$i/" -e "domain/$i/device" # vbd/5 would be vbd/51712, too
 C
 $lab put "$tmp/moves.sh"
 out=$($lab run -t 200 'sh /h/moves.sh' 2>&1)
@@ -120,6 +120,7 @@ has "$out" "ended 0
 0
 0"; ok $? "it ends, and nothing of it is left"
 wait $guest
+moves=$out
 out=$(cat "$tmp/linux")
 has "$out" "wrong=0 errors=0" && has "$out" "
 end" && ! has "$out" "I/O error" > /dev/null; ok $? "the Linux guest saw no wrong byte and no error: $(echo "$out" | grep reads=)"
@@ -128,5 +129,5 @@ has "$out" "bound 10.9.0." && [ "$(echo "$out" | grep -c '3 packets transmitted,
     echo "$echoes" | awk '{ exit !($1 > 20 && $1 - $4 <= 1) }' # the last one may be under way still
 ok $? "and its echoes came back: $echoes"
 has "$($lab run 'cat /var/log/xen/console/guest-linux.log')" BusyBox; ok $? "its console was served by the stub domain"
-[ "$tap_bad" = 0 ] || { echo "$out"; $lab run 'tail -n 20 /tmp/disk.log /tmp/net.log /tmp/console-test/out; xl list; tail -n 20 /var/log/xen/console/guest-*drv.log /var/log/xen/xl-*.log'; }
+[ "$tap_bad" = 0 ] || { echo "$moves"; echo "$out"; $lab run 'tail -n 20 /tmp/disk.log /tmp/net.log /tmp/console-test/out; xl list; tail -n 20 /var/log/xen/console/guest-*drv.log /var/log/xen/xl-*.log'; }
 finish
