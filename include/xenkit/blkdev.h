@@ -121,6 +121,13 @@ struct xk_aio;
 XK_MUSTCHECK int xk_block_aio(const xk_alloc *alloc, struct xk_aio *aio, struct xk_file *file, unsigned features,
                               struct xk_blkdev **out);
 
+/* xk_blk_copy (from, to, sector, budget, sparse) - a part of image (from) is written to image (to): from *sector on,
+ * about (budget) sectors, and *sector goes on with it. What is said to be zero is passed over where (sparse): (to) is
+ * zeroes so far. 1: there is more; 0: all is there, and (to) was flushed. XK_ENOSYS: one is no image that answers at
+ * once, as those in memory, in a file and VHDs do; XK_ERANGE: (to) is smaller; XK_ENOMEM; what they say. */
+XK_MUSTCHECK int xk_blk_copy(struct xk_blkdev *from, struct xk_blkdev *to, uint64_t *sector, uint32_t budget,
+                             int sparse);
+
 /* --- layers: a device over another one, (below), which belongs to it from now on, even when this fails -------------
  */
 

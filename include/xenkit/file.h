@@ -40,6 +40,8 @@ struct xk_file_ops {
     int (*punch)(struct xk_file *f, uint64_t at, uint64_t n);
     /* The operating system's descriptor, which stays the file's. */
     int (*handle)(struct xk_file *f);
+    /* The first byte at or after (at) that may be other than zero; the file's size: there is none. */
+    int64_t (*data)(struct xk_file *f, uint64_t at);
 };
 
 /* xk_file_from_handle (alloc, handle, out) - a file over a descriptor of the operating system below, which belongs to
@@ -77,6 +79,12 @@ static inline int xk_file_punch(struct xk_file *f, uint64_t at, uint64_t n)
 }
 /* xk_file_handle (f) - its descriptor, or XK_ENOSYS. */
 static inline int xk_file_handle(struct xk_file *f) { return f->ops->handle ? f->ops->handle(f) : XK_ENOSYS; }
+/* xk_file_data (f, at) - the first byte at or after (at), which is within the file, that may be other than zero; its
+ * size: there is none. (at) itself where nobody knows. */
+static inline int64_t xk_file_data(struct xk_file *f, uint64_t at)
+{
+    return f->ops->data ? f->ops->data(f, at) : (int64_t)at;
+}
 
 static inline void xk_file_close(struct xk_file *f)
 {

@@ -51,14 +51,34 @@ XK_MUSTCHECK int xk_vhd_create(struct xk_file *file, const struct xk_vhd_spec *s
 
 /* xk_block_vhd (alloc, chain, n, features, out) - an image as a device. (chain): the image's file, then its parent's,
  * down to one without a parent, or to a raw file, which only a parent_uuid of zeroes leads to. They belong to the
- * device from now on, even when this fails; only the first is written. (features): XK_BLK_READONLY.
+ * device from now on, even when this fails; only the first is written. (features): XK_BLK_READONLY; XK_VHD_LAZY, for an
+ * image that is being made: until a flush is done a cut of the power may leave anything of it, and no other syncs are
+ * made.
  *
  * Requests are done one after the other. What was written stays when the program is killed. When the power is cut, a
- * sector that was not flushed has its old or its new contents, whatever the image has to write for it: where a
- * request is the first for its sectors, the file is synced before the image says where they are.
+ * sector that was not flushed has its old or its new contents, whatever the image has to write for it: where requests
+ * are the first for their sectors, the file is synced once a kick, before the image says where they are.
  * XK_EPROTO, XK_ERANGE as above; XK_EINVAL: a parent is not the one that the image names; XK_ENOMEM. */
+enum { XK_VHD_LAZY = 1 << 17 };
 XK_MUSTCHECK int xk_block_vhd(const xk_alloc *alloc, struct xk_file *const *chain, unsigned n, unsigned features,
                               struct xk_blkdev **out);
+
+/* xk_vhd_coalesce (top, parent, sector, budget) - a part of what the image (top) has of its own is written to (parent),
+ * the device over its parent's chain: from *sector on, about (budget) sectors, and *sector goes on with it. 1: there is
+ * more; 0: all is there, and (parent) was flushed. Until then, and whenever it is cut, the chain of (top) reads the
+ * same, as (top) hides what is written. Other images over that parent do not. Both are idle but for this. XK_EINVAL:
+ * (top) is no VHD; XK_ERANGE: the parent is smaller; what the parent says. */
+XK_MUSTCHECK int xk_vhd_coalesce(struct xk_blkdev *top, struct xk_blkdev *parent, uint64_t *sector, uint32_t budget);
+
+/* xk_vhd_set_parent (file, spec) - the differencing image in (file) has another parent from now on: (parent_uuid),
+ * (parent_time) and (parent_name) of (spec), the rest of which is not looked at. When the power is cut it has the one
+ * or the other. The image is in use by nobody. XK_EINVAL: it is of another type, or what is said is wrong. */
+XK_MUSTCHECK int xk_vhd_set_parent(struct xk_file *file, const struct xk_vhd_spec *spec);
+
+/* xk_vhd_check (file, told, arg) - looks at all that xk_block_vhd takes on trust: whether the footers agree, blocks
+ * overlap, the file has room that nothing uses. Calls (told) with a sentence for each finding, (bad) where data may be
+ * lost. How many were bad; XK_E... where it could not look. */
+XK_MUSTCHECK int xk_vhd_check(struct xk_file *file, void (*told)(void *arg, int bad, const char *text), void *arg);
 
 XK_API_END
 

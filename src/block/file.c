@@ -126,6 +126,13 @@ int xk__file_info(struct xk_file *f, unsigned features, struct xk_blk_info *info
 
 static int run(struct xk__image *i, struct xk_blk_request *r) { return xk__file_do(((struct file_image *)i)->file, r); }
 
+static uint64_t next(struct xk__image *i, uint64_t sector)
+{
+    int64_t at = xk_file_data(((struct file_image *)i)->file, sector * XK_SECTOR);
+
+    return at < 0 ? sector : (uint64_t)at / XK_SECTOR;
+}
+
 static void fini(struct xk__image *i) { xk_file_close(((struct file_image *)i)->file); }
 
 int xk_block_file(const xk_alloc *alloc, struct xk_file *file, unsigned features, struct xk_blkdev **out)
@@ -140,6 +147,7 @@ int xk_block_file(const xk_alloc *alloc, struct xk_file *file, unsigned features
     }
     f->file = file;
     f->image.dev.info = info;
+    f->image.next = next;
     *out = &f->image.dev;
     return 0;
 }

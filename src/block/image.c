@@ -22,6 +22,19 @@ static void submit(struct xk_blkdev *d, struct xk_blk_request *r)
     i->tail = &r->next;
 }
 
+/* The requests that were done since the last time, now that all of them have come to stand or not. */
+static void answer(struct xk__image *i, struct xk_blk_request *head)
+{
+    int err = i->settle ? i->settle(i) : 0;
+
+    while (head) {
+        struct xk_blk_request *r = head;
+        head = r->next;
+        r->next = NULL;
+        r->done(r, r->err == 0 && r->op != XK_BLK_READ ? err : r->err);
+    }
+}
+
 /* Who submits and kicks from within done adds to the list that is being worked on. */
 static void kick(struct xk_blkdev *d)
 {
@@ -31,8 +44,15 @@ static void kick(struct xk_blkdev *d)
     if (i->running)
         return;
     i->running = 1;
-    while ((r = take(i)))
-        r->done(r, i->run(i, r));
+    while (i->head) {
+        struct xk_blk_request *head = NULL, **tail = &head;
+        for (unsigned n = 0; (n < 1 || i->settle) && (r = take(i)); n++) {
+            r->err = i->run(i, r);
+            *tail = r;
+            tail = &r->next;
+        }
+        answer(i, head);
+    }
     i->running = 0;
 }
 
@@ -69,3 +89,5 @@ struct xk__image *xk__image_new(const xk_alloc *alloc, size_t size,
     i->fini = fini;
     return i;
 }
+
+const struct xk_blkdev_ops *xk__image_ops(void) { return &ops; }

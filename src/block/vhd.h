@@ -9,6 +9,7 @@ enum {
     VHD_HEADER = 1024,
     VHD_LOCATORS = 8,
     VHD_NAME = 512, /* bytes of UTF-16, big-endian */
+    VHD_LOCATOR_ROOM = 2048,
     VHD_BLOCK_MIN = 65536,
     VHD_BLOCK_MAX = 256 << 20,
     VHD_BLOCKS = 1 << 22 /* of an image; its table is kept in memory */
@@ -25,6 +26,7 @@ struct vhd_footer {
     uint32_t type;
     uint8_t uuid[16];
     uint8_t saved, hidden;
+    uint8_t raw[VHD_SECTOR]; /* as it was read */
 };
 
 struct vhd_locator {
@@ -49,6 +51,12 @@ void vhd_header_write(const struct vhd_header *h, uint8_t out[VHD_HEADER]);
 /* 0; XK_EPROTO: cookie, checksum, version or a number is wrong; XK_ERANGE: too large. */
 int vhd_footer_read(const uint8_t in[VHD_SECTOR], struct vhd_footer *f);
 int vhd_header_read(const uint8_t in[VHD_HEADER], struct vhd_header *h);
+
+/* The footer (raw) leads to a header at (at) from now on. */
+void vhd_footer_lead(uint8_t raw[VHD_SECTOR], uint64_t at);
+
+/* (h) names its parent, and so does a locator "W2ru", whose (room) has its place at (at). XK_EINVAL: no such name. */
+int vhd_name_parent(const char *name, struct vhd_header *h, uint64_t at, uint8_t room[VHD_LOCATOR_ROOM]);
 
 /* Of a file: the footer at its end or, where that is damaged, its copy at the beginning; the header, unless it is
  * fixed. (at): where the footer stands or should; both agree with the file's size and with each other. */

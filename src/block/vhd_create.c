@@ -4,7 +4,7 @@
 
 #include "block/vhd.h"
 
-enum { TABLE_AT = VHD_SECTOR + VHD_HEADER, LOCATOR_ROOM = 2048, CREATOR_VERSION = 0x00010001 };
+enum { TABLE_AT = VHD_SECTOR + VHD_HEADER, CREATOR_VERSION = 0x00010001 };
 
 /* QEMU takes the size from the geometry, which is rounded, but for a few creators; blktap's is one. Its version 1.1
  * says that bits of bitmaps are counted from the highest, as the specification has it. */
@@ -124,14 +124,14 @@ static int put_table(struct xk_file *file, uint32_t entries)
 
 /* The parent by a relative path, in UTF-16 with the low byte first: "W2ru". Where the header says it by its name too.
  */
-static int name_parent(const struct xk_vhd_spec *s, struct vhd_header *h, uint64_t at, uint8_t room[LOCATOR_ROOM])
+int vhd_name_parent(const char *name, struct vhd_header *h, uint64_t at, uint8_t room[VHD_LOCATOR_ROOM])
 {
-    int n = to_utf16(s->parent_name, 1, room, LOCATOR_ROOM);
+    int n = to_utf16(name, 1, room, VHD_LOCATOR_ROOM);
 
-    if (n < 0 || to_utf16(s->parent_name, 0, h->parent_name, VHD_NAME) <= 0)
+    if (n < 0 || to_utf16(name, 0, h->parent_name, VHD_NAME) <= 0)
         return XK_EINVAL;
     memcpy(h->locator[0].platform, "W2ru", 4);
-    h->locator[0].space = LOCATOR_ROOM; /* in bytes, as most have it; the specification says sectors, too */
+    h->locator[0].space = VHD_LOCATOR_ROOM; /* in bytes, as most have it; the specification says sectors, too */
     h->locator[0].length = (uint32_t)n;
     h->locator[0].offset = at;
     return 0;
@@ -140,7 +140,7 @@ static int name_parent(const struct xk_vhd_spec *s, struct vhd_header *h, uint64
 static int create_blocks(struct xk_file *file, const struct xk_vhd_spec *s, const uint8_t footer[VHD_SECTOR])
 {
     struct vhd_header h = {.table_offset = TABLE_AT, .block_size = s->block_size ? s->block_size : 2 << 20};
-    uint8_t room[LOCATOR_ROOM] = {0}, header[VHD_HEADER];
+    uint8_t room[VHD_LOCATOR_ROOM] = {0}, header[VHD_HEADER];
     uint64_t blocks, at;
     int r = 0;
 
@@ -154,7 +154,7 @@ static int create_blocks(struct xk_file *file, const struct xk_vhd_spec *s, cons
     if (s->type == XK_VHD_DIFFERENCING) {
         memcpy(h.parent_uuid, s->parent_uuid, 16);
         h.parent_time = s->parent_time;
-        r = name_parent(s, &h, at, room);
+        r = vhd_name_parent(s->parent_name, &h, at, room);
     }
     if (r < 0)
         return r;

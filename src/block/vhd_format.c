@@ -76,11 +76,18 @@ void vhd_footer_write(const struct vhd_footer *f, uint8_t out[VHD_SECTOR])
     vhd_put32(out + FOOTER_SUM, checksum(out, VHD_SECTOR, FOOTER_SUM));
 }
 
+void vhd_footer_lead(uint8_t raw[VHD_SECTOR], uint64_t at)
+{
+    vhd_put64(raw + 16, at);
+    vhd_put32(raw + FOOTER_SUM, checksum(raw, VHD_SECTOR, FOOTER_SUM));
+}
+
 int vhd_footer_read(const uint8_t in[VHD_SECTOR], struct vhd_footer *f)
 {
     if (memcmp(in, footer_cookie, 8) || vhd_get32(in + FOOTER_SUM) != checksum(in, VHD_SECTOR, FOOTER_SUM) ||
         vhd_get32(in + 12) >> 16 != VERSION >> 16)
         return XK_EPROTO;
+    memcpy(f->raw, in, VHD_SECTOR);
     f->data_offset = vhd_get64(in + 16);
     f->time = vhd_get32(in + 24);
     memcpy(f->creator, in + 28, 4);

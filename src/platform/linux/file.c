@@ -178,6 +178,15 @@ static int64_t handle_size(struct xk_file *f)
     return end < 0 ? xk__sys_err(errno) : (int64_t)end;
 }
 
+static int64_t handle_data(struct xk_file *f, uint64_t at)
+{
+    off_t next = at > INT64_MAX ? -1 : lseek(handle_fd(f), (off_t)at, SEEK_DATA);
+
+    if (next >= 0)
+        return next;
+    return at <= INT64_MAX && errno == ENXIO ? handle_size(f) : (int64_t)at; /* nothing follows; or nobody knows */
+}
+
 static int handle_truncate(struct xk_file *f, uint64_t size)
 {
     int r;
@@ -212,6 +221,7 @@ static const struct xk_file_ops handle_ops = {
     .readv_now = handle_readv_now,
     .punch = handle_punch,
     .handle = handle_fd,
+    .data = handle_data,
 };
 
 /* Only what has positions and keeps bytes: a pipe or socket would block or lose them. */

@@ -1,144 +1,8 @@
 /* VHDs: data against a model through chains, judged by qemu-img and libvhdi; damage; cuts of the power.
  * SPDX-License-Identifier: MIT */
-#include "tests/c/tap.h" /* first */
+#include "tests/c/block/vhds.h" /* first */
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <xenkit/fake.h>
-
-#include "block/vhd.h"
-
-enum { SECTORS = 1500, BLOCK = 65536, LEVELS = 4 };
-
-static uint64_t seed = 11;
-static unsigned roll(unsigned n)
-{
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)(seed >> 33) % n;
-}
-
-/* --- requests ----------------------------------------------------------------------------------------------------- */
-
-static int told;
-static void on_done(struct xk_blk_request *r, int err)
-{
-    (void)r;
-    told = err;
-}
-
-static int ask(struct xk_blkdev *dev, int op, unsigned flags, uint64_t sector, void *buf, size_t bytes)
-{
-    struct xk_piece v[2] = {{buf, bytes > XK_SECTOR ? XK_SECTOR : bytes},
-                            {(uint8_t *)buf + XK_SECTOR, bytes - XK_SECTOR}};
-    struct xk_blk_request r = {.done = on_done,
-                               .sector = sector,
-                               .sectors = bytes / XK_SECTOR,
-                               .piece = v,
-                               .pieces = op > XK_BLK_WRITE   ? 0
-                                         : bytes > XK_SECTOR ? 2
-                                                             : 1,
-                               .op = (uint8_t)op,
-                               .flags = (uint8_t)flags};
-    int err = xk_blk_submit(dev, &r);
-
-    told = 1;
-    if (err < 0)
-        return err;
-    xk_blk_kick(dev);
-    return told;
-}
-
-/* --- files in a folder of their own ------------------------------------------------------------------------------- */
-
-static char folder[] = "/tmp/xk-vhd-XXXXXX", path[LEVELS][64];
-
-static void enter(void)
-{
-    OK(mkdtemp(folder) != NULL);
-    for (int i = 0; i < LEVELS; i++)
-        snprintf(path[i], sizeof(path[i]), "%s/level%d.vhd", folder, i);
-}
-
-static void leave(void)
-{
-    char command[64];
-
-    snprintf(command, sizeof(command), "rm -r %s", folder);
-    EQ(system(command), 0);
-}
-
-static struct xk_file *open_file(const char *name)
-{
-    struct xk_file *f;
-    int fd = open(name, O_RDWR | O_CREAT, 0600);
-
-    OK(fd >= 0);
-    EQ(xk_file_from_handle(NULL, fd, &f), 0);
-    return f;
-}
-
-static void uuid_of(uint8_t uuid[16], int level) { memset(uuid, level + 1, 16); }
-
-/* Level 0 is the base. (type): the base's. */
-static void create(int level, enum xk_vhd_type type, uint64_t size)
-{
-    struct xk_vhd_spec s = {.type = level ? XK_VHD_DIFFERENCING : type, .size = size, .block_size = BLOCK, .time = 99};
-    struct xk_file *f = open_file(path[level]);
-    char name[32];
-
-    uuid_of(s.uuid, level);
-    if (level) {
-        uuid_of(s.parent_uuid, level - 1);
-        snprintf(name, sizeof(name), "level%d.vhd", level - 1);
-        s.parent_name = name;
-    }
-    EQ(xk_vhd_create(f, &s), 0);
-    xk_file_close(f);
-}
-
-static struct xk_blkdev *open_chain(int top, unsigned features)
-{
-    struct xk_file *chain[LEVELS];
-    struct xk_blkdev *dev;
-
-    for (int i = 0; i <= top; i++)
-        chain[i] = open_file(path[top - i]);
-    EQ(xk_block_vhd(NULL, chain, (unsigned)top + 1, features, &dev), 0);
-    return dev;
-}
-
-/* --- data --------------------------------------------------------------------------------------------------------- */
-
-static uint8_t model[LEVELS][SECTORS * XK_SECTOR];
-
-static void churn(struct xk_blkdev *dev, uint8_t *m, int rounds)
-{
-    static uint8_t buf[64 * XK_SECTOR];
-
-    for (int i = 0; i < rounds; i++) {
-        uint32_t n = 1 + roll(roll(2) ? 8 : 64), at = roll(SECTORS - n);
-        if (roll(3) == 0) {
-            for (size_t k = 0; k < n * XK_SECTOR; k++)
-                buf[k] = (uint8_t)roll(256);
-            memcpy(m + at * XK_SECTOR, buf, n * XK_SECTOR);
-            EQ(ask(dev, XK_BLK_WRITE, roll(10) ? 0 : XK_BLK_FUA, at, buf, n * XK_SECTOR), 0);
-        } else {
-            EQ(ask(dev, XK_BLK_READ, 0, at, buf, n * XK_SECTOR), 0);
-            MEMEQ(buf, m + at * XK_SECTOR, n * XK_SECTOR);
-        }
-    }
-    EQ(ask(dev, XK_BLK_FLUSH, 0, 0, NULL, 0), 0);
-}
-
-static void all_is(struct xk_blkdev *dev, const uint8_t *m)
-{
-    static uint8_t buf[SECTORS * XK_SECTOR];
-
-    EQ(dev->info.sectors, SECTORS);
-    EQ(ask(dev, XK_BLK_READ, 0, 0, buf, sizeof(buf)), 0);
-    MEMEQ(buf, m, sizeof(buf));
-}
+#include "tests/c/block/frail.h"
 
 /* A chain is grown; each level is written as the top, closed and opened now and then, and stays as it is then. */
 static void chain_of(enum xk_vhd_type base)
@@ -175,36 +39,6 @@ TEST(data_of_a_dynamic_image_and_its_children)
 }
 
 /* --- judges ------------------------------------------------------------------------------------------------------- */
-
-static void write_raw(int level)
-{
-    char name[80];
-    int fd;
-
-    snprintf(name, sizeof(name), "%s.raw", path[level]);
-    fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    EQ(write(fd, model[level], sizeof(model[0])), sizeof(model[0]));
-    close(fd);
-}
-
-static int shell(const char *text)
-{
-    char command[1000];
-
-    snprintf(command, sizeof(command), "cd %s && { %s; } > judge.log 2>&1 || { cat judge.log; false; }", folder, text);
-    return system(command);
-}
-
-static void need(const char *what)
-{
-    char command[100];
-
-    snprintf(command, sizeof(command), "%s > /dev/null 2>&1", what);
-    if (system(command) != 0) {
-        printf("# not here: %s\n", what);
-        exit(TAP_SKIP);
-    }
-}
 
 static void by_qemu(enum xk_vhd_type base)
 {
@@ -422,157 +256,190 @@ TEST(damage_is_told_or_harmless)
     OK(told_of > 500 && told_of < 3000);
 }
 
-/* --- power -------------------------------------------------------------------------------------------------------- */
+/* --- power ------------------------------------------------------------------------------------------------------- */
 
-enum { ROOM = 4 << 20, LOG = 8192 };
+/* Each sector holds its number and a generation. After a cut it has the one of the last flush, or a later one; after
+ * the end of the program alone that of the last answer, or a later one. */
+static struct {
+    uint32_t flushed, answered, newest;
+} sector[SECTORS];
 
-/* A file whose writes since the last sync are there or not, sector by sector, each as one of them left it. */
-struct frail {
-    struct xk_file file; /* first */
-    uint8_t *now, *durable;
-    size_t size, durable_size;
-    struct {
-        uint32_t sector;
-        uint8_t data[XK_SECTOR];
-    } * log;
-    unsigned logged;
-    long ops, cut;
-};
-
-static int frail_read(struct xk_file *f, void *buf, size_t n, uint64_t at)
+static struct xk_blkdev *open_frail(struct frail *p, int differs)
 {
-    struct frail *p = (struct frail *)f;
+    struct xk_file *chain[2] = {&p->file, NULL};
+    uint32_t word[XK_SECTOR / 4] = {0};
+    struct xk_blkdev *dev;
 
-    if (at >= p->size)
-        return 0;
-    n = n < p->size - at ? n : p->size - (size_t)at;
-    memcpy(buf, p->now + at, n);
-    return (int)n;
-}
-
-static int frail_write(struct xk_file *f, const void *buf, size_t n, uint64_t at)
-{
-    struct frail *p = (struct frail *)f;
-
-    OK(at + n <= ROOM);
-    if (p->cut && p->ops >= p->cut)
-        return XK_EIO;
-    p->ops++;
-    memcpy(p->now + at, buf, n);
-    p->size = p->size > at + n ? p->size : (size_t)at + n;
-    for (uint64_t s = at / XK_SECTOR; s * XK_SECTOR < at + n; s++) {
-        OK(p->logged < LOG);
-        p->log[p->logged].sector = (uint32_t)s;
-        memcpy(p->log[p->logged++].data, p->now + s * XK_SECTOR, XK_SECTOR);
+    EQ(xk_file_memory(NULL, 4 << 20, &chain[1]), 0);
+    for (uint32_t i = 0; i < SECTORS; i++) { /* the parent's are of generation 1 */
+        word[0] = i, word[1] = 1;
+        EQ(xk_file_write(chain[1], word, sizeof(word), i * XK_SECTOR), sizeof(word));
     }
-    return (int)n;
+    if (!differs)
+        xk_file_close(chain[1]);
+    EQ(xk_block_vhd(NULL, chain, differs ? 2 : 1, 0, &dev), 0);
+    return dev;
 }
 
-static int frail_sync(struct xk_file *f)
+/* Some writes that are kicked together. */
+static int write_some(struct xk_blkdev *dev)
 {
-    struct frail *p = (struct frail *)f;
+    enum { MOST = 8 };
+    static uint32_t word[MOST][XK_SECTOR / 4];
+    struct xk_blk_request r[MOST];
+    struct xk_piece v[MOST];
+    int err[MOST], n = 1 + (int)roll(MOST), failed = 0;
 
-    if (p->cut && p->ops >= p->cut)
-        return XK_EIO;
-    p->ops++;
-    memcpy(p->durable, p->now, ROOM);
-    p->durable_size = p->size;
-    p->logged = 0;
-    return 0;
-}
-
-static int64_t frail_size(struct xk_file *f) { return (int64_t)((struct frail *)f)->size; }
-static int frail_truncate(struct xk_file *f, uint64_t size)
-{
-    (void)f;
-    (void)size;
-    return XK_ENOSYS;
-}
-static void frail_close(struct xk_file *f) { (void)f; }
-static const struct xk_file_ops frail_ops = {.version = XK_FILE_VERSION,
-                                             .read = frail_read,
-                                             .write = frail_write,
-                                             .sync = frail_sync,
-                                             .size = frail_size,
-                                             .truncate = frail_truncate,
-                                             .close = frail_close};
-
-static void frail_cut(struct frail *p)
-{
-    for (unsigned i = 0; i < p->logged; i++) {
-        unsigned k = roll(p->logged);
-        size_t at = p->log[k].sector * (size_t)XK_SECTOR;
-        memcpy(p->durable + at, p->log[k].data, XK_SECTOR);
-        p->durable_size = p->durable_size > at + XK_SECTOR ? p->durable_size : at + XK_SECTOR;
+    for (int i = 0; i < n; i++) {
+        uint32_t at = i && roll(2) ? (uint32_t)r[i - 1].sector + 1 : roll(SECTORS);
+        if (at == SECTORS)
+            at = 0;
+        word[i][0] = at, word[i][1] = ++sector[at].newest;
+        v[i] = (struct xk_piece){word[i], XK_SECTOR};
+        r[i] = (struct xk_blk_request){.done = on_done_at,
+                                       .arg = &err[i],
+                                       .sector = at,
+                                       .sectors = 1,
+                                       .piece = &v[i],
+                                       .pieces = 1,
+                                       .op = XK_BLK_WRITE};
+        EQ(xk_blk_submit(dev, &r[i]), 0);
     }
-    memcpy(p->now, p->durable, ROOM);
-    p->size = p->durable_size;
-    p->logged = 0;
-    p->cut = p->ops = 0;
+    xk_blk_kick(dev);
+    for (int i = 0; i < n; i++) {
+        if (err[i] == 0)
+            sector[r[i].sector].answered = word[i][1];
+        failed |= err[i];
+    }
+    return failed;
 }
 
-/* Each sector holds its number and a generation. After a cut it has the one of the last flush, or a later one. */
+static void all_as_it_should(struct xk_blkdev *dev, int life, int cut)
+{
+    for (uint32_t i = 0; i < SECTORS; i++) {
+        uint32_t word[XK_SECTOR / 4], least = cut ? sector[i].flushed : sector[i].answered;
+        EQ(ask(dev, XK_BLK_READ, 0, i, word, sizeof(word)), 0);
+        if (word[1] < least || word[1] > sector[i].newest || (word[1] && word[0] != i))
+            TAP_FAIL("life %d: sector %u has %u of %u, should have %u to %u", life, i, word[1], word[0], least,
+                     sector[i].newest);
+        sector[i].flushed = sector[i].answered = sector[i].newest = word[1];
+    }
+    EQ(ask(dev, XK_BLK_FLUSH, 0, 0, NULL, 0), 0); /* what was read stays */
+}
+
 static void power_of(int differs)
 {
-    static uint32_t flushed[SECTORS], newest[SECTORS];
-    struct frail p = {.file = {&frail_ops}};
+    struct frail p = {.now = NULL};
     struct xk_vhd_spec s = {.type = differs ? XK_VHD_DIFFERENCING : XK_VHD_DYNAMIC,
                             .size = SECTORS * XK_SECTOR,
                             .block_size = BLOCK,
                             .parent_name = "base"};
+    struct vhd_footer f;
+    int cut = 1;
 
-    p.now = calloc(1, ROOM);
-    p.durable = calloc(1, ROOM);
-    p.log = calloc(LOG, sizeof(*p.log));
     for (int life = 0; life < 400; life++) {
-        struct xk_file *chain[2] = {&p.file, NULL};
-        uint32_t word[XK_SECTOR / 4] = {0};
         struct xk_blkdev *dev;
-        if (life % 8 == 0) { /* a new image, over a parent whose sectors are of generation 1 */
-            memset(p.now, 0, ROOM);
-            p.size = 0;
-            p.logged = 0;
+        if (life % 8 == 0) {
+            frail_new(&p);
             EQ(xk_vhd_create(&p.file, &s), 0);
             for (int i = 0; i < SECTORS; i++)
-                flushed[i] = newest[i] = differs ? 1 : 0;
+                sector[i].flushed = sector[i].answered = sector[i].newest = differs;
         }
-        EQ(xk_file_memory(NULL, 4 << 20, &chain[1]), 0);
-        for (uint32_t i = 0; i < SECTORS; i++) {
-            word[0] = i, word[1] = 1;
-            EQ(xk_file_write(chain[1], word, sizeof(word), i * XK_SECTOR), sizeof(word));
-        }
-        if (!differs)
-            xk_file_close(chain[1]);
-        EQ(xk_block_vhd(NULL, chain, differs ? 2 : 1, 0, &dev), 0);
-        for (uint32_t i = 0; i < SECTORS; i++) { /* how the last life left it */
-            EQ(ask(dev, XK_BLK_READ, 0, i, word, sizeof(word)), 0);
-            if (word[1] < flushed[i] || word[1] > newest[i] || (word[1] && word[0] != i))
-                TAP_FAIL("life %d: sector %u has %u of %u, flushed %u, newest %u", life, i, word[1], word[0],
-                         flushed[i], newest[i]);
-            flushed[i] = newest[i] = word[1];
-        }
-        EQ(ask(dev, XK_BLK_FLUSH, 0, 0, NULL, 0), 0); /* what was read stays */
+        dev = open_frail(&p, differs);
+        all_as_it_should(dev, life, cut);
         p.ops = 0;
         p.cut = 1 + roll(60);
         for (int err = 0; err == 0;) {
-            uint32_t at = roll(SECTORS), fill = ++word[2];
-            if (roll(12) == 0) {
-                err = ask(dev, XK_BLK_FLUSH, 0, 0, NULL, 0);
-                for (int i = 0; i < SECTORS && err == 0; i++)
-                    flushed[i] = newest[i];
+            if (roll(12)) {
+                err = write_some(dev);
                 continue;
             }
-            word[0] = at, word[1] = newest[at] + 1, word[2] = fill;
-            newest[at]++;
-            err = ask(dev, XK_BLK_WRITE, 0, at, word, sizeof(word));
+            err = ask(dev, XK_BLK_FLUSH, 0, 0, NULL, 0);
+            for (int i = 0; i < SECTORS && err == 0; i++)
+                sector[i].flushed = sector[i].newest;
         }
+        if (roll(2))
+            p.cut = 0; /* what is done at the end is done */
         xk_blk_close(dev);
-        frail_cut(&p);
+        cut = roll(3) > 0;
+        if (cut)
+            frail_cut(&p);
+        EQ(vhd_footer_read(p.now + p.size - VHD_SECTOR, &f), 0); /* other programs know no other place for it */
+        p.cut = p.ops = 0;
     }
-    free(p.now);
-    free(p.durable);
-    free(p.log);
+    frail_free(&p);
 }
 
 TEST(a_dynamic_image_survives_400_power_cuts) { power_of(0); }
 TEST(a_differencing_image_survives_400_power_cuts) { power_of(1); }
+
+/* All that a kick's writes make pending has one sync; the footer moves for the 1st, 2nd, 4th and 8th block. */
+TEST(a_kick_is_synced_once)
+{
+    struct frail p = {.now = NULL};
+    struct xk_vhd_spec s = {
+        .type = XK_VHD_DIFFERENCING, .size = SECTORS * XK_SECTOR, .block_size = BLOCK, .parent_name = "base"};
+    struct xk_blkdev *dev;
+    long before;
+
+    frail_new(&p);
+    EQ(xk_vhd_create(&p.file, &s), 0);
+    dev = open_frail(&p, 1);
+    before = p.syncs;
+    {
+        static uint8_t data[20][8 * XK_SECTOR];
+        struct xk_blk_request r[20];
+        struct xk_piece v[20];
+        int err[20];
+        for (int i = 0; i < 20; i++) {
+            v[i] = (struct xk_piece){data[i], sizeof(data[i])};
+            r[i] = (struct xk_blk_request){.done = on_done_at,
+                                           .arg = &err[i],
+                                           .sector = i * 72, /* in nearly as many blocks */
+                                           .sectors = 8,
+                                           .piece = &v[i],
+                                           .pieces = 1,
+                                           .op = XK_BLK_WRITE};
+            EQ(xk_blk_submit(dev, &r[i]), 0);
+        }
+        xk_blk_kick(dev);
+        for (int i = 0; i < 20; i++)
+            EQ(err[i], 0);
+    }
+    EQ(p.syncs - before, 1 + 4);
+    xk_blk_close(dev);
+    frail_free(&p);
+}
+
+/* Lost room: the writes of the kick fail, and those after it go on as if they had not been. */
+TEST(a_sync_that_fails_fails_the_whole_kick)
+{
+    struct frail p = {.now = NULL};
+    struct xk_vhd_spec s = {.type = XK_VHD_DYNAMIC, .size = SECTORS * XK_SECTOR, .block_size = BLOCK};
+    struct xk_blkdev *dev;
+
+    for (long cut = 1, failed = 1; failed; cut++) {
+        uint32_t word[XK_SECTOR / 4];
+        frail_new(&p);
+        EQ(xk_vhd_create(&p.file, &s), 0);
+        memset(sector, 0, sizeof(sector));
+        dev = open_frail(&p, 0);
+        EQ(write_some(dev), 0);
+        p.ops = 0;
+        p.cut = cut;
+        failed = write_some(dev) != 0;
+        p.cut = 0;
+        for (int i = 0; i < 3; i++)
+            (void)!write_some(dev); /* after a sync that failed none succeeds */
+        for (int again = 0; again < 2; again++) { /* while it is open, and by who opens it next */
+            for (uint32_t i = 0; i < SECTORS; i++) {
+                EQ(ask(dev, XK_BLK_READ, 0, i, word, sizeof(word)), 0);
+                OK(word[1] >= sector[i].answered && word[1] <= sector[i].newest);
+            }
+            xk_blk_close(dev);
+            dev = open_frail(&p, 0);
+        }
+        xk_blk_close(dev);
+    }
+    frail_free(&p);
+}
