@@ -15,6 +15,7 @@
 #include <xenkit/vbd.h>
 
 #include "bindings/block.h"
+#include "bindings/image.h"
 #include "bindings/store.h"
 
 int luaopen_xenkit_core_block(lua_State *L);
@@ -170,6 +171,22 @@ static int l_file(lua_State *L)
     if (r == 0 && direct)
         d->dev->info.logical = (uint32_t)direct;
     return finish(L, d, r, "image in a file");
+}
+
+/*** A Virtual Hard Disk in files, whose descriptors belong to it from now on: the image, then its parent, and so on.
+ * @function vhd
+ * @param world
+ * @tparam table descriptors
+ * @tparam[opt] boolean readonly */
+static int l_vhd(lua_State *L)
+{
+    unsigned features = lua_toboolean(L, 3) ? XK_BLK_READONLY : 0;
+    struct device *d;
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    d = new_device(L);
+    d->connected = 1;
+    return finish(L, d, xk_lua_open_vhd(L, 2, features, &d->dev), "VHD");
 }
 
 /* --- layers --- */
@@ -674,8 +691,8 @@ static int back_stats(lua_State *L)
 
 int luaopen_xenkit_core_block(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"memory", l_memory}, {"file", l_file}, {"front", l_front}, {"back", l_back}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"memory", l_memory}, {"file", l_file}, {"vhd", l_vhd},
+                                         {"front", l_front},   {"back", l_back}, {NULL, NULL}};
     static const luaL_Reg device_methods[] = {
         {"arm", device_arm},     {"state", device_state},     {"info", device_info},   {"stats", device_stats},
         {"start", device_start}, {"retire", device_retire},   {"slice", device_slice}, {"throttle", device_throttle},

@@ -147,7 +147,22 @@ static int open_file(lua_State *L)
     return push_named(L, xk_host_open(path, modes[luaL_checkoption(L, 2, "r", modes)]), path);
 }
 
-static int lock_file(lua_State *L) { return xk_lua_ok(L, xk_host_lock((int)luaL_checkinteger(L, 1))); }
+/* lock (descriptor, shared) */
+static int lock_file(lua_State *L)
+{
+    return xk_lua_ok(L, xk_host_lock((int)luaL_checkinteger(L, 1), lua_toboolean(L, 2)));
+}
+
+/* modified (path) -> seconds after 1970. */
+static int modified(lua_State *L)
+{
+    int64_t r = xk_host_modified(luaL_checkstring(L, 1));
+
+    if (r < 0)
+        return xk_lua_failf(L, (int)r, lua_tostring(L, 1));
+    lua_pushinteger(L, r);
+    return 1;
+}
 
 static int memory_file(lua_State *L)
 {
@@ -434,6 +449,7 @@ int luaopen_xenkit_core_host(lua_State *L)
         {"pass", pass},
         {"pty", open_pty},
         {"identity", identity},
+        {"modified", modified},
         {"hypervisor_log", hypervisor_log},
         {"fork", fork_process},
         {"open", open_file},

@@ -27,10 +27,11 @@ int xk_host_socketpair(int pair[2], enum xk_host_socket type);
 int xk_host_pass(int handle, const void *data, size_t n, int fd);
 
 /* Files. open: mode "r", "w" (truncate), "rw" (create), "a"; "r direct", "rw direct": past the page cache, XK_EINVAL
- * where that cannot be. lock: an exclusive lock on an open file, XK_EBUSY.
+ * where that cannot be. lock: on an open file, for all that have this descriptor, (shared) or not, XK_EBUSY.
  * memory: a sealed file in memory that holds (data). */
 int xk_host_open(const char *path, const char *mode);
-int xk_host_lock(int handle);
+int xk_host_lock(int handle, int shared);
+int64_t xk_host_modified(const char *path); /* seconds after 1970 */
 
 /* xk_host_direct_align (handle) - what places and lengths of requests have to be multiples of, in bytes, in a file that
  * was opened with "direct": 512 .. 4096; 512 where Linux does not say. */

@@ -121,6 +121,9 @@ function Disk:wait(timeout)
   end
 end
 
+--- A Virtual Hard Disk: descriptors of the image, its parent and so on, which belong to it from now on.
+function M.vhd(world, chain, readonly) return wrap(core.vhd(world, chain, readonly)) end
+
 -- Layers take the place of the disk that they stand on: that one is not to be used any more.
 
 --- `n` bytes from byte `at` on, as a disk of its own.

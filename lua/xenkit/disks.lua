@@ -2,6 +2,7 @@
 --
 --     NAME            a file of the folder that the service was given
 --     direct:NAME     the same past Linux' page cache (O_DIRECT)
+--     vhd:NAME        a Virtual Hard Disk of that folder, with the parents that it names
 --     memory:64M      memory, gone with this domain
 --     vbd:xvdb        a disk of this domain's own, passed on
 --     part:2:IMAGE    a partition of another image
@@ -15,7 +16,9 @@ local backends = require "xenkit.backends"
 local block = require "xenkit.block"
 local core = require "xenkit.core.block"
 local partition = require "xenkit.partition"
+local core_stream = require "xenkit.core.stream"
 local task = require "xenkit.task"
+local vhd = require "xenkit.vhd"
 
 local M = {}
 local Disks = {}
@@ -28,7 +31,7 @@ local UNITS = { K = 1 << 10, M = 1 << 20, G = 1 << 30 }
 
 --- @param opts images = ctx.dir.NAME or nil, log(level, text, fields)
 function M.new(ctx, opts)
-  return setmetatable({ ctx = ctx, images = opts.images, open = {},
+  return setmetatable({ ctx = ctx, images = opts.images, open = {}, files = {},
     backends = backends.new(ctx, "vbd", "disk", DISKS_MAX, opts.log) }, Disks)
 end
 
@@ -39,21 +42,21 @@ end
 
 local makers = {}
 
--- @return disk, and of one that is passed on {path, front}; nil, message, code
-local function make(self, params, readonly)
+-- `image` is told what files it uses. @return disk, and of one that is passed on {path, front}; nil, message, code
+local function make(self, params, readonly, image)
   local kind, what = params:match "^(%l+):(.+)$"
   local maker = makers[kind or "file"]
   if not maker then
-    return nil, params .. ": an image is a file, direct:FILE, memory:SIZE, vbd:NAME, or part:, limit:, overlay:, "
-      .. "fault: of one",
+    return nil, params .. ": an image is a file, direct:FILE, vhd:FILE, memory:SIZE, vbd:NAME, or part:, limit:, "
+      .. "overlay:, fault: of one",
       "XK_EINVAL"
   end
-  return maker(self, what or params, readonly)
+  return maker(self, what or params, readonly, image)
 end
 
 -- `over(disk)` makes a layer over the image that `rest` names.
-local function layer(self, rest, readonly, over)
-  local disk, under, code = make(self, rest, readonly)
+local function layer(self, rest, readonly, image, over)
+  local disk, under, code = make(self, rest, readonly, image)
   if not disk then return nil, under, code end
   local top, err
   top, err, code = over(disk)
@@ -63,29 +66,30 @@ local function layer(self, rest, readonly, over)
   return nil, rest .. ": " .. err, code
 end
 
-function makers.part(self, what, readonly)
+function makers.part(self, what, readonly, image)
   local n, rest = what:match "^(%d+):(.+)$"
   if not n then return nil, "part:" .. what .. ": it is written as part:1:IMAGE", "XK_EINVAL" end
-  return layer(self, rest, readonly, function(disk) return partition.open(disk, tonumber(n)) end)
+  image.part = true
+  return layer(self, rest, readonly, image, function(disk) return partition.open(disk, tonumber(n)) end)
 end
 
-function makers.limit(self, what, readonly)
+function makers.limit(self, what, readonly, image)
   local requests, bytes, rest = what:match "^(%d+):(%d+[KMG]?):(.+)$"
   if not requests then return nil, "limit:" .. what .. ": it is written as limit:500:8M:IMAGE", "XK_EINVAL" end
   local limits = { requests = tonumber(requests), bytes = size_of(bytes) }
-  return layer(self, rest, readonly, function(disk) return disk:throttle(limits) end)
+  return layer(self, rest, readonly, image, function(disk) return disk:throttle(limits) end)
 end
 
-function makers.overlay(self, what)
+function makers.overlay(self, what, _, image)
   local bytes, rest = what:match "^(%d+[KMG]?):(.+)$"
   if not bytes then return nil, "overlay:" .. what .. ": it is written as overlay:64M:IMAGE", "XK_EINVAL" end
-  return layer(self, rest, true, function(disk) return disk:overlay(size_of(bytes)) end)
+  return layer(self, rest, true, image, function(disk) return disk:overlay(size_of(bytes)) end)
 end
 
-function makers.fault(self, what, readonly)
+function makers.fault(self, what, readonly, image)
   local n, rest = what:match "^(%d+):(.+)$"
   if not n then return nil, "fault:" .. what .. ": it is written as fault:100:IMAGE", "XK_EINVAL" end
-  return layer(self, rest, readonly, function(disk) return disk:fault { one_in = tonumber(n) } end)
+  return layer(self, rest, readonly, image, function(disk) return disk:fault { one_in = tonumber(n) } end)
 end
 
 function makers.memory(self, what)
@@ -125,15 +129,62 @@ local function let_go(self, under)
   under.front:close()
 end
 
-local function file(self, name, readonly, direct)
+-- A file has one image that writes it, or several that read it; partitions of it do not know of each other.
+local function claim(self, image, name, readonly)
+  local f = self.files[name] or { holders = 0, writers = 0, parts = 0 }
+  local others = f.holders - (image.part and f.parts or 0)
+  if others > 0 and (f.writers > 0 or not readonly) then
+    return nil, name .. " is in use by another image", "XK_EBUSY"
+  end
+  self.files[name] = f
+  f.holders = f.holders + 1
+  if not readonly then f.writers = f.writers + 1 end
+  if image.part then f.parts = f.parts + 1 end
+  image.claims[#image.claims + 1] = { name = name, readonly = readonly }
+  return true
+end
+
+local function unclaim(self, image)
+  for _, c in ipairs(image.claims) do
+    local f = self.files[c.name]
+    f.holders = f.holders - 1
+    if not c.readonly then f.writers = f.writers - 1 end
+    if image.part then f.parts = f.parts - 1 end
+    if f.holders == 0 then self.files[c.name] = nil end
+  end
+  image.claims = {}
+end
+
+local function open_file(self, name, readonly, direct)
   if not self.images then return nil, name .. ": this service was given no folder of images", "XK_ENOENT" end
-  local fd, err, code = self.images:image(name, readonly, direct)
+  return self.images:image(name, readonly, direct)
+end
+
+local function file(self, name, readonly, image, direct)
+  local ok, e, c = claim(self, image, name, readonly)
+  if not ok then return nil, e, c end
+  local fd, err, code = open_file(self, name, readonly, direct)
   if not fd then return nil, err, code end
   return block.file(self.ctx.world, fd, readonly, direct and err)
 end
 
-function makers.file(self, name, readonly) return file(self, name, readonly) end
-function makers.direct(self, name, readonly) return file(self, name, readonly, true) end
+function makers.file(self, name, readonly, image) return file(self, name, readonly, image) end
+function makers.direct(self, name, readonly, image) return file(self, name, readonly, image, true) end
+
+-- Parents are found in the same folder, wherever they were when the image was made.
+function makers.vhd(self, name, readonly, image)
+  local function open(file_name, as_readonly) return open_file(self, file_name, as_readonly ~= false) end
+  local chain, err, code = vhd.chain(open, name, function(_, said) return vhd.base_name(said) end)
+  if not chain then return nil, err, code end
+  for i, level in ipairs(chain) do
+    local ok, e, c = claim(self, image, level.name, readonly or i > 1)
+    if not ok then return nil, e, c end
+  end
+  local fds
+  fds, err, code = vhd.open_all(chain, open, readonly or false, core_stream.handle_close)
+  if not fds then return nil, err, code end
+  return block.vhd(self.ctx.world, fds, readonly)
+end
 
 -- A file, or a disk passed on, is opened once for all whose it is; who of them may use it is decided when they connect
 -- (core.back). Memory is each disk's own, and so is
@@ -145,12 +196,13 @@ local function take_image(self, path, params, readonly)
     return nil, params .. " is in use by another domain", "XK_EBUSY"
   end
   if not image then
-    image = { readonly = readonly, users = 0, key = key }
+    image = { readonly = readonly, users = 0, key = key, claims = {} }
     self.open[key] = image -- while it is being made, too: a disk that is passed on takes its time
     local under, code
-    image.disk, under, code = make(self, params, readonly)
+    image.disk, under, code = make(self, params, readonly, image)
     if not image.disk then
       self.open[key] = nil
+      unclaim(self, image)
       return nil, under, code
     end
     image.under = under
@@ -165,6 +217,7 @@ local function drop_image(self, image)
   if not image.under or image.under.front ~= image.disk then image.disk:close() end
   if image.under then let_go(self, image.under) end
   self.open[image.key] = nil
+  unclaim(self, image)
 end
 
 -- The one who had an image may be on the way out: a domain that was restarted, a disk that moved.

@@ -69,14 +69,14 @@ int vhd_level_locate(struct vhd_level *l, uint64_t sector, uint32_t n, uint64_t 
 
 /* --- life --- */
 
-/* Entries that lead beyond the end, or to before the table's own, are damage. */
+/* Entries that lead beyond the end, or to before the table's, are damage. */
 static int check_table(const struct vhd_level *l)
 {
-    uint64_t size = l->bitmap_bytes + (uint64_t)l->block_sectors * VHD_SECTOR;
+    uint64_t size = l->bitmap_bytes + (uint64_t)l->block_sectors * VHD_SECTOR, least = l->table_at + l->blocks * 4ull;
 
     for (uint32_t i = 0; i < l->blocks; i++) {
         uint64_t begin = l->table[i] * (uint64_t)VHD_SECTOR;
-        if (l->table[i] != VHD_NONE && (begin < l->table_at || begin > l->end || size > l->end - begin))
+        if (l->table[i] != VHD_NONE && (begin < least || begin > l->end || size > l->end - begin))
             return XK_EPROTO;
     }
     return 0;

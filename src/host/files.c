@@ -33,9 +33,9 @@ int xk_host_open(const char *path, const char *mode)
     return result(open(path, flags | O_CLOEXEC, 0600));
 }
 
-int xk_host_lock(int handle)
+int xk_host_lock(int handle, int shared)
 {
-    if (flock(handle, LOCK_EX | LOCK_NB) < 0)
+    if (flock(handle, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? XK_EBUSY : xk__sys_err(errno);
     return 0;
 }
@@ -97,6 +97,13 @@ int xk_host_identity(const char *path, uint64_t out[2])
     out[0] = st.st_dev;
     out[1] = st.st_ino;
     return 0;
+}
+
+int64_t xk_host_modified(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) < 0 ? xk__sys_err(errno) : (int64_t)st.st_mtime;
 }
 
 int xk_host_list(const char *path, int (*fn)(void *arg, const char *name, int is_dir), void *arg)

@@ -17,6 +17,7 @@
     X(console)          \
     X(xenbus)           \
     X(block)            \
+    X(image)            \
     X(net)              \
     X(inet)             \
     X(blackbox)         \

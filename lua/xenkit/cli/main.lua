@@ -404,6 +404,10 @@ verbs.repl = {
 local store_verbs = require "xenkit.cli.store" (with_world, fail, say, WORLD, JSON, ON)
 verbs.store = { summary = "look into the store and change it", verbs = store_verbs }
 
+local image_verbs = require "xenkit.cli.image" (fail, say, JSON)
+verbs.image = { summary = "make, look into and change disk images", verbs = image_verbs }
+local GROUPS = { store = store_verbs, image = image_verbs }
+
 verbs.completion = {
   summary = "print the completion script for bash",
   examples = { { "source <(xenkit completion)", "in ~/.bashrc" } },
@@ -422,7 +426,8 @@ end
 
 local ORDER = { "up", "down", "list", "info", "top", "build", "create",
   "console", "pause", "unpause", "shutdown", "destroy",
-  "scale", "move", "dmesg", "symbolize", "log", "capture", "repl", "run", "store", "completion", "man" }
+  "scale", "move", "dmesg", "symbolize", "log", "capture", "repl", "run", "store", "image", "completion",
+  "man" }
 
 local function make_cli()
   local list = {}
@@ -463,7 +468,7 @@ function M.main(argv)
     return 0
   end
   local name, sub = p.verb:match("^(%S+)%s*(%S*)$")
-  local run = sub ~= "" and store_verbs.run[sub] or verbs[name].run
+  local run = sub ~= "" and GROUPS[name].run[sub] or verbs[name].run
   local ok, result = xpcall(run, function(e)
     return type(e) == "string" and not os.getenv("XENKIT_DEBUG") and e:gsub("^[^\n]-:%d+: ", "")
       or debug.traceback(tostring(e))

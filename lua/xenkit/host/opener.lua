@@ -54,6 +54,11 @@ local function image(path, mode, direct)
     local refused = direct and code == "XK_EINVAL"
     return nil, refused and path .. ": it cannot be opened past the page cache there" or err, code
   end
+  local locked, _, why = host.lock(fd, true) -- against who changes an image as a whole (`xenkit image`)
+  if not locked and why == "XK_EBUSY" then
+    core_stream.handle_close(fd)
+    return nil, path .. " is being changed by another program", "XK_EBUSY"
+  end
   return fd, direct and host.direct_align(fd) or size_of(path)
 end
 

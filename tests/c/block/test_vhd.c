@@ -430,7 +430,7 @@ TEST(a_sync_that_fails_fails_the_whole_kick)
         failed = write_some(dev) != 0;
         p.cut = 0;
         for (int i = 0; i < 3; i++)
-            (void)!write_some(dev); /* after a sync that failed none succeeds */
+            (void)!write_some(dev);               /* after a sync that failed none succeeds */
         for (int again = 0; again < 2; again++) { /* while it is open, and by who opens it next */
             for (uint32_t i = 0; i < SECTORS; i++) {
                 EQ(ask(dev, XK_BLK_READ, 0, i, word, sizeof(word)), 0);
