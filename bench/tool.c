@@ -1,6 +1,7 @@
 /* Small things that bench/run, a Lua script without any module, cannot do itself.
  *
  *     bench_tool around PID COMMAND...     runs COMMAND, then tells the CPU time of PID's tree meanwhile
+ *     bench_tool run COMMAND...            how long it takes, and its CPU time
  *     bench_tool first COMMAND...          from fork to COMMAND's first line, which is printed too
  *     bench_tool wait unix|tcp|dns WHERE MS   until a server answers there
  *     bench_tool port                      a port that is free now
@@ -9,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -28,6 +30,27 @@ static int around(long pid, char **command)
     waitpid(child, &status, 0);
     printf("\nwall_ns=%llu cpu=%llu\n", (unsigned long long)(bench_now() - t),
            (unsigned long long)(bench_cpu_tree(pid) - cpu));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* Its processor time is that of all it started and waited for. */
+static int run(char **command)
+{
+    uint64_t t = bench_now(), took;
+    struct rusage use;
+    int status = 1;
+    pid_t child = fork();
+
+    if (child == 0) {
+        execvp(command[0], command);
+        _exit(127);
+    }
+    waitpid(child, &status, 0);
+    took = bench_now() - t;
+    getrusage(RUSAGE_CHILDREN, &use);
+    printf("\nns=%llu cpu_ns=%llu\n", (unsigned long long)took,
+           (unsigned long long)((use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000000ll +
+                                (use.ru_utime.tv_usec + use.ru_stime.tv_usec) * 1000ll));
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
@@ -120,12 +143,14 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (strcmp(verb, "around") == 0 && argc > 3)
         return around(strtol(argv[2], NULL, 10), argv + 3);
+    if (strcmp(verb, "run") == 0 && argc > 2)
+        return run(argv + 2);
     if (strcmp(verb, "first") == 0 && argc > 2)
         return first(argv + 2);
     if (strcmp(verb, "wait") == 0 && argc == 5)
         return wait_for(argv[2], argv[3], strtoull(argv[4], NULL, 10));
     if (strcmp(verb, "port") == 0)
         return port();
-    fprintf(stderr, "use: bench_tool around PID COMMAND... | first COMMAND... | wait unix|tcp|dns WHERE MS | port\n");
+    fprintf(stderr, "use: bench_tool around PID COMMAND... | run COMMAND... | first COMMAND... | wait unix|tcp|dns WHERE MS | port\n");
     return 2;
 }

@@ -1,0 +1,39 @@
+-- Images in files: `xenkit image convert` beside qemu-img, from a raw image of 2 GiB with 256 MiB of data in it to a VHD
+-- and back, in memory. Both are told to end with a sync, which costs nothing there. Elapsed time, the program's start
+-- included. SPDX-License-Identifier: MIT
+local tools = require("tools")
+
+return function(out)
+  if not tools.exists("build/xenkit") then return out.note("image", "build/xenkit is not built") end
+  local tool, rounds = tools.need("bench_tool"), tools.quick and 5 or 15
+  local qemu = tools.which("qemu-img")
+  local dir = tools.sh("mktemp -d /dev/shm/xkbench.XXXXXX 2>/dev/null"):match("[^\n]+") or tools.temp()
+  if not qemu then out.note("image", "peer skipped: install qemu-utils") end
+  tools.sh(("cd %s && for at in 0 300 301 1000; do dd if=/dev/urandom of=raw bs=1M count=64 seek=$at conv=notrunc " ..
+    "2>/dev/null; done; truncate -s 2G raw"):format(dir))
+
+  local function timed(command, made)
+    os.remove(made)
+    return tools.sample(("%s run %s%s"):format(tool, tools.on(1), command))[1]
+  end
+
+  local function row(title, ours, made, theirs, made_too)
+    local t = { ours = {}, qemu = {} }
+    for _ = 1, rounds do
+      t.ours[#t.ours + 1] = timed(ours, made)
+      if qemu then t.qemu[#t.qemu + 1] = timed(theirs, made_too) end
+    end
+    out.row({ workload = title, unit = "ns", key = "ns", ours = t.ours, theirs = t.qemu, peer = "qemu-img",
+      lower_is_better = true })
+  end
+
+  local raw, vhd, back = dir .. "/raw", dir .. "/ours.vhd", dir .. "/ours.raw"
+  row("raw to dynamic VHD (goal 1.0)", ("build/xenkit image convert %s %s"):format(raw, vhd), vhd,
+    ("qemu-img convert -t writeback -f raw -O vpc -o force_size=on %s %s/qemu.vhd"):format(raw, dir), dir .. "/qemu.vhd")
+  row("dynamic VHD to raw", ("build/xenkit image convert %s %s"):format(vhd, back), back,
+    ("qemu-img convert -t writeback -f vpc -O raw %s %s/qemu.raw"):format(vhd, dir), dir .. "/qemu.raw")
+  row("raw to fixed VHD", ("build/xenkit image convert -f vhd-fixed %s %s"):format(raw, vhd), vhd,
+    ("qemu-img convert -t writeback -f raw -O vpc -o subformat=fixed,force_size=on %s %s/qemu.vhd"):format(raw, dir),
+    dir .. "/qemu.vhd")
+  tools.sh("rm -rf " .. dir)
+end
