@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "base/utf.h"
 #include "block/vhd.h"
 
 enum { TABLE_AT = VHD_SECTOR + VHD_HEADER, CREATOR_VERSION = 0x00010001 };
@@ -12,92 +13,26 @@ static const char creator[4] = {'t', 'a', 'p', 0};
 
 /* --- names --- */
 
-/* The next character of UTF-8, or -1. */
-static int32_t next_char(const uint8_t **p)
-{
-    static const uint32_t least[4] = {0, 0x80, 0x800, 0x10000};
-    const uint8_t *s = *p;
-    unsigned more = s[0] < 0x80 ? 0 : s[0] >> 5 == 6 ? 1 : s[0] >> 4 == 14 ? 2 : s[0] >> 3 == 30 ? 3 : 4;
-    uint32_t c;
-
-    if (more == 4)
-        return -1;
-    c = more == 0 ? s[0] : s[0] & (0x3fu >> more);
-    for (unsigned i = 1; i <= more; i++) {
-        if (s[i] >> 6 != 2)
-            return -1;
-        c = c << 6 | (s[i] & 0x3f);
-    }
-    if (c < least[more] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) || c < 0x20)
-        return -1;
-    *p = s + more + 1;
-    return (int32_t)c;
-}
-
 /* UTF-16, (low) byte first or not, into (room) bytes. How many, or XK_EINVAL. */
 static int to_utf16(const char *name, int low, uint8_t *out, size_t room)
 {
-    const uint8_t *p = (const uint8_t *)name;
-    size_t n = 0;
+    uint16_t unit[VHD_LOCATOR_ROOM / 2];
+    int n = xk__utf16_of(name, unit, room / 2);
 
-    while (*p) {
-        int32_t c = next_char(&p);
-        uint16_t unit[2];
-        unsigned units = c >= 0x10000 ? 2 : 1;
-        if (c < 0 || n + 2 * units > room)
-            return XK_EINVAL;
-        unit[0] = units == 1 ? (uint16_t)c : (uint16_t)(0xd800 + ((c - 0x10000) >> 10));
-        unit[1] = (uint16_t)(0xdc00 + ((c - 0x10000) & 0x3ff));
-        for (unsigned i = 0; i < units; i++) {
-            out[n + !low] = (uint8_t)unit[i];
-            out[n + low] = (uint8_t)(unit[i] >> 8);
-            n += 2;
-        }
+    for (int i = 0; i < n; i++) {
+        out[2 * i + !low] = (uint8_t)unit[i];
+        out[2 * i + low] = (uint8_t)(unit[i] >> 8);
     }
-    return (int)n;
+    return n < 0 ? XK_EINVAL : 2 * n;
 }
 
-static size_t put_utf8(char *out, uint32_t c)
-{
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (char)(0xc0 | c >> 6);
-        out[1] = (char)(0x80 | (c & 0x3f));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (char)(0xe0 | c >> 12);
-        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
-        out[2] = (char)(0x80 | (c & 0x3f));
-        return 3;
-    }
-    out[0] = (char)(0xf0 | c >> 18);
-    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-    out[3] = (char)(0x80 | (c & 0x3f));
-    return 4;
-}
-
-/* What is no character, or a control letter, is a question mark. (out) has room for three bytes a unit, and a zero. */
 static void from_utf16(const uint8_t *in, size_t bytes, char *out)
 {
-    size_t n = 0;
+    uint16_t unit[VHD_NAME / 2];
 
-    for (size_t i = 0; i + 1 < bytes && (in[i] || in[i + 1]); i += 2) {
-        uint32_t c = (uint32_t)in[i] << 8 | in[i + 1], second;
-        if (c >= 0xd800 && c < 0xdc00 && i + 3 < bytes) {
-            second = (uint32_t)in[i + 2] << 8 | in[i + 3];
-            if (second >= 0xdc00 && second < 0xe000) {
-                c = 0x10000 + ((c - 0xd800) << 10) + (second - 0xdc00);
-                i += 2;
-            }
-        }
-        n += put_utf8(out + n, c < 0x20 || (c >= 0xd800 && c < 0xe000) ? '?' : c);
-    }
-    out[n] = '\0';
+    for (size_t i = 0; i < bytes / 2; i++)
+        unit[i] = (uint16_t)(in[2 * i] << 8 | in[2 * i + 1]);
+    xk__utf8_of(unit, bytes / 2, out);
 }
 
 /* --- made --- */

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "tests/c/block/vhds.h" /* first */
 
-#include "tests/c/block/frail.h"
+#include "tests/c/frail.h"
 
 /* A chain is grown; each level is written as the top, closed and opened now and then, and stays as it is then. */
 static void chain_of(enum xk_vhd_type base)

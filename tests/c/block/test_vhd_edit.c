@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "tests/c/block/vhds.h" /* first */
 
-#include "tests/c/block/frail.h"
+#include "tests/c/frail.h"
 
 /* --- three files in memory: a base, its child, the child's child --- */
 

@@ -1,13 +1,16 @@
 /* A file in memory whose power is cut: what was not synced is lost, there, or reordered, sector by sector.
  * SPDX-License-Identifier: MIT */
-#ifndef TESTS_BLOCK_FRAIL_H
-#define TESTS_BLOCK_FRAIL_H
+#ifndef TESTS_FRAIL_H
+#define TESTS_FRAIL_H
 
 #include "tests/c/tap.h"
 
 #include <xenkit/file.h>
 
-enum { ROOM = 4 << 20, LOG = 16384, SECTOR = 512 };
+#ifndef FRAIL_ROOM
+#define FRAIL_ROOM (4 << 20) /* bytes */
+#endif
+enum { ROOM = FRAIL_ROOM, LOG = 16384, SECTOR = 512 };
 #define SHORTER UINT32_MAX /* in place of a sector: the file was cut to this size */
 
 /* A file whose writes since the last sync are there or not, sector by sector, each as one of them left it. */
@@ -52,6 +55,21 @@ static int frail_write(struct xk_file *f, const void *buf, size_t n, uint64_t at
     return (int)n;
 }
 
+static void frail_apply(struct frail *p, unsigned k)
+{
+    size_t at = p->log[k].sector * (size_t)SECTOR, size;
+
+    if (p->log[k].sector == SHORTER) {
+        memcpy(&size, p->log[k].data, sizeof(size));
+        if (size < p->durable_size)
+            memset(p->durable + size, 0, p->durable_size - size);
+        p->durable_size = size < p->durable_size ? size : p->durable_size;
+        return;
+    }
+    memcpy(p->durable + at, p->log[k].data, SECTOR);
+    p->durable_size = p->durable_size > at + SECTOR ? p->durable_size : at + SECTOR;
+}
+
 static int frail_sync(struct xk_file *f)
 {
     struct frail *p = (struct frail *)f;
@@ -60,8 +78,8 @@ static int frail_sync(struct xk_file *f)
         return XK_EIO;
     p->ops++;
     p->syncs++;
-    memcpy(p->durable, p->now, ROOM);
-    p->durable_size = p->size;
+    for (unsigned i = 0; i < p->logged; i++)
+        frail_apply(p, i);
     p->logged = 0;
     return 0;
 }
@@ -82,20 +100,6 @@ static int frail_truncate(struct xk_file *f, uint64_t size)
     return 0;
 }
 
-static void frail_apply(struct frail *p, unsigned k)
-{
-    size_t at = p->log[k].sector * (size_t)SECTOR, size;
-
-    if (p->log[k].sector == SHORTER) {
-        memcpy(&size, p->log[k].data, sizeof(size));
-        if (size < p->durable_size)
-            memset(p->durable + size, 0, p->durable_size - size);
-        p->durable_size = size < p->durable_size ? size : p->durable_size;
-        return;
-    }
-    memcpy(p->durable + at, p->log[k].data, SECTOR);
-    p->durable_size = p->durable_size > at + SECTOR ? p->durable_size : at + SECTOR;
-}
 static void frail_close(struct xk_file *f) { (void)f; }
 static const struct xk_file_ops frail_ops = {.version = XK_FILE_VERSION,
                                              .read = frail_read,
@@ -128,7 +132,7 @@ static inline void frail_free(struct frail *p)
     free(p->log);
 }
 
-static void frail_cut(struct frail *p)
+static inline void frail_cut(struct frail *p)
 {
     for (unsigned i = 0; i < p->logged; i++)
         frail_apply(p, roll(p->logged));
