@@ -270,7 +270,7 @@ static int grow(struct xk_fat *f, uint32_t first)
     none = xk_new(&f->alloc, f->shape.cluster);
     r = none ? xk_file_write(f->file, none, f->shape.cluster, fat_cluster_at(&f->shape, fresh)) : XK_ENOMEM;
     xk_free(&f->alloc, none, f->shape.cluster);
-    f->wrote = 1;
+    f->wrote = f->fresh = 1;
     if (r < 0) {
         fat_give(f, fresh);
         return r;
@@ -436,7 +436,7 @@ int fat_dir_make(struct xk_fat *f, uint32_t parent, uint32_t *first)
         if (r < 0)
             fat_give(f, *first);
     }
-    f->wrote = 1;
+    f->wrote = f->fresh = 1;
     xk_free(&f->alloc, bytes, f->shape.cluster);
     return r < 0 ? r : 0;
 }

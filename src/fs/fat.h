@@ -73,6 +73,7 @@ struct xk_fat {
     struct fat_cache cache;
     struct xk_fat_options options;
     int marked;                    /* as being written to, on the medium */
+    int fresh;                     /* new clusters of directories were written since the last sync */
     int wrote;                     /* data since the last sync */
     uint32_t free_count;           /* FAT_UNKNOWN */
     uint32_t rover;                /* where free clusters are looked for */

@@ -88,35 +88,33 @@ int fat_begin(struct xk_fat *f)
     return r;
 }
 
-static int sync_data(struct xk_fat *f)
+static int sync_all(struct xk_fat *f)
 {
     int r = xk_file_sync(f->file);
 
     if (r == 0)
-        f->wrote = 0;
+        f->wrote = f->fresh = 0;
     return r;
 }
 
-/* The order: contents, and directories' new clusters; then the chains; then who names them; then chains that nobody
- * names any more are given back, in memory: they come to the table on the medium with the next time. */
+/* The order: directories' new clusters; then the chains, beside what is in files; then who names them; then chains that
+ * nobody names any more are given back, in memory: they come to the table on the medium with the next time. */
 int fat_commit(struct xk_fat *f)
 {
     const struct fat_shape *s = &f->shape;
     struct fat_cache *c = &f->cache;
     int table = c->dirty[FAT_TABLE] > 0, dirs = c->dirty[FAT_DIR] > 0, r = 0;
 
-    if (f->wrote || (table && dirs))
-        r = sync_data(f);
-    if (r == 0 && table) {
+    if (f->fresh && table)
+        r = sync_all(f);
+    if (r == 0 && table)
         r = fat_cache_write(c, FAT_TABLE, s->fats, s->fat_sectors, s->type == 12);
-        if (r == 0)
-            r = xk_file_sync(f->file);
-    }
-    if (r == 0 && dirs) {
+    if (r == 0 && (table || f->wrote))
+        r = sync_all(f);
+    if (r == 0 && dirs)
         r = fat_cache_write(c, FAT_DIR, 1, 0, 0);
-        if (r == 0)
-            r = xk_file_sync(f->file);
-    }
+    if (r == 0 && dirs)
+        r = sync_all(f);
     while (r == 0 && f->pendings) {
         r = fat_give(f, f->pending[f->pendings - 1]);
         f->pendings -= r == 0;

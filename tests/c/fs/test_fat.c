@@ -138,9 +138,8 @@ static int see(void *arg, const struct xk_fat_stat *e)
 /* What mkfs.fat and mtools made is read and written. */
 TEST(images_of_mkfs_and_mtools_are_read_and_written)
 {
-    static const char *const made[] = {"-F 12 -C mk.img 1440",       "-F 12 -S 1024 -C mk.img 4096",
-                                       "-F 16 -C mk.img 20480",      "-F 16 -f 1 -C mk.img 20480",
-                                       "-F 32 -s 1 -C mk.img 38912"};
+    static const char *const made[] = {"-F 12 -C mk.img 1440", "-F 12 -S 1024 -C mk.img 4096", "-F 16 -C mk.img 20480",
+                                       "-F 16 -f 1 -C mk.img 20480", "-F 32 -s 1 -C mk.img 38912"};
 
     if (!have("fsck.fat") || !have("mcopy"))
         exit(TAP_SKIP);
