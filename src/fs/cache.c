@@ -64,14 +64,14 @@ int fat_cache_get(struct fat_cache *c, uint32_t number, enum fat_kind kind, int 
         if (c->count >= FAT_CACHE_MAX)
             make_room(c);
         s = xk_new(&c->alloc, bytes_of(c));
-        if (!s)
-            return XK_ENOMEM;
-        s->number = number;
-        if (!fresh)
+        if (s)
+            s->number = number;
+        if (s && !fresh)
             r = load(c, s);
-        if (r < 0) {
+        if (!s || r < 0) {
+            c->failed = 1;
             xk_free(&c->alloc, s, bytes_of(c));
-            return r;
+            return s ? r : XK_ENOMEM;
         }
         s->next = c->hash[number % FAT_HASH];
         c->hash[number % FAT_HASH] = s;
@@ -126,8 +126,10 @@ int fat_cache_write(struct fat_cache *c, enum fat_kind kind, unsigned copies, ui
     if (count == 0)
         return 0;
     list = xk_new(&c->alloc, count * sizeof(struct fat_sector *));
-    if (!list)
+    if (!list) {
+        c->failed = 1;
         return XK_ENOMEM;
+    }
     for (struct fat_sector *s = c->newest; s; s = s->older)
         if (s->dirty && s->kind == kind)
             list[n++] = s;
@@ -141,6 +143,7 @@ int fat_cache_write(struct fat_cache *c, enum fat_kind kind, unsigned copies, ui
         list[i]->dirty = 0;
     if (r == 0)
         c->dirty[kind] = 0;
+    c->failed |= r < 0;
     xk_free(&c->alloc, list, count * sizeof(struct fat_sector *));
     return r;
 }

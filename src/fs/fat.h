@@ -46,6 +46,7 @@ struct fat_cache {
     uint32_t size; /* bytes of a sector */
     struct fat_sector *hash[FAT_HASH], *newest, *oldest;
     unsigned count, dirty[FAT_KINDS];
+    int failed; /* a sector could not be had or written: something may be half done */
 };
 
 /* Sector (number) of the file. It stays where it is until some hundred others were asked for. (fresh): it is zeroes

@@ -202,7 +202,7 @@ int fat_finish(struct xk_fat *f)
         r = fat_commit(f);
     if (r == 0 && f->shape.info_sector && f->free_count == FAT_UNKNOWN)
         r = fat_count_free(f);
-    return r < 0 ? r : put_state(f, 0);
+    return r < 0 || f->cache.failed ? r : put_state(f, 0); /* what may be half done the next mount has to find */
 }
 
 int xk_fat_unmount(struct xk_fat *f)

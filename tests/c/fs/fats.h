@@ -103,7 +103,8 @@ static inline void write_all(struct xk_fat *f, const char *path, const void *dat
 
     EQ(xk_fat_open(f, path, XK_FAT_CREATE, &file), 0);
     EQ(xk_file_truncate(file, 0), 0);
-    EQ(xk_file_write(file, data, n, 0), n);
+    if (n)
+        EQ(xk_file_write(file, data, n, 0), n);
     xk_file_close(file);
 }
 

@@ -1,6 +1,8 @@
 /* FAT when the power goes, a write fails, or memory is short. SPDX-License-Identifier: MIT */
 #include "tests/c/fs/fats.h" /* first */
 
+#include <limits.h>
+
 enum { FILES = 20, BLOCK = 512, BLOCKS = 40, NAMES = 12, PATH = 140, DIRS = 5 };
 
 /* Each block of a file says whose it is, so that it is seen when a file has another one's. */
@@ -280,3 +282,142 @@ TEST(fat12_survives_500_cuts) { lives(12, 1 << 20, 0, 500); }
 TEST(fat16_survives_500_cuts) { lives(16, 4 << 20, 512, 500); }
 TEST(fat32_survives_500_cuts) { lives(32, 4 << 20, 1024, 500); }
 TEST(clusters_of_many_sectors_survive_200_cuts) { lives(12, 4 << 20, 8192, 200); }
+
+/* --- directories that grow ---------------------------------------------------------------------------------------- */
+
+static void write_stamped(struct xk_fat *f, const char *path, unsigned clusters)
+{
+    struct xk_file *h;
+    uint32_t block[BLOCK / 4];
+
+    stamp(block, 0x41424344, 0x45464748); /* letters, as names have them */
+    EQ(xk_fat_open(f, path, XK_FAT_NEW, &h), 0);
+    for (unsigned i = 0; i < clusters; i++)
+        EQ(xk_file_write(h, block, BLOCK, i * BLOCK), BLOCK);
+    xk_file_close(h);
+}
+
+/* The directory gets one cluster more, and the power goes after (cut) writes. What is there then has no other names. */
+static void grow_until(int cut)
+{
+    struct xk_fat *f = mount(&p);
+    struct names n = {.count = 0};
+    char path[PATH];
+    int r = 0;
+
+    EQ(xk_fat_sync(f), 0);
+    p.ops = 0;
+    p.cut = cut;
+    for (int i = 0; i < 3 && r >= 0; i++) {
+        struct xk_file *h;
+        snprintf(path, sizeof(path),
+                 "/dir/N%d with a name that is so long that two of them need a whole sector, or so it is to be", i);
+        r = xk_fat_open(f, path, XK_FAT_NEW, &h);
+        if (r == 0)
+            xk_file_close(h);
+    }
+    if (r >= 0)
+        (void)!xk_fat_sync(f);
+    xk_fat_unmount(f);
+    frail_cut(&p);
+    p.cut = 0;
+    f = mount(&p);
+    EQ(xk_fat_list(f, "/dir", see, &n), 0);
+    for (int i = 0; i < n.count; i++)
+        if (n.name[i][0] != 'N')
+            TAP_FAIL("a name of nobody: %s", n.name[i]);
+    EQ(xk_fat_unmount(f), 0);
+}
+
+/* Clusters that were a file's become the directory's: its contents are no names. */
+TEST(a_directory_grows_by_zeroes)
+{
+    for (int round = 0; round < 400; round++) {
+        struct xk_fat *f;
+        format(&p, 16, 4 << 20, 512, 512);
+        f = mount(&p);
+        EQ(xk_fat_mkdir(f, "/dir"), 0);
+        for (int i = 0; i < 14; i++) { /* it is full then, to the last slot */
+            char path[16];
+            snprintf(path, sizeof(path), "/dir/N%d", i);
+            write_all(f, path, "", 0);
+        }
+        write_stamped(f, "/old", 20);
+        EQ(xk_fat_remove(f, "/old"), 0);
+        EQ(xk_fat_unmount(f), 0);
+        grow_until(1 + (int)roll(12));
+    }
+}
+
+/* The entry of cluster 341 is in two sectors of FAT12's table. Half of it leads into a file. */
+TEST(half_an_entry_leads_nowhere)
+{
+    for (int round = 0; round < 400; round++) {
+        struct xk_fat *f;
+        format(&p, 12, 1 << 20, 512, 512);
+        f = mount(&p);
+        write_stamped(f, "/a", 339);
+        EQ(xk_fat_mkdir(f, "/dir"), 0);
+        write_stamped(f, "/b", 0x181 - 342);
+        write_stamped(f, "/c", 1);
+        write_stamped(f, "/d", 0x20);
+        EQ(xk_fat_remove(f, "/c"), 0);
+        EQ(xk_fat_unmount(f), 0);
+        grow_until(1 + (int)roll(12));
+    }
+}
+
+/* --- errors and memory ----------------------------------------------------------------------------------------------
+ */
+
+static long left;
+static void *short_of(void *ctx, void *q, size_t old, size_t size)
+{
+    (void)ctx;
+    (void)old;
+    if (size && left-- <= 0)
+        return NULL;
+    if (size)
+        return realloc(q, size);
+    free(q);
+    return NULL;
+}
+
+/* Each allocation fails once. What was there stays, and the next mount finds nothing wrong. */
+TEST(memory_that_fails_harms_nothing)
+{
+    static const xk_alloc alloc = {short_of, NULL};
+    struct xk_fat_options o = {.now = now};
+    int failed = 1;
+
+    for (long n = 0; failed; n++) {
+        struct xk_fat *f;
+        struct xk_file *h;
+        left = LONG_MAX;
+        format(&p, 32, 4 << 20, 512, 512);
+        f = mount(&p);
+        write_all(f, "/there", "it is", 5);
+        EQ(xk_fat_unmount(f), 0);
+        left = n;
+        failed = xk_fat_mount(&alloc, &p.file, &o, &f) < 0;
+        if (!failed) {
+            failed = xk_fat_mkdir(f, "/dir") < 0;
+            failed |= xk_fat_open(f, "/dir/a name that is long", XK_FAT_NEW, &h) < 0;
+            if (!failed) {
+                uint32_t block[BLOCK / 4] = {0};
+                for (int i = 0; i < 40; i += 2)
+                    failed |= xk_file_write(h, block, BLOCK, (uint64_t)i * BLOCK) < 0;
+                xk_file_close(h);
+            }
+            failed |= xk_fat_rename(f, "/dir/a name that is long", "/other") < 0;
+            failed |= xk_fat_sync(f) < 0;
+            left = failed && n % 2 ? 0 : LONG_MAX;
+            (void)!xk_fat_unmount(f);
+        }
+        left = LONG_MAX;
+        EQ(xk_fat_check(NULL, &p.file, 0, put_errors, NULL), 0);
+        f = mount(&p);
+        has(f, "/there", "it is", 5);
+        EQ(xk_fat_unmount(f), 0);
+    }
+}
