@@ -98,12 +98,18 @@ void xk_blk_close(struct xk_blkdev *d);
 int xk_blk_do(struct xk_blkdev *d, struct xk_loop *loop, enum xk_blk_op op, uint64_t sector, void *buf, size_t bytes,
               xk_time deadline);
 
+/* xk_file_over_blk (alloc, dev, loop, out) - a device as a file: bytes at any place. Calls wait while the loop runs, up
+ * to a minute for one request; (loop) may be NULL for an image that answers when it is kicked. (dev) stays the caller's
+ * and must outlive the file. Its size does not change; writing beyond it is XK_ENOSPC. */
+struct xk_file;
+XK_MUSTCHECK int xk_file_over_blk(const xk_alloc *alloc, struct xk_blkdev *dev, struct xk_loop *loop,
+                                  struct xk_file **out);
+
 /* --- images ------------------------------------------------------------------------------------------------------ */
 
 /* xk_block_memory (alloc, sectors, out) - blocks in memory, zeroes at first. Discarded ones are zero. XK_ENOMEM. */
 XK_MUSTCHECK int xk_block_memory(const xk_alloc *alloc, uint64_t sectors, struct xk_blkdev **out);
 
-struct xk_file;
 /* xk_block_file (alloc, file, features, out) - blocks of a file, which belongs to the device from now on, even when
  * this fails. Requests are done one after the other, while the caller waits. (features): XK_BLK_READONLY,
  * XK_BLK_REMOVABLE, XK_BLK_CDROM. A last part of less than a sector is not there. Discarded blocks are zero, and their

@@ -1,4 +1,4 @@
-/* Files of fixed room on a block device. In this file: 1. the header  2. bytes at any place  3. files  4. life
+/* Files of fixed room on a block device. In this file: 1. the header  2. bytes  3. files  4. life
  * SPDX-License-Identifier: MIT */
 #include <xenkit/volume.h>
 
@@ -7,7 +7,7 @@
 
 #include <xenkit/err.h>
 
-enum { DATA = 65536, BLOCK = XK_VOLUME_BLOCK, PIECE = 65536, WAIT = 60 /* seconds that the disk may take */ };
+enum { DATA = 65536, BLOCK = XK_VOLUME_BLOCK };
 static const char magic[8] = "XKVOLUM1";
 
 /* On the disk, little endian; a copy in block 0 and one in block 1. */
@@ -29,8 +29,7 @@ struct volume_file {
 
 struct volume {
     xk_alloc alloc;
-    struct xk_blkdev *dev;
-    struct xk_loop *loop;
+    struct xk_file *disk;
     struct header h;
     int resized; /* since the header was written */
     unsigned open;
@@ -38,11 +37,19 @@ struct volume {
     uint8_t edge[BLOCK];
 };
 
-static xk_time deadline(struct xk_loop *loop) { return xk_now(xk_loop_platform(loop)) + WAIT * XK_SECOND; }
-
-static int disk(struct volume *v, enum xk_blk_op op, uint64_t at, void *buf, size_t n)
+/* All (n) bytes, or XK_E... */
+static int disk_read(struct volume *v, uint64_t at, void *buf, size_t n)
 {
-    return xk_blk_do(v->dev, v->loop, op, at / XK_SECTOR, buf, n, deadline(v->loop));
+    int r = xk_file_read(v->disk, buf, n, at);
+
+    return r < 0 ? r : (size_t)r < n ? XK_EPROTO : 0;
+}
+
+static int disk_write(struct volume *v, uint64_t at, const void *buf, size_t n)
+{
+    int r = xk_file_write(v->disk, buf, n, at);
+
+    return r < 0 ? r : 0;
 }
 
 /* --- 1. the header ------------------------------------------------------------------------------------------------ */
@@ -77,8 +84,8 @@ static int write_header(struct volume *v)
     v->h.sum = sum_of(&v->h);
     memset(v->edge, 0, sizeof(v->edge));
     memcpy(v->edge, &v->h, sizeof(v->h));
-    r = disk(v, XK_BLK_WRITE, v->h.number % 2 * BLOCK, v->edge, BLOCK);
-    return r < 0 ? r : disk(v, XK_BLK_FLUSH, 0, NULL, 0);
+    r = disk_write(v, v->h.number % 2 * BLOCK, v->edge, BLOCK);
+    return r < 0 ? r : xk_file_sync(v->disk);
 }
 
 static int read_header(struct volume *v)
@@ -87,11 +94,11 @@ static int read_header(struct volume *v)
     int found = 0;
 
     for (unsigned i = 0; i < 2; i++) {
-        int r = disk(v, XK_BLK_READ, i * BLOCK, v->edge, BLOCK);
+        int r = disk_read(v, i * BLOCK, v->edge, BLOCK);
         if (r < 0)
             return r;
         memcpy(&h, v->edge, sizeof(h));
-        if (sound(&h, v->dev->info.sectors * XK_SECTOR) && (!found || h.number > v->h.number)) {
+        if (sound(&h, (uint64_t)xk_file_size(v->disk)) && (!found || h.number > v->h.number)) {
             v->h = h;
             found = 1;
         }
@@ -99,46 +106,7 @@ static int read_header(struct volume *v)
     return found ? 0 : XK_EPROTO;
 }
 
-/* --- 2. bytes at any place ---------------------------------------------------------------------------------------- */
-
-/* Of a range those bytes that share a sector with others go through (edge): read, changed, written. Other bytes of that
- * sector are at risk in a power cut, but none of another block. */
-static int part(struct volume *v, int write, uint64_t at, uint8_t *buf, size_t n)
-{
-    uint64_t first = at - at % XK_SECTOR, end = at + n;
-    size_t bytes = (size_t)((end + XK_SECTOR - 1) / XK_SECTOR * XK_SECTOR - first);
-    int r = disk(v, XK_BLK_READ, first, v->edge, bytes);
-
-    if (r < 0)
-        return r;
-    if (!write) {
-        memcpy(buf, v->edge + (at - first), n);
-        return 0;
-    }
-    memcpy(v->edge + (at - first), buf, n);
-    return disk(v, XK_BLK_WRITE, first, v->edge, bytes);
-}
-
-static int bytes(struct volume *v, int write, uint64_t at, uint8_t *buf, size_t n)
-{
-    int r = 0;
-
-    while (n && r == 0) {
-        size_t k = n < PIECE ? n : PIECE;
-        if (at % XK_SECTOR || n < XK_SECTOR) { /* up to the next sector's begin */
-            size_t left = XK_SECTOR - at % XK_SECTOR;
-            k = n < left ? n : left;
-            r = part(v, write, at, buf, k);
-        } else {
-            k -= k % XK_SECTOR;
-            r = disk(v, write ? XK_BLK_WRITE : XK_BLK_READ, at, buf, k);
-        }
-        at += k;
-        buf += k;
-        n -= k;
-    }
-    return r;
-}
+/* --- 2. bytes ----------------------------------------------------------------------------------------------------- */
 
 /* Zeroes from (at) to (end) of the disk. */
 static int zeroes(struct volume *v, uint64_t at, uint64_t end)
@@ -148,9 +116,31 @@ static int zeroes(struct volume *v, uint64_t at, uint64_t end)
 
     for (; at < end && r == 0; at += BLOCK - at % BLOCK) {
         uint64_t k = BLOCK - at % BLOCK;
-        r = bytes(v, 1, at, none, (size_t)(k < end - at ? k : end - at));
+        r = disk_write(v, at, none, (size_t)(k < end - at ? k : end - at));
     }
     return r;
+}
+
+static void volume_free(struct volume *v)
+{
+    xk_alloc alloc = v->alloc;
+
+    xk_file_close(v->disk);
+    xk_free(&alloc, v, sizeof(*v));
+}
+
+static int volume_new(const xk_alloc *alloc, struct xk_blkdev *dev, struct xk_loop *loop, struct volume **out)
+{
+    struct volume *v = xk_new(alloc, sizeof(*v));
+    int r = v ? xk_file_over_blk(alloc, dev, loop, &v->disk) : XK_ENOMEM;
+
+    if (r < 0) {
+        xk_free(alloc, v, sizeof(*v));
+        return r;
+    }
+    v->alloc = alloc ? *alloc : *xk_alloc_libc();
+    *out = v;
+    return 0;
 }
 
 /* --- 3. files ----------------------------------------------------------------------------------------------------- */
@@ -170,7 +160,7 @@ static int file_read(struct xk_file *file, void *buf, size_t n, uint64_t at)
         n = (size_t)(size - at);
     if (n > INT_MAX)
         n = INT_MAX;
-    r = bytes(v, 0, v->h.file[f->index].start + at, buf, n);
+    r = disk_read(v, v->h.file[f->index].start + at, buf, n);
     return r < 0 ? r : (int)n;
 }
 
@@ -186,7 +176,7 @@ static int file_write(struct xk_file *file, const void *buf, size_t n, uint64_t 
     if (at > size)
         r = zeroes(v, start + size, start + at);
     if (r == 0)
-        r = bytes(v, 1, start + at, (uint8_t *)(uintptr_t)buf, n); /* a write only reads it */
+        r = disk_write(v, start + at, buf, n);
     if (r < 0)
         return r;
     if (at + n > size) {
@@ -199,15 +189,13 @@ static int file_write(struct xk_file *file, const void *buf, size_t n, uint64_t 
 static int file_sync(struct xk_file *file)
 {
     struct volume *v = of(file)->volume;
-    int r = disk(v, XK_BLK_FLUSH, 0, NULL, 0);
+    int r = xk_file_sync(v->disk);
 
-    if (r == XK_ENOSYS)
-        r = 0; /* all that is done is on the medium there */
     if (r == 0 && v->resized) {
         r = write_header(v);
-        v->resized = r != 0 && r != XK_ENOSYS;
+        v->resized = r != 0;
     }
-    return r == XK_ENOSYS ? 0 : r;
+    return r;
 }
 
 static int64_t file_size(struct xk_file *file) { return (int64_t)of(file)->volume->h.file[of(file)->index].size; }
@@ -233,28 +221,15 @@ static int file_truncate(struct xk_file *file, uint64_t size)
 static void file_close(struct xk_file *file)
 {
     struct volume *v = of(file)->volume;
-    xk_alloc alloc = v->alloc;
 
     if (--v->open == 0)
-        xk_free(&alloc, v, sizeof(*v));
+        volume_free(v);
 }
 
 static const struct xk_file_ops ops = {XK_FILE_VERSION, file_read,     file_write, file_sync,
                                        file_size,       file_truncate, file_close};
 
 /* --- 4. life ------------------------------------------------------------------------------------------------------ */
-
-static struct volume *volume_new(const xk_alloc *alloc, struct xk_blkdev *dev, struct xk_loop *loop)
-{
-    struct volume *v = xk_new(alloc, sizeof(*v));
-
-    if (v) {
-        v->alloc = alloc ? *alloc : *xk_alloc_libc();
-        v->dev = dev;
-        v->loop = loop;
-    }
-    return v;
-}
 
 int xk_volume_format(struct xk_blkdev *dev, struct xk_loop *loop, const unsigned *shares, unsigned count)
 {
@@ -267,9 +242,9 @@ int xk_volume_format(struct xk_blkdev *dev, struct xk_loop *loop, const unsigned
     if (count == 0 || count > XK_VOLUME_FILES || all == 0 || all > UINT32_MAX)
         return XK_EINVAL;
     room = bytes_all > DATA ? (bytes_all - DATA) / BLOCK : 0;
-    v = volume_new(NULL, dev, loop);
-    if (!v)
-        return XK_ENOMEM;
+    r = volume_new(NULL, dev, loop, &v);
+    if (r < 0)
+        return r;
     memcpy(v->h.magic, magic, sizeof(magic));
     v->h.files = count;
     for (unsigned i = 0; i < count; i++) {
@@ -280,36 +255,42 @@ int xk_volume_format(struct xk_blkdev *dev, struct xk_loop *loop, const unsigned
     }
     for (int copy = 0; copy < 2 && r == 0; copy++) /* both: none of another volume is left */
         r = write_header(v);
-    xk_free(NULL, v, sizeof(*v));
-    return r == XK_ENOSYS ? 0 : r;
+    volume_free(v);
+    return r;
 }
 
 int xk_volume_is_blank(struct xk_blkdev *dev, struct xk_loop *loop)
 {
     uint8_t block[BLOCK];
-    uint64_t end = dev->info.sectors * XK_SECTOR < DATA ? dev->info.sectors * XK_SECTOR / BLOCK * BLOCK : DATA;
+    struct volume *v;
+    int r = volume_new(NULL, dev, loop, &v), blank = 1;
 
-    for (uint64_t at = 0; at < end; at += BLOCK) {
-        int r = xk_blk_do(dev, loop, XK_BLK_READ, at / XK_SECTOR, block, BLOCK, deadline(loop));
-        if (r < 0)
-            return r;
-        for (unsigned i = 0; i < BLOCK; i++)
-            if (block[i])
-                return 0;
+    if (r < 0)
+        return r;
+    for (uint64_t at = 0; at < DATA && r == 0 && blank; at += BLOCK) {
+        memset(block, 0, sizeof(block));
+        r = xk_file_read(v->disk, block, BLOCK, at);
+        r = r < 0 ? r : 0;
+        for (unsigned i = 0; i < BLOCK && blank; i++)
+            blank = block[i] == 0;
     }
-    return 1;
+    volume_free(v);
+    return r < 0 ? r : blank;
 }
 
 int xk_volume_open(const xk_alloc *alloc, struct xk_blkdev *dev, struct xk_loop *loop, struct xk_file **files,
                    unsigned count)
 {
-    struct volume *v = volume_new(alloc, dev, loop);
-    int r = v ? read_header(v) : XK_ENOMEM;
+    struct volume *v;
+    int r = volume_new(alloc, dev, loop, &v);
 
+    if (r < 0)
+        return r;
+    r = read_header(v);
     if (r == 0 && v->h.files != count)
         r = XK_EPROTO;
     if (r < 0) {
-        xk_free(alloc, v, sizeof(*v));
+        volume_free(v);
         return r;
     }
     for (unsigned i = 0; i < count; i++) {

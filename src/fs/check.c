@@ -208,7 +208,9 @@ static int check_subdir(struct check *c, size_t dir, const struct fat_entry *e, 
     }
     mark(c->heads, first);
     r = check_dir_chain(c, first, path);
-    return r < 0 ? r : add_dir(c, dir, name, first);
+    return r < 0 || !test(c->seen, first)
+               ? r
+               : add_dir(c, dir, name, first); /* what is not even in use is not looked into */
 }
 
 /* "." leads to itself, ".." to the one above. */
