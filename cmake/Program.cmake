@@ -2,13 +2,15 @@
 file(GLOB XK_BINDINGS CONFIGURE_DEPENDS bindings/*.c)
 file(GLOB_RECURSE XK_LUA_SOURCES CONFIGURE_DEPENDS lua/*.lua scripts/services/*.lua)
 
-# Lua modules as C: all of them as source for the tool; for domains compiled, without what only domain 0 runs.
+# Lua modules as C, compiled: for the tool all of them, and the services as source, as they go to domains so; for domains
+# without what only domain 0 runs.
 set(XK_MODULES_C ${CMAKE_BINARY_DIR}/modules.c)
 set(XK_MODULES_DOMAIN_C ${CMAKE_BINARY_DIR}/modules_domain.c)
 set(embed ${XK_LUA} ${CMAKE_SOURCE_DIR}/scripts/embed.lua)
 add_custom_command(OUTPUT ${XK_MODULES_C}
-  COMMAND ${embed} ${XK_MODULES_C} ${CMAKE_SOURCE_DIR}/lua/xenkit=xenkit ${CMAKE_SOURCE_DIR}/scripts/services=xenkit.services
-  DEPENDS ${XK_LUA_SOURCES} ${CMAKE_SOURCE_DIR}/scripts/embed.lua VERBATIM)
+  COMMAND ${embed} ${XK_MODULES_C} --compiled ${CMAKE_SOURCE_DIR}/lua/xenkit=xenkit
+          --source ${CMAKE_SOURCE_DIR}/scripts/services=xenkit.services
+  DEPENDS ${XK_LUA_SOURCES} ${CMAKE_SOURCE_DIR}/scripts/embed.lua ${CMAKE_SOURCE_DIR}/scripts/slim.lua VERBATIM)
 add_custom_command(OUTPUT ${XK_MODULES_DOMAIN_C}
   COMMAND ${embed} ${XK_MODULES_DOMAIN_C} --compiled --without cli --without host ${CMAKE_SOURCE_DIR}/lua/xenkit=xenkit
   DEPENDS ${XK_LUA_SOURCES} ${CMAKE_SOURCE_DIR}/scripts/embed.lua ${CMAKE_SOURCE_DIR}/scripts/slim.lua VERBATIM)

@@ -1,30 +1,31 @@
 #!/usr/bin/env lua5.4
 -- Makes a C file out of Lua modules: embed.lua OUT [--compiled] [--without FOLDER]... ROOT=PREFIX...
 -- Each .lua file below ROOT becomes one struct xk__module: a/b.lua is "PREFIX.a.b", a/init.lua is "PREFIX.a".
--- --compiled: as bytecode with its line numbers, which loads in a fraction of the time. --without: not these folders.
-local out = assert(arg[1], "usage: embed.lua OUT [--compiled] [--without FOLDER]... ROOT=PREFIX...")
+-- --compiled: as bytecode with its line numbers, which loads in a fraction of the time; --source: not so; for the roots
+-- behind it. --without: not these folders.
+local out = assert(arg[1], "usage: embed.lua OUT [--compiled | --source | --without FOLDER | ROOT=PREFIX]...")
 local modules, compiled, without, roots = {}, false, {}, {}
 
 do
   local i = 2
   while arg[i] do
-    if arg[i] == "--compiled" then compiled = true
+    if arg[i] == "--compiled" or arg[i] == "--source" then compiled = arg[i] == "--compiled"
     elseif arg[i] == "--without" then
       i = i + 1
       without[arg[i]] = true
-    else roots[#roots + 1] = arg[i] end
+    else roots[#roots + 1] = { arg[i], compiled } end
     i = i + 1
   end
 end
 
-local slim = compiled and dofile((arg[0]:match("^(.*)/[^/]*$") or ".") .. "/slim.lua")
+local slim = dofile((arg[0]:match("^(.*)/[^/]*$") or ".") .. "/slim.lua")
 
-local function content(source, name)
-  return compiled and slim(string.dump(assert(load(source, "@" .. name, "t")))) or source
+local function content(source, name, as_bytecode)
+  return as_bytecode and slim(string.dump(assert(load(source, "@" .. name, "t")))) or source
 end
 
-for _, word in ipairs(roots) do
-  local root, prefix = word:match("^(.-)=(.*)$")
+for _, r in ipairs(roots) do
+  local root, prefix = r[1]:match("^(.-)=(.*)$")
   local p = assert(io.popen("cd '" .. root .. "' && find . -name '*.lua' | LC_ALL=C sort"))
   for line in p:lines() do
     local path = line:gsub("^%./", "")
@@ -32,7 +33,7 @@ for _, word in ipairs(roots) do
     if path == "init.lua" then name = prefix end
     if not without[path:match("^(.-)/") or ""] then
       local f = assert(io.open(root .. "/" .. path, "rb"))
-      modules[#modules + 1] = { name = name, source = content(f:read("a"), name) }
+      modules[#modules + 1] = { name = name, source = content(f:read("a"), name, r[2]) }
       f:close()
     end
   end

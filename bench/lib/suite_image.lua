@@ -14,7 +14,7 @@ return function(out)
 
   local function timed(command, made)
     os.remove(made)
-    return tools.sample(("%s run %s%s"):format(tool, tools.on(1), command))[1]
+    return tools.sample(("%s%s run %s"):format(tools.on(1), tool, command))[1]
   end
 
   local function row(title, ours, made, theirs, made_too)
@@ -35,5 +35,30 @@ return function(out)
   row("raw to fixed VHD", ("build/xenkit image convert -f vhd-fixed %s %s"):format(raw, vhd), vhd,
     ("qemu-img convert -t writeback -f raw -O vpc -o subformat=fixed,force_size=on %s %s/qemu.vhd"):format(raw, dir),
     dir .. "/qemu.vhd")
+
+  -- Small files: a folder of 1000 of them into a file system and out of it.
+  if not tools.which("mcopy") then out.note("image", "peer skipped: install mtools") end
+  tools.sh(("mkdir -p %s/in; cd %s/in; for i in $(seq 1000); do head -c $((i * 7 %% 8000)) /dev/urandom > file$i.txt; done")
+    :format(dir, dir))
+  local function files(title, ours, theirs)
+    local t = { ours = {}, mtools = {} }
+    for _ = 1, rounds do
+      for name, command in pairs({ ours = ours, mtools = theirs }) do
+        if name == "ours" or tools.which("mcopy") then
+          tools.sh(("cd %s && rm -rf out fs && %s"):format(dir, command[1]))
+          t[name][#t[name] + 1] = tools.sample(("%s%s run %s"):format(tools.on(1), tool, command[2]))[1]
+        end
+      end
+    end
+    out.row({ workload = title, unit = "ns", key = "ns", ours = t.ours, theirs = t.mtools, peer = "mtools",
+      lower_is_better = true })
+  end
+  local x, format = tools.root .. "/build/xenkit", "xenkit fat format fs 64M"
+  format = format:gsub("^xenkit", x)
+  local put_ours = ("%s fat put %s/fs %s/in /"):format(x, dir, dir)
+  local put_mtools = ("mcopy -s -Q -i %s/fs %s/in ::/"):format(dir, dir)
+  files("1000 small files into FAT (goal 0.5)", { format, put_ours }, { format, put_mtools })
+  files("the same out of it", { format .. " && " .. put_ours, ("%s fat get %s/fs /in %s/out"):format(x, dir, dir) },
+    { format .. " && " .. put_mtools .. " && mkdir out", ("mcopy -s -Q -n -i %s/fs ::/in %s/out"):format(dir, dir) })
   tools.sh("rm -rf " .. dir)
 end

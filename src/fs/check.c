@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/check.h"
+#include "fs/index.h"
 
 enum { PATH = 1024, TOLD_MAX = 1000 };
 
@@ -433,6 +434,7 @@ int fat_check(struct xk_fat *f, int repair, void (*told)(void *arg, enum xk_fat_
     if (r == 0)
         r = look(&c);
     clean(&c);
+    fat_index_drop_all(f);
     if (r == 0 && repair)
         r = fat_commit(f);
     return r < 0 ? r : c.bad;

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "fs/dir.h"
+#include "fs/index.h"
 
 enum { LONG_UNITS = 13, LONG_SLOTS = 20, LAST_LONG = 0x40, ALIASES = 1000 };
 
@@ -129,19 +129,10 @@ int fat_dir_next(struct fat_dir *d, struct fat_entry *e)
 
 int fat_dir_find(struct xk_fat *f, uint32_t first, const struct fat_name *name, struct fat_entry *e)
 {
-    struct fat_name short_name;
-    struct fat_dir d;
-    int r;
+    struct fat_index *ix;
+    int r = fat_index_of(f, first, &ix);
 
-    fat_dir_begin(&d, f, first);
-    while ((r = fat_dir_next(&d, e)) > 0) {
-        if (fat_name_same(&e->name, name))
-            return 0;
-        fat_name_of_short(e->raw, 0, &short_name); /* by its short name it is found, too */
-        if (e->slots > 1 && fat_name_same(&short_name, name))
-            return 0;
-    }
-    return r < 0 ? r : XK_ENOENT;
+    return r < 0 ? r : fat_index_find(f, ix, name, e);
 }
 
 int fat_dir_update(struct xk_fat *f, const struct fat_entry *e)
@@ -163,6 +154,7 @@ int fat_dir_remove(struct xk_fat *f, uint32_t first, const struct fat_entry *e)
     uint8_t *slot;
     int r = 1;
 
+    fat_index_remove(f, first, e);
     fat_dir_begin(&d, f, first);
     for (uint32_t i = 0; i < e->slots && r > 0; i++) { /* the short name first: without it the others are nothing */
         r = fat_dir_slot(&d, e->index - i, &s, &slot);
@@ -176,15 +168,11 @@ int fat_dir_remove(struct xk_fat *f, uint32_t first, const struct fat_entry *e)
 
 /* --- 3. room ------------------------------------------------------------------------------------------------------ */
 
-/* What one look at a directory tells of it: whether the name is there, which numbers its alias may not have, and where
- * there is room. */
 struct look {
     uint32_t need;       /* slots */
     uint32_t run, begin; /* free slots up to here */
     uint32_t found;      /* the first of enough; UINT32_MAX */
     uint32_t end;        /* the first slot that was never used, or the capacity */
-    uint8_t taken[ALIASES / 8 + 1];
-    int plain_taken; /* the basis itself */
 };
 
 /* An entry is in one sector, if it can be: then it is there as a whole, or not, when the power is cut. */
@@ -204,7 +192,7 @@ static void look_at_free(struct look *l, uint32_t index, uint32_t per_sector)
         }
 }
 
-static int look_for_room(struct xk_fat *f, uint32_t first, struct look *l)
+static int look_for_room(struct xk_fat *f, uint32_t first, uint32_t from, struct look *l)
 {
     uint32_t per_sector = f->shape.sector / FAT_SLOT, i;
     struct fat_sector *s;
@@ -215,7 +203,7 @@ static int look_for_room(struct xk_fat *f, uint32_t first, struct look *l)
     fat_dir_begin(&d, f, first);
     l->found = UINT32_MAX;
     l->run = 0;
-    for (i = 0; (r = fat_dir_slot(&d, i, &s, &slot)) > 0 && l->found == UINT32_MAX; i++) {
+    for (i = from; (r = fat_dir_slot(&d, i, &s, &slot)) > 0 && l->found == UINT32_MAX; i++) {
         if (slot[0] == 0 && !ended) {
             ended = 1;
             l->end = i;
@@ -228,27 +216,6 @@ static int look_for_room(struct xk_fat *f, uint32_t first, struct look *l)
     if (!ended)
         l->end = i;
     return r < 0 ? r : 0;
-}
-
-static int look_for_names(struct xk_fat *f, uint32_t first, const struct fat_name *name, const uint8_t basis[FAT_SHORT],
-                          struct look *l)
-{
-    struct fat_name short_name;
-    struct fat_entry e;
-    struct fat_dir d;
-    int r;
-
-    fat_dir_begin(&d, f, first);
-    while ((r = fat_dir_next(&d, &e)) > 0) {
-        unsigned number = fat_name_number_of(e.raw, basis);
-        fat_name_of_short(e.raw, 0, &short_name);
-        if (fat_name_same(&e.name, name) || fat_name_same(&short_name, name))
-            return XK_EEXIST;
-        if (number && number < ALIASES)
-            l->taken[number / 8] |= (uint8_t)(1 << number % 8);
-        l->plain_taken |= memcmp(e.raw, basis, FAT_SHORT) == 0;
-    }
-    return r;
 }
 
 /* One cluster more, of zeroes, which are on the medium before anything leads there. */
@@ -279,39 +246,57 @@ static int grow(struct xk_fat *f, uint32_t first)
 }
 
 /* (l->found) slots, all within the directory. */
-static int make_room(struct xk_fat *f, uint32_t first, struct look *l)
+static int make_room(struct xk_fat *f, uint32_t first, uint32_t from, struct look *l)
 {
-    int r = look_for_room(f, first, l);
+    int r = look_for_room(f, first, from, l);
 
     while (r == 0 && l->found == UINT32_MAX) {
         if (l->end + l->need >= FAT_SLOTS_MAX)
             return XK_ENOSPC;
         r = grow(f, first);
         if (r == 0)
-            r = look_for_room(f, first, l);
+            r = look_for_room(f, first, from, l);
     }
     return r;
 }
 
 /* --- 4. new entries ----------------------------------------------------------------------------------------------- */
 
-static int choose_alias(const struct look *l, const uint8_t basis[FAT_SHORT], uint8_t out[FAT_SHORT])
+/* 1: nobody has this short name. */
+static int is_free(struct xk_fat *f, struct fat_index *ix, const uint8_t raw[FAT_SHORT])
 {
-    for (unsigned i = 1; i < ALIASES; i++)
-        if (!(l->taken[i / 8] & 1 << i % 8)) {
-            fat_name_number(basis, i, out);
-            return 0;
-        }
-    return XK_ENOSPC;
+    struct fat_name name;
+    struct fat_entry e;
+    int r;
+
+    fat_name_of_short(raw, 0, &name);
+    r = fat_index_find(f, ix, &name, &e);
+    return r == XK_ENOENT ? 1 : r;
+}
+
+/* The next number that is free, after the one that such a name got last. */
+static int choose_alias(struct xk_fat *f, struct fat_index *ix, const uint8_t basis[FAT_SHORT], uint8_t out[FAT_SHORT])
+{
+    int r = 0;
+
+    if (ix->number == 0 || memcmp(ix->basis, basis, FAT_SHORT)) {
+        memcpy(ix->basis, basis, FAT_SHORT);
+        ix->number = 1;
+    }
+    for (; ix->number < ALIASES && r == 0; ix->number++) {
+        fat_name_number(basis, ix->number, out);
+        r = is_free(f, ix, out);
+    }
+    return r < 0 ? r : r == 0 ? XK_ENOSPC : 0;
 }
 
 /* When a thousand names begin alike: letters that the whole name makes. */
-static int choose_by_hash(struct xk_fat *f, uint32_t first, const struct fat_name *name, uint8_t basis[FAT_SHORT],
-                          struct look *l, uint8_t out[FAT_SHORT])
+static int choose_by_hash(struct xk_fat *f, struct fat_index *ix, const struct fat_name *name, uint8_t basis[FAT_SHORT],
+                          uint8_t out[FAT_SHORT])
 {
     static const char hex[] = "0123456789ABCDEF";
     uint32_t h = 2166136261u;
-    int r;
+    int r = 0;
 
     for (unsigned i = 0; i < name->n; i++)
         h = (h ^ name->unit[i]) * 16777619u;
@@ -319,9 +304,30 @@ static int choose_by_hash(struct xk_fat *f, uint32_t first, const struct fat_nam
         basis[2 + i] = (uint8_t)hex[h >> (8 + 4 * i) & 15];
     for (int i = 0; i < 2; i++)
         basis[i] = basis[i] == ' ' ? '_' : basis[i];
-    memset(l->taken, 0, sizeof(l->taken));
-    r = look_for_names(f, first, name, basis, l);
-    return r < 0 ? r : choose_alias(l, basis, out);
+    for (unsigned i = 1; i < ALIASES && r == 0; i++) {
+        fat_name_number(basis, i, out);
+        r = is_free(f, ix, out);
+    }
+    return r < 0 ? r : r == 0 ? XK_ENOSPC : 0;
+}
+
+/* Into (e->raw). How many slots the entry needs. */
+static int choose_short(struct xk_fat *f, struct fat_index *ix, const struct fat_name *name, struct fat_entry *e)
+{
+    uint8_t basis[FAT_SHORT], lower;
+    int whole = fat_name_to_short(name, basis, &lower), r = whole ? is_free(f, ix, basis) : 0;
+
+    if (r < 0)
+        return r;
+    memcpy(e->raw, basis, FAT_SHORT);
+    e->raw[12] = lower;
+    if (r > 0)
+        return 1;
+    e->raw[12] = 0;
+    r = choose_alias(f, ix, basis, e->raw);
+    if (r == XK_ENOSPC)
+        r = choose_by_hash(f, ix, name, basis, e->raw);
+    return r < 0 ? r : (int)(1 + (name->n + LONG_UNITS - 1) / LONG_UNITS);
 }
 
 static void write_long(uint8_t *slot, const struct fat_name *name, unsigned number, int last, uint8_t sum)
@@ -387,32 +393,30 @@ static int write_entry(struct fat_dir *d, const struct look *l, struct fat_entry
 int fat_dir_add(struct xk_fat *f, uint32_t first, const struct fat_name *name, const uint8_t raw[FAT_SLOT],
                 struct fat_entry *e)
 {
-    uint8_t basis[FAT_SHORT], lower;
-    struct look l = {.need = 1};
-    int whole = fat_name_to_short(name, basis, &lower), r = look_for_names(f, first, name, basis, &l);
+    struct look l = {.need = 0};
+    struct fat_index *ix;
     struct fat_dir d;
+    int r = fat_index_of(f, first, &ix);
 
-    if (r < 0)
-        return r;
+    if (r == 0 && (r = fat_index_find(f, ix, name, e)) != XK_ENOENT)
+        return r < 0 ? r : XK_EEXIST;
     memcpy(e->raw, raw, FAT_SLOT);
-    memcpy(e->raw, basis, FAT_SHORT);
-    e->raw[12] = lower;
     e->name = *name;
-    if (!whole || l.plain_taken) {
-        l.need += (name->n + LONG_UNITS - 1) / LONG_UNITS;
-        e->raw[12] = 0;
-        r = choose_alias(&l, basis, e->raw);
-        if (r == XK_ENOSPC)
-            r = choose_by_hash(f, first, name, basis, &l, e->raw);
-    }
-    e->slots = l.need;
-    if (r == 0)
-        r = make_room(f, first, &l);
+    r = choose_short(f, ix, name, e);
     if (r < 0)
         return r;
+    l.need = e->slots = (uint32_t)r;
+    r = make_room(f, first, ix->room_from, &l);
+    if (r < 0)
+        return r;
+    ix->room_from = l.found + l.need;
     fat_dir_begin(&d, f, first);
     r = close_gap(&d, &l);
-    return r < 0 ? r : write_entry(&d, &l, e);
+    if (r == 0)
+        r = write_entry(&d, &l, e);
+    if (r == 0)
+        fat_index_add(f, first, e);
+    return r;
 }
 
 int fat_dir_make(struct xk_fat *f, uint32_t parent, uint32_t *first)

@@ -64,8 +64,26 @@ void fat_cache_free(struct fat_cache *c);
 
 /* --- the file system --- */
 
+/* --- index.c: names of directories --- */
+
+struct fat_index_slot {
+    uint32_t hash;
+    uint16_t index; /* of the entry's last slot */
+    uint8_t slots, state;
+};
+
+struct fat_index {
+    uint32_t first;              /* the directory */
+    struct fat_index_slot *slot; /* NULL: none */
+    uint32_t room, count;
+    uint32_t room_from; /* there is no room for a new entry before this slot, or too little */
+    uint8_t basis[11];  /* for which short names were numbered last */
+    unsigned number;    /* the next */
+    uint64_t tick;
+};
+
 struct fat_node;
-enum { FAT_PENDING = 64 };
+enum { FAT_PENDING = 64, FAT_INDEXES = 8 };
 
 struct xk_fat {
     xk_alloc alloc;
@@ -80,6 +98,8 @@ struct xk_fat {
     uint32_t rover;                /* where free clusters are looked for */
     uint32_t pending[FAT_PENDING]; /* chains that are given back once no directory on the medium names them */
     unsigned pendings;
+    struct fat_index index[FAT_INDEXES];
+    uint64_t ticks;
     struct fat_node *nodes; /* files that are open */
     unsigned refs;          /* 1 and the open files */
     int gone;               /* unmounted */

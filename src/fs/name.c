@@ -20,7 +20,7 @@ static const uint16_t cp437[128] = {
     0x2321, 0x00f7, 0x2248, 0x00b0, 0x2219, 0x00b7, 0x221a, 0x207f, 0x00b2, 0x25a0, 0x00a0};
 
 /* The capital of a letter: Latin, Greek, Cyrillic, Armenian, full width; others are only like themselves. */
-static uint16_t fold(uint16_t c)
+uint16_t fat_name_fold(uint16_t c)
 {
     if (c >= 'a' && c <= 'z')
         return (uint16_t)(c - 32);
@@ -66,7 +66,7 @@ int fat_name_same(const struct fat_name *a, const struct fat_name *b)
     if (a->n != b->n)
         return 0;
     for (unsigned i = 0; i < a->n; i++)
-        if (fold(a->unit[i]) != fold(b->unit[i]))
+        if (fat_name_fold(a->unit[i]) != fat_name_fold(b->unit[i]))
             return 0;
     return 1;
 }
@@ -116,7 +116,7 @@ static int part_to_short(const struct fat_name *name, unsigned from, unsigned to
         if (c == ' ' || c == '.')
             continue;
         if (n < room)
-            out[n++] = is_short_letter(c) ? (uint8_t)fold(c) : '_';
+            out[n++] = is_short_letter(c) ? (uint8_t)fat_name_fold(c) : '_';
     }
     *low = lower;
     return whole && !(lower && upper);
@@ -169,21 +169,6 @@ void fat_name_number(const uint8_t raw[FAT_SHORT], unsigned number, uint8_t out[
     out[keep] = '~';
     while (n)
         out[++keep] = digits[--n];
-}
-
-unsigned fat_name_number_of(const uint8_t raw[FAT_SHORT], const uint8_t basis[FAT_SHORT])
-{
-    unsigned n = base_length(raw), at = n, number = 0;
-    uint8_t again[FAT_SHORT];
-
-    while (at > 0 && raw[at - 1] >= '0' && raw[at - 1] <= '9')
-        at--;
-    if (at == 0 || at == n || raw[at - 1] != '~' || raw[at] == '0')
-        return 0;
-    for (unsigned i = at; i < n; i++)
-        number = number * 10 + (raw[i] - '0');
-    fat_name_number(basis, number, again);
-    return memcmp(again, raw, FAT_SHORT) == 0 ? number : 0;
 }
 
 uint8_t fat_name_sum(const uint8_t raw[FAT_SHORT])

@@ -16,6 +16,9 @@ struct fat_name {
 /* (text), up to (bytes) of it. XK_EINVAL: FAT has no such name. */
 int fat_name_of(const char *text, size_t bytes, struct fat_name *out);
 
+/* The capital of a letter. */
+uint16_t fat_name_fold(uint16_t unit);
+
 /* Whether they are the same but for the case of letters. */
 int fat_name_same(const struct fat_name *a, const struct fat_name *b);
 
@@ -27,9 +30,6 @@ int fat_name_to_short(const struct fat_name *name, uint8_t raw[FAT_SHORT], uint8
 
 /* (raw) with "~number" at the end of its base. */
 void fat_name_number(const uint8_t raw[FAT_SHORT], unsigned number, uint8_t out[FAT_SHORT]);
-
-/* The number that (raw) has as an alias of (basis); 0: none. */
-unsigned fat_name_number_of(const uint8_t raw[FAT_SHORT], const uint8_t basis[FAT_SHORT]);
 
 /* What the parts of a long name say of the short one. */
 uint8_t fat_name_sum(const uint8_t raw[FAT_SHORT]);

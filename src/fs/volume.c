@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fs/check.h"
+#include "fs/index.h"
 #include "fs/node.h"
 #include "fs/path.h"
 
@@ -182,8 +183,10 @@ int xk_fat_mount(const xk_alloc *alloc, struct xk_file *file, const struct xk_fa
         r = r > 0 ? XK_EPROTO : r;
     }
     if (r < 0) {
-        if (f)
+        if (f) {
+            fat_index_drop_all(f);
             fat_cache_free(&f->cache);
+        }
         xk_free(alloc, f, sizeof(*f));
         xk_file_close(file);
         return r;
@@ -213,6 +216,7 @@ int xk_fat_unmount(struct xk_fat *f)
     if (!f)
         return 0;
     r = fat_finish(f);
+    fat_index_drop_all(f);
     fat_cache_free(&f->cache);
     xk_file_close(f->file);
     f->gone = 1;
@@ -402,6 +406,7 @@ static int forget_dir(struct xk_fat *f, uint32_t first)
     uint32_t per = f->shape.cluster / f->shape.sector, steps = 0;
     int r = 0;
 
+    fat_index_drop(f, first);
     for (uint32_t c = first; r == 0 && c != FAT_END && steps++ < f->shape.clusters;) {
         fat_cache_forget(&f->cache, (uint32_t)(fat_cluster_at(&f->shape, c) / f->shape.sector), per);
         r = fat_next(f, c, &c);

@@ -18,6 +18,7 @@
     X(xenbus)           \
     X(block)            \
     X(image)            \
+    X(fat)              \
     X(net)              \
     X(inet)             \
     X(blackbox)         \

@@ -406,7 +406,9 @@ verbs.store = { summary = "look into the store and change it", verbs = store_ver
 
 local image_verbs = require "xenkit.cli.image" (fail, say, JSON)
 verbs.image = { summary = "make, look into and change disk images", verbs = image_verbs }
-local GROUPS = { store = store_verbs, image = image_verbs }
+local fat_verbs = require "xenkit.cli.fat" (fail, say, JSON)
+verbs.fat = { summary = "make and use FAT file systems in image files", verbs = fat_verbs }
+local GROUPS = { store = store_verbs, image = image_verbs, fat = fat_verbs }
 
 verbs.completion = {
   summary = "print the completion script for bash",
@@ -426,8 +428,8 @@ end
 
 local ORDER = { "up", "down", "list", "info", "top", "build", "create",
   "console", "pause", "unpause", "shutdown", "destroy",
-  "scale", "move", "dmesg", "symbolize", "log", "capture", "repl", "run", "store", "image", "completion",
-  "man" }
+  "scale", "move", "dmesg", "symbolize", "log", "capture", "repl", "run", "store", "image", "fat",
+  "completion", "man" }
 
 local function make_cli()
   local list = {}

@@ -17,15 +17,20 @@ local NOT_YET = { udp = true, unix = true, file = true, dir = true, pty = true, 
 local MEMORY = { core = 8, full = 24 } -- MiB, where nothing else is said
 
 -- What a text requires, by its look: a name in quotes after the word.
+-- The names of the modules that a text requires. Bytecode has them as constants, as it has other names of ours.
 local function required(text)
   local list = {}
+  if text:sub(1, 4) == "\27Lua" then
+    for name in text:gmatch "xenkit%.[%w_%.]*[%w_]" do list[#list + 1] = name end
+    return list
+  end
   for name in text:gmatch("require%s*%(?%s*[\"']([%w_%.]+)[\"']") do list[#list + 1] = name end
   return list
 end
 
 --- Which program a script needs.
 -- @param text the script
--- @param source function(name) -> text of an embedded module, or nil
+-- @param source function(name) -> text or bytecode of an embedded module, or nil
 -- @return "core" or "full", and the module that made it full
 function M.form(text, source)
   local seen, todo = {}, required(text)

@@ -1,0 +1,122 @@
+-- xenkit.fat: what a service sees of a FAT file system on a disk.
+local ok = pcall(require, "xenkit.core.world")
+
+describe("xenkit.fat", function()
+  if not ok then
+    pending("xenkit.so is not built")
+    return
+  end
+  local block = require "xenkit.block"
+  local fat = require "xenkit.fat"
+  local xenkit = require "xenkit"
+
+  local function with(fn)
+    local failed
+    xenkit.run(function(ctx)
+      local disk = assert(block.memory(ctx.world, 4 << 20))
+      local good, err = xpcall(fn, debug.traceback, disk, ctx)
+      failed = not good and err
+    end)
+    assert(not failed, failed)
+  end
+
+  it("makes one on a blank disk only", function()
+    with(function(disk)
+      local none, err, code = fat.mount(disk)
+      assert.is_nil(none)
+      assert.equal("XK_EPROTO", code)
+      assert.truthy(err:find "no FAT file system")
+      local fs <close> = assert(fat.mount(disk, { format = { label = "data" } }))
+      assert.equal("DATA", fs:info().label)
+      assert.equal(12, fs:info().type)
+      assert.is_true(fs:unmount())
+      disk:write(0, ("x"):rep(512))
+      none, err, code = fat.mount(disk, { format = true })
+      assert.is_nil(none)
+      assert.equal("XK_EPROTO", code)
+      assert.truthy(err)
+    end)
+  end)
+
+  it("keeps files and directories", function()
+    with(function(disk)
+      local fs = assert(fat.mount(disk, { format = true }))
+      assert(fs:make_path "/a/b/c")
+      assert(fs:write("/a/b/c/Hällo wörld.txt", "hello"))
+      assert(fs:write("/a/b/c/hällo WÖRLD.txt", ("x"):rep(3000000)))
+      assert.equal(3000000, #fs:read "/a/b/c/hÄllo wörld.txt")
+      local none, err, code = fs:read "/a/none"
+      assert.same({ nil, "/a/none: no such entry", "XK_ENOENT" }, { none, err, code })
+      assert(fs:write("/z", ""))
+      assert.equal("", fs:read "/z")
+      local names = {}
+      for path, e in fs:walk() do names[#names + 1] = path .. (e.directory and "/" or "") end
+      assert.same({ "/a/", "/a/b/", "/a/b/c/", "/a/b/c/Hällo wörld.txt", "/z" }, names) -- which name a file has stays
+      assert.same({ nil, "/a: not empty", "XK_ENOTEMPTY" }, { fs:remove "/a" })
+      assert(fs:rename("/a/b/c/hällo wörld.txt", "/moved"))
+      assert(fs:unmount())
+      assert.has_error(function() fs:read "/moved" end)
+      fs = assert(fat.mount(disk, { readonly = true }))
+      assert.equal(3000000, fs:stat("/moved").size)
+      assert.same({ nil, "/new: read-only", "XK_EROFS" }, { fs:mkdir "/new" })
+      local bad, list = fat.check(disk)
+      assert.same({ 0, {} }, { bad, list })
+      assert(fs:unmount())
+    end)
+  end)
+
+  it("leaves the old contents where the new ones have no room", function()
+    with(function(disk)
+      local fs <close> = assert(fat.mount(disk, { format = true }))
+      assert(fs:write("/file", "old"))
+      local none, err, code = fs:write("/file", ("x"):rep(5 << 20))
+      assert.same({ nil, "/file: no space left", "XK_ENOSPC" }, { none, err, code })
+      assert.equal("old", fs:read "/file")
+      assert.equal(1, #fs:list())
+    end)
+  end)
+
+  it("gives files that are written in parts", function()
+    with(function(disk)
+      local fs <close> = assert(fat.mount(disk, { format = true }))
+      local f <close> = assert(fs:open("/log", "create"))
+      assert(f:write(0, "abc"))
+      assert(f:write(10, "xyz"))
+      assert.equal("abc\0\0\0\0\0\0\0xyz", f:read(0, 100))
+      assert.equal("", f:read(13, 5))
+      assert(f:truncate(2))
+      assert.equal(2, f:size())
+      assert(f:sync())
+      local g <close> = assert(fs:open "/log")
+      assert.same({ nil, "read-only", "XK_EROFS" }, { g:write(0, "x") })
+      assert.same({ nil, "/log: in use", "XK_EBUSY" }, { fs:remove "/log" })
+      assert.same({ nil, "/log: exists already", "XK_EEXIST" }, { fs:open("/log", "new") })
+    end)
+  end)
+
+  it("ends with its disk", function()
+    with(function(disk)
+      local fs = assert(fat.mount(disk, { format = true }))
+      local f = assert(fs:open("/log", "create"))
+      disk:close()
+      assert.same({ nil, "the handle is closed", "XK_ECLOSED" }, { f:read(0, 1) }, "x")
+      assert.has_error(function() fs:read "/log" end)
+      f:close()
+      fs:close()
+    end)
+  end)
+
+  it("tells what was left and puts it right", function()
+    with(function(disk)
+      local fs = assert(fat.mount(disk, { format = true }))
+      assert(fs:write("/file", ("x"):rep(5000)))
+      assert(fs:sync())
+      local bad, list = fat.check(disk) -- as it is on the medium
+      assert.equal(0, bad)
+      assert.equal("it was not unmounted", list[1].text)
+      assert(fs:unmount())
+      bad, list = fat.check(disk, true)
+      assert.same({ 0, {} }, { bad, list })
+    end)
+  end)
+end)
