@@ -151,6 +151,7 @@ int main(int argc, char **argv)
         return wait_for(argv[2], argv[3], strtoull(argv[4], NULL, 10));
     if (strcmp(verb, "port") == 0)
         return port();
-    fprintf(stderr, "use: bench_tool around PID COMMAND... | run COMMAND... | first COMMAND... | wait unix|tcp|dns WHERE MS | port\n");
+    fprintf(stderr, "use: bench_tool around PID COMMAND... | run COMMAND... | first COMMAND... | wait unix|tcp|dns "
+                    "WHERE MS | port\n");
     return 2;
 }

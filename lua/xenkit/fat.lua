@@ -1,9 +1,12 @@
 --- FAT file systems, for services with a disk.
 --
---     local fs = assert(fat.mount(ctx.disk.data, { format = true }))   -- a blank disk is formatted first
+--     local fs <close> = assert(fat.mount(ctx.disk.data, { format = true })) -- a blank disk is formatted first
 --     fs:write("/conf/site.json", text)
 --     print(fs:read "/conf/site.json", #fs:list "/conf")
 --     fs:sync()                                                        -- now it is on the medium
+--
+-- Keep it in a `local fs <close>`, so that it is unmounted however the service ends; else the next mount has to look at
+-- all of it.
 --
 -- Paths are UTF-8 and found whatever the case of their letters. A failure gives nil, message, "XK_ENAME". Calls wait
 -- for the disk, and other tasks with them. After a cut of the power all is there that a sync was told of; the next

@@ -1,0 +1,100 @@
+#!/bin/sh
+# FAT: `xenkit fat` on image files, judged by fsck.fat and mtools; a domain that keeps files on its disk while it and its back
+# end are killed.
+set -u
+build=${1:-build}
+case $build in /*) ;; *) build=$PWD/$build ;; esac
+x="timeout -k 2 60 $build/xenkit"
+user=$PWD/tests/e2e/lib/fat_user.lua
+lua=$PWD/lua
+tmp=$(mktemp -d) || exit 1
+XENKIT_RUNTIME_DIR=$tmp/rt
+export XENKIT_RUNTIME_DIR
+trap '$x down > /dev/null 2>&1; rm -rf "$tmp"' EXIT
+n=0 bad=0
+ok() { n=$((n + 1)); if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; bad=1; fi; }
+has() { case "$1" in *"$2"*) true ;; *) echo "# no '$2' in: $1"; false ;; esac; }
+refused() { # WORDS ARGS...
+    words=$1; shift
+    out=$($x fat "$@" 2>&1); [ $? -gt 0 ] && has "$out" "$words"
+}
+PATH=$PATH:/sbin:/usr/sbin
+judge=$(command -v fsck.fat || true)
+mtools=$(command -v mcopy || true)
+sound() { [ -z "$judge" ] || fsck.fat -n "$1" > fsck.out 2>&1 || { sed 's/^/# /' fsck.out; false; }; }
+mkdir "$tmp/i" && cd "$tmp/i" || exit 1
+
+$x fat format small.img 1440K && $x fat format --label Data data.img 24M && $x fat format --type 32 --cluster 512 big.img 40M
+ok $? "file systems are made"
+out=$($x fat info small.img) && has "$out" "FAT12" && out=$($x fat info data.img) && has "$out" "FAT16 'DATA'" &&
+    out=$($x fat info --json big.img) && has "$out" '"type":32' && sound small.img && sound data.img && sound big.img
+ok $? "of each kind"
+for image in small.img data.img big.img; do
+    $x fat put $image "$lua/xenkit/cli" / && $x fat mkdir $image /a/b/c && echo hello > hello.txt &&
+        $x fat put $image hello.txt "/a/b/c/Hello, world.txt" && [ "$($x fat cat $image "/A/B/C/hello, WORLD.txt")" = hello ] &&
+        rm -rf out && $x fat get $image /cli out && diff -r out "$lua/xenkit/cli" > /dev/null && sound $image || break
+done
+ok $? "a folder goes in and comes out"
+if [ -n "$mtools" ]; then
+    rm -rf out2 && mkdir out2 && mcopy -s -n -Q -i big.img ::/cli out2 && diff -r out2/cli "$lua/xenkit/cli" > /dev/null &&
+        mcopy -i big.img hello.txt '::/by mtools.txt' && [ "$($x fat cat big.img '/By mtools.txt')" = hello ]
+    ok $? "mtools has the same, and its own is read"
+else
+    n=$((n + 1)); echo "ok $n - mtools has the same, and its own is read # SKIP no mtools here"
+fi
+out=$($x fat ls small.img) && has "$out" "cli/" && has "$($x fat ls --json small.img /a/b/c)" '"name":"Hello, world.txt"' &&
+    $x fat mv small.img "/a/b/c/hello, world.txt" /a/moved && $x fat rm small.img /a/b/c && $x fat rm -r small.img /cli &&
+    [ "$($x fat ls small.img / | wc -l)" = 1 ] && sound small.img
+ok $? "names are changed and taken away"
+refused "no such entry" cat small.img /nothing && refused "not empty" rm small.img /a && refused "FAT has no such name" mkdir \
+    small.img "/a:b" && refused "there already" format small.img 1M && refused "no such file" ls nothing.img &&
+    refused "no FAT file system" ls hello.txt && refused "is no size" format new.img many &&
+    refused "cannot have so many clusters" format --type 12 --cluster 512 new.img 64M && [ ! -e new.img ] &&
+    refused "up to 11 letters" format --label "much too long a label" new.img 1M && [ ! -e new.img ]
+ok $? "what cannot be is refused, with a reason"
+cp data.img left.img
+printf '\001' | dd of=left.img bs=1 seek=37 conv=notrunc 2> /dev/null # in use, it says
+printf '\377\377' | dd of=left.img bs=1 seek=$((512 * 4 + 2 * 9000)) conv=notrunc 2> /dev/null # a cluster of nobody's
+out=$($x fat check left.img) && has "$out" "it was not unmounted" && has "$out" "1 clusters belong to no file" &&
+    has "$out" "nothing is lost" && out=$($x fat check --repair left.img) && has "$out" "sound now" &&
+    [ "$($x fat check left.img)" = "left.img: sound" ] && sound left.img
+ok $? "what was left half done is told, and put right"
+
+# A domain that keeps files.
+cat > "$tmp/w.lua" << W
+return { name = "f", domains = {
+  { name = "log", service = "log" },
+  { name = "disks", service = "disk", params = { images = "$tmp/i" }, restart = "always" },
+  { name = "user", script = "$user", restart = "on-failure", disks = { data = { image = "disk.img", back = "disks" } } },
+} }
+W
+dd if=/dev/zero of=disk.img bs=1M count=6 2> /dev/null
+$x up -d -q "$tmp/w.lua" || exit 1
+domid() { $x list --json | tr '{' '\n' | grep "\"name\":\"$1\"" | sed -n 's/.*"domid":\([0-9]*\).*/\1/p'; }
+pid() { $x list --json | tr '{' '\n' | grep "\"name\":\"$1\"" | sed -n 's/.*"pid":\([0-9]*\).*/\1/p'; }
+data() { $x store read "/local/domain/$(domid user)/data/$1" 2> /dev/null; }
+goes_on() {
+    from=$(data synced) i=0
+    while [ $i -lt 200 ] && [ "$(data synced || echo 0)" -le "${from:-0}" ] 2> /dev/null; do i=$((i + 1)); sleep 0.05; done
+    [ $i -lt 200 ] || { echo "# $(data error)"; false; }
+}
+goes_on; ok $? "a domain keeps files on its disk"
+refused "in use" put disk.img hello.txt /; ok $? "which nobody changes meanwhile"
+told=0 lost=0
+for victim in disks user disks user user user; do
+    sleep 0.15
+    goes_on || { lost=1; break; }
+    told=$(data synced) id=$(domid user)
+    kill -9 "$(pid $victim)"
+    [ $victim = user ] || continue
+    i=0
+    while [ $i -lt 200 ] && { [ "$(domid user)" = "$id" ] || [ -z "$(data found)" ]; }; do i=$((i + 1)); sleep 0.05; done
+    [ "$(data found)" -ge "$told" ] 2> /dev/null && [ "$(data wrong)" = 0 ] || { lost=1; echo "# told $told, found $(data found)"; }
+done
+[ $lost = 0 ]; ok $? "it and its back end are killed six times: what was told is there ($told rounds)"
+$x shutdown user > /dev/null; $x down > /dev/null
+out=$($x fat check disk.img); has "$out" "disk.img: sound" && sound disk.img && $x fat ls disk.img /counts/deep > out.txt &&
+    [ "$(wc -l < out.txt)" = 8 ]
+ok $? "and at its end it is sound"
+echo "1..$n"
+exit $bad
