@@ -1,5 +1,5 @@
 /* The disk's back half. In this file:
- *   1. a request's pages   2. from the wire to the device   3. answers   4. the ring   5. life
+ *   1. a request's pages   2. from the wire to the device   3. answers   4. barriers   5. the ring   6. life
  *
  * A *task* is a request that was taken off the ring and whose answer is not on it yet: there are as many as the ring
  * has slots. SPDX-License-Identifier: MIT */
@@ -48,6 +48,10 @@ struct xk_blkback {
     struct xk_blkback_stats stats;
     void (*closed)(void *arg);
     void *closed_arg;
+    struct task *barrier; /* what came before it is under way still, or it is itself; what comes after waits */
+    struct xk_blk_request flush;
+    enum { DRAINING, FLUSHING, WRITING } stage; /* of the barrier */
+    int held;                                   /* there may be requests that wait for it */
     int broken, busy, closing;
 };
 
@@ -172,6 +176,20 @@ static int start_data(struct task *t, const struct blk_wire *w)
     return r < 0 ? r : map_segments(t, seg, w->segments);
 }
 
+static int start_barrier(struct task *t, const struct blk_wire *w)
+{
+    int r = w->indirect ? XK_EINVAL : w->segments ? start_data(t, w) : 0;
+
+    t->r.op = XK_BLK_WRITE;
+    t->r.flags = t->back->config.device->info.features & XK_BLK_CAN_FLUSH ? XK_BLK_FUA : 0;
+    if (r < 0)
+        return r;
+    t->back->barrier = t;
+    t->back->stage = DRAINING;
+    t->back->held = 1;
+    return 0;
+}
+
 static int start(struct task *t, const struct blk_wire *w)
 {
     struct xk_blkback *b = t->back;
@@ -189,10 +207,12 @@ static int start(struct task *t, const struct blk_wire *w)
         t->r.sectors = w->count;
         t->r.flags = w->flags & BLK_SECURE ? XK_BLK_SECURE : 0;
         r = b->config.readonly ? XK_EROFS : 0;
+    } else if (w->op == BLK_BARRIER) {
+        r = start_barrier(t, w);
     } else {
-        r = w->op == BLK_BARRIER || w->op == BLK_FLUSH ? XK_ENOSYS : XK_EINVAL;
+        r = w->op == BLK_FLUSH ? XK_ENOSYS : XK_EINVAL;
     }
-    if (r == 0)
+    if (r == 0 && t != b->barrier)
         r = xk_blk_submit(b->config.device, &t->r);
     if (r < 0)
         return r;
@@ -259,11 +279,48 @@ static void done(struct xk_blk_request *r, int err)
     struct xk_blkback *b = ((struct task *)r)->back;
 
     answer((struct task *)r, err);
+    if ((struct task *)r == b->barrier)
+        b->barrier = NULL;
     if (!b->busy)
         xk_defer_start(b->loop, &b->later);
 }
 
-/* --- 4. the ring -------------------------------------------------------------------------------------------------- */
+/* --- 4. barriers -------------------------------------------------------------------------------------------------- */
+
+/* The barrier's next step: a flush of what came before it, then its own data, then its answer. */
+static void step(struct xk_blkback *b, int err)
+{
+    struct xk_blkdev *d = b->config.device;
+    struct task *t = b->barrier;
+
+    if (err == 0 && b->stage == DRAINING && d->info.features & XK_BLK_CAN_FLUSH) {
+        b->stage = FLUSHING;
+        err = xk_blk_submit(d, &b->flush);
+        if (err == 0) {
+            xk_blk_kick(d);
+            return;
+        }
+    }
+    if (err == 0 && t->r.pieces) {
+        b->stage = WRITING;
+        err = xk_blk_submit(d, &t->r);
+        if (err == 0) {
+            xk_blk_kick(d);
+            return;
+        }
+    }
+    done(&t->r, err);
+}
+
+static void flushed(struct xk_blk_request *r, int err) { step(XK_CONTAINER(r, struct xk_blkback, flush), err); }
+
+static void try_barrier(struct xk_blkback *b)
+{
+    if (b->barrier && b->stage == DRAINING && b->stats.under_way == 1)
+        step(b, 0);
+}
+
+/* --- 5. the ring -------------------------------------------------------------------------------------------------- */
 
 static void take_one(struct xk_blkback *b, const uint8_t *slot, uint32_t at)
 {
@@ -302,15 +359,19 @@ static int receive(struct xk_blkback *b)
     uint8_t slots[BATCH * BLK_SLOT_MAX];
     int n, all = 0;
 
-    while (all < ROUND && (n = xk_ring_back_take(&b->ring, slots, BATCH)) != XK_EAGAIN) {
+    while (!b->barrier && all < ROUND && (n = xk_ring_back_take(&b->ring, slots, BATCH)) != XK_EAGAIN) {
+        uint32_t first = b->ring.req_cons - (uint32_t)n;
+        int i = 0;
         if (n < 0)
             return n;
-        for (int i = 0; i < n; i++)
-            take_one(b, slots + (size_t)i * b->abi->slot, b->ring.req_cons - (uint32_t)(n - i));
-        all += n;
+        for (; i < n && !b->barrier; i++)
+            take_one(b, slots + (size_t)i * b->abi->slot, first + (uint32_t)i);
+        xk_ring_back_untake(&b->ring, (uint32_t)(n - i));
+        all += i;
     }
     if (all)
         xk_blk_kick(b->config.device);
+    try_barrier(b);
     return all;
 }
 
@@ -325,7 +386,9 @@ static int work(struct xk_blkback *b, int sleeping)
     b->busy++;
     n = receive(b);
     show(b);
-    if (n == 0 && sleeping)
+    if (b->held && !b->barrier)
+        xk_defer_start(b->loop, &b->later); /* what waited has its turn */
+    else if (n == 0 && sleeping && !b->barrier)
         n = xk_ring_back_rearm(&b->ring);
     b->busy--;
     if (n < 0)
@@ -351,12 +414,19 @@ static void on_later(struct xk_defer *d)
 {
     struct xk_blkback *b = XK_CONTAINER(d, struct xk_blkback, later);
 
+    b->busy++;
+    try_barrier(b);
+    b->busy--;
     show(b);
+    if (b->held && !b->barrier) {
+        b->held = 0;
+        work(b, 0);
+    }
     if (b->closing && b->stats.under_way == 0)
         finish_closing(b);
 }
 
-/* --- 5. life ------------------------------------------------------------------------------------------------------ */
+/* --- 6. life ------------------------------------------------------------------------------------------------------ */
 
 static void destroy(struct xk_blkback *b)
 {
@@ -458,6 +528,7 @@ int xk_blkback_open(const xk_alloc *alloc, struct xk_loop *loop, const struct xk
     b->watch.fn = on_event;
     b->spinner.fn = on_spin;
     b->later.fn = on_later;
+    b->flush = (struct xk_blk_request){.done = flushed, .op = XK_BLK_FLUSH};
     r = make(b);
     if (r < 0) {
         destroy(b);
@@ -477,6 +548,8 @@ void xk_blkback_close(struct xk_blkback *b, void (*closed)(void *arg), void *arg
     if (b->stats.under_way == 0) {
         show(b);
         finish_closing(b);
+    } else {
+        xk_defer_start(b->loop, &b->later); /* a barrier may wait for nothing more */
     }
 }
 

@@ -55,6 +55,7 @@ struct xk_blkfront {
     struct tag *tags, *free_tag;
     struct part *parts;
     struct xk_blk_request *head, **tail;
+    int barriers; /* the back end knows no flush: a barrier without data does as well */
     struct xk_port_watch watch;
     struct xk_spinner spinner;
     struct xk_defer later;
@@ -252,7 +253,7 @@ static void put_plain(struct xk_blkfront *f, struct xk_blk_request *r, struct bl
     int flush = r->op == XK_BLK_FLUSH || r->flags & FLUSHED;
 
     w->id = (uint64_t)(t - f->tags);
-    t->op = w->op = flush ? BLK_FLUSH : BLK_DISCARD;
+    t->op = w->op = !flush ? BLK_DISCARD : f->barriers ? BLK_BARRIER : BLK_FLUSH;
     if (!flush) {
         w->sector = r->sector;
         w->count = r->sectors;
@@ -340,7 +341,7 @@ static void break_it(struct xk_blkfront *f)
 /* The back end cannot do what it offered: it is not asked again. */
 static int unsupported(struct xk_blkfront *f, const struct tag *t)
 {
-    if (t->op == BLK_FLUSH)
+    if (t->op == BLK_FLUSH || t->op == BLK_BARRIER)
         f->dev.info.features &= ~(uint32_t)XK_BLK_CAN_FLUSH;
     if (t->op == BLK_DISCARD)
         f->dev.info.features &= ~(uint32_t)(XK_BLK_CAN_DISCARD | XK_BLK_CAN_SECURE);
@@ -651,6 +652,8 @@ void xk_blkfront_connect(struct xk_blkfront *f, const struct xk_blk_info *info, 
     f->dev.info.max_sectors = f->max_parts * BLK_SECTORS_PAGE;
     xk_spinner_start(f->loop, &f->spinner);
 }
+
+void xk__blkfront_flush_by_barrier(struct xk_blkfront *f) { f->barriers = 1; }
 
 void xk_blkfront_resize(struct xk_blkfront *f, uint64_t sectors)
 {

@@ -10,4 +10,7 @@
  * they had never been submitted. (f) is not used afterwards but to close it. */
 struct xk_blk_request *xk__blkfront_take_back(struct xk_blkfront *f);
 
+/* Before it is connected: the back end offers barriers and no flush. */
+void xk__blkfront_flush_by_barrier(struct xk_blkfront *f);
+
 #endif

@@ -71,6 +71,8 @@ static int offer(struct xk_xenbus *bus, void *arg)
     if (r == 0)
         r = xk_xenbus_put(bus, "feature-flush-cache", "%d", (b->image->info.features & XK_BLK_CAN_FLUSH) != 0);
     if (r == 0)
+        r = xk_xenbus_put(bus, "feature-barrier", "1");
+    if (r == 0)
         r = xk_xenbus_put(bus, "feature-persistent", "%d", !b->options.no_persistent);
     if (r == 0 && b->options.max_pieces)
         r = xk_xenbus_put(bus, "feature-max-indirect-segments", "%u", b->options.max_pieces);

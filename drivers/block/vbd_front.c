@@ -92,6 +92,7 @@ static void resume(struct xk_vbd_front *f)
 static const char *const wanted[] = {"feature-max-indirect-segments",
                                      "max-ring-page-order",
                                      "feature-flush-cache",
+                                     "feature-barrier",
                                      "feature-discard",
                                      "discard-granularity",
                                      "discard-alignment",
@@ -189,7 +190,7 @@ static int read_info(struct xk_xenbus *bus, struct xk_blk_info *info)
     info->physical = (uint32_t)xk_xenbus_number(bus, "physical-sector-size", size);
     info->features = (bits & READONLY ? XK_BLK_READONLY : 0) | (bits & REMOVABLE ? XK_BLK_REMOVABLE : 0) |
                      (bits & CDROM ? XK_BLK_CDROM : 0);
-    if (xk_xenbus_number(bus, "feature-flush-cache", 0))
+    if (xk_xenbus_number(bus, "feature-flush-cache", 0) || xk_xenbus_number(bus, "feature-barrier", 0))
         info->features |= XK_BLK_CAN_FLUSH;
     if (xk_xenbus_number(bus, "feature-discard", 0)) {
         info->features |= XK_BLK_CAN_DISCARD | (xk_xenbus_number(bus, "discard-secure", 0) ? XK_BLK_CAN_SECURE : 0);
@@ -208,6 +209,8 @@ static int connect(struct xk_xenbus *bus, void *arg, int again)
     (void)again; /* a back end's */
     if (r < 0)
         return r;
+    if (!xk_xenbus_number(bus, "feature-flush-cache", 0))
+        xk__blkfront_flush_by_barrier(f->ring);
     xk_blkfront_connect(f->ring, &info, (unsigned)xk_xenbus_number(bus, "feature-max-indirect-segments", 0));
     f->dev.info = xk_blkfront_device(f->ring)->info;
     f->connected = 1;

@@ -78,6 +78,8 @@ XK_MUSTCHECK int xk_ring_front_rearm(struct xk_ring_front *f);
 
 /* The same for the other half. back_put takes at most as many responses as requests are unanswered. */
 int xk_ring_back_take(struct xk_ring_back *b, void *reqs, uint32_t max);
+/* xk_ring_back_untake (b, n) - the (n) requests that were taken last come again. */
+void xk_ring_back_untake(struct xk_ring_back *b, uint32_t n);
 int xk_ring_back_put(struct xk_ring_back *b, const void *rsps, uint32_t n);
 int xk_ring_back_reserve(struct xk_ring_back *b, uint32_t max, void **slots);
 /* xk_ring_back_displace (b, at) - the request that stands where the next response goes is put where request number (at)

@@ -208,6 +208,8 @@ int xk_ring_back_take(struct xk_ring_back *b, void *reqs, uint32_t max)
     return n;
 }
 
+void xk_ring_back_untake(struct xk_ring_back *b, uint32_t n) { b->req_cons -= n; }
+
 int xk_ring_back_put(struct xk_ring_back *b, const void *rsps, uint32_t n)
 {
     uint32_t room = b->req_cons - b->rsp_prod;

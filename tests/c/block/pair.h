@@ -15,7 +15,7 @@ struct slow {
     struct xk_blkdev dev; /* first */
     struct xk_blkdev *below;
     struct xk_blk_request *held[512];
-    int hold, n, closed;
+    int hold, n, closed, running;
 };
 
 static void slow_submit(struct xk_blkdev *d, struct xk_blk_request *r)
@@ -43,9 +43,13 @@ static void slow_kick(struct xk_blkdev *d)
 {
     struct slow *s = (struct slow *)d;
 
+    if (s->running)
+        return; /* what is submitted from an answer is passed on by the kick that is under way */
+    s->running = 1;
     for (int i = 0; i < s->n && !s->hold; i++)
         slow_pass(s, s->held[i]);
     s->n = s->hold ? s->n : 0;
+    s->running = 0;
 }
 
 static void slow_close(struct xk_blkdev *d) { xk_blk_close(((struct slow *)d)->below); }

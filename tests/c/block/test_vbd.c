@@ -26,6 +26,7 @@ static struct xk_store *front_store;
 static struct xk_vbd_front *front;
 static struct xk_blkdev *disk;
 static int told[8], tellings, front_connected;
+static int no_flush; /* the back end offers barriers alone */
 
 static int open_image(void *arg, xk_domid who, const char *params, const char *mode, struct xk_blkdev **out)
 {
@@ -152,6 +153,10 @@ static void open_world(void)
     node(F, "backend", server[BACK].path);
     node(F, "state", "1");
     start_back(BACK);
+    if (no_flush) {
+        settle();
+        node(server[BACK].path, "feature-flush-cache", "0");
+    }
     EQ(xk_vbd_front_open(NULL, front_loop, front_store, "device/vbd/51712", &o, &front), 0);
     disk = xk_vbd_front_device(front);
     settle();
@@ -210,6 +215,35 @@ TEST(a_disk_connects_and_carries_data)
     MEMEQ(in, out, sizeof(in));
     EQ(xk_vbd_front_stats(front, &s), 0);
     EQ(s.requests[XK_BLK_WRITE], 1); /* 13 segments: an indirect request */
+    close_world();
+}
+
+TEST(barriers_do_for_flushes)
+{
+    uint8_t sector[XK_SECTOR] = {1};
+    struct xk_blkback_stats s;
+    struct ask a;
+
+    no_flush = 1;
+    open_world();
+    OK(disk->info.features & XK_BLK_CAN_FLUSH);
+    image.hold = 1;
+    put(&a, XK_BLK_WRITE, 9, sector, sizeof(sector));
+    settle();
+    {
+        struct ask flush;
+        put(&flush, XK_BLK_FLUSH, 0, NULL, 0);
+        settle();
+        EQ(image.n, 1); /* the flush waits for what came before it */
+        image.hold = 0;
+        slow_go(&image);
+        settle();
+        EQ(flush.done, 1);
+        EQ(flush.err, 0);
+    }
+    EQ(a.done, 1);
+    EQ(xk_vbd_back_stats(server[BACK].back, &s), 0);
+    EQ(s.refused, 0);
     close_world();
 }
 
