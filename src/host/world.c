@@ -3,6 +3,7 @@
  * keep alive. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,19 @@ static void world_free(struct private_world *w)
     xk_free(NULL, w, sizeof(*w));
 }
 
+/* All signals are for the embedder's threads: one that it blocks, to read it, would end the process here. */
+static int start_thread(struct private_world *w)
+{
+    sigset_t all, old;
+    int e;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    e = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return e ? XK_ENOMEM : 0;
+}
+
 static int set_up(struct private_world *w)
 {
     int control, r = xk_hypervisor_start(NULL, NULL, &w->hyp, &control);
@@ -121,9 +135,7 @@ static int set_up(struct private_world *w)
     r = xk_port_watch_start(w->loop, &w->toolstack, w->toolstack_port);
     if (r == 0)
         r = xk_fd_watch_start(w->loop, &w->stop_watch, w->stop[1], XK_READABLE);
-    if (r == 0 && pthread_create(&w->thread, NULL, run, w) != 0)
-        r = XK_ENOMEM;
-    return r;
+    return r == 0 ? start_thread(w) : r;
 }
 
 static int world_new(struct private_world **out)

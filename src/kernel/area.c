@@ -8,7 +8,7 @@
 #include "kernel/table.h"
 #include "kernel/x86.h"
 
-enum { MAX = 1024 };
+enum { MAX = 1024 + AREA_MAPS };
 enum { MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_PRIVATE = 2, MREMAP_MAYMOVE = 1, MADV_DONTNEED = 4 };
 
 struct area {

@@ -11,6 +11,9 @@
 enum { PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4 };
 enum area_kind { AREA_ANON, AREA_IMAGE, AREA_GRANT, AREA_FOREIGN, AREA_RING };
 
+/* How many pages of peers may be mapped, each in an area of its own: a back end keeps 1056 of each of its disks. */
+enum { AREA_MAPS = 4096 };
+
 /* add: -ENOMEM when there are too many, -EEXIST when it overlaps; its pages are the caller's. add_promised: anonymous
  * memory of the program, demand zero, with its promise. remove: exactly one area of that kind, or -EINVAL;
  * its pages are the caller's. hole: the first (size) free bytes from (from) up, 0 when there are none. */

@@ -12,7 +12,7 @@
 #include "kernel/table.h"
 #include "kernel/x86.h"
 
-enum { FRAMES_MAX = 8, PER_FRAME = PAGE / sizeof(struct grant_entry_v1), RESERVED = 8, MAPS = 2048 };
+enum { FRAMES_MAX = 8, PER_FRAME = PAGE / sizeof(struct grant_entry_v1), RESERVED = 8, MAPS = AREA_MAPS };
 enum { READONLY = 0x8000 };
 
 /* Handles that are none of Xen's: a map of before a resume; a map of our own share, by its reference. */

@@ -17,7 +17,7 @@
 extern char hypercall_page[]; /* kernel.lds */
 struct shared_info *hyper_shared;
 
-enum { WINDOW = 4096, LEAF_FIRST = 0x40000000, LEAF_LAST = 0x40010000 };
+enum { WINDOW = 8192, LEAF_FIRST = 0x40000000, LEAF_LAST = 0x40010000 };
 
 static uint32_t leaf, domid = DOMID_SELF;
 static uint64_t window_next, window_end;

@@ -137,7 +137,7 @@ $lab up --store none; ok $? "up --store none"
 out=$($lab run -t 30 '/lab/store ocaml && xenstore-read domid; pidof oxenstored > /dev/null && xl list')
 has "$out" Domain-0; ok $? "the OCaml store"
 $lab down; is "$(our_processes)" ""; ok $? "nothing is left"
-for verb in up run put get create guest console guest-log dmesg shell status down test fetch build clean; do
+for verb in up run put get create guest console guest-log dmesg shell status down test fetch build tools clean; do
     $lab --help | grep -q "^  $verb " && $lab --help | grep -q "scripts/lab $verb" || echo "$verb"
 done > "$tmp/out"; is "$(cat "$tmp/out")" ""; ok $? "--help teaches every verb"
 finish

@@ -6,6 +6,8 @@
 #include "tests/c/tap.h"
 
 #include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 
 TEST(private_world_has_a_store)
 {
@@ -35,6 +37,21 @@ TEST(private_world_has_a_store)
     xk_loop_destroy(lb);
     xk_platform_close(a);
     xk_platform_close(b);
+}
+
+TEST(signals_are_not_taken_by_the_threads_of_a_private_world)
+{
+    struct timespec most = {5, 0};
+    struct xk_platform *a;
+    sigset_t set;
+
+    EQ(xk_open(NULL, "alpha", &a), 0);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    EQ(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+    EQ(kill(getpid(), SIGTERM), 0);
+    EQ(sigtimedwait(&set, NULL, &most), SIGTERM);
+    xk_platform_close(a);
 }
 
 TEST(wrong_doors)

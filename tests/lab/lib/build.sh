@@ -30,15 +30,22 @@ extract_kernel() {
 
 # copy_libraries TREE FILE... - what the FILEs are linked with, from the packages where they have it, else this
 # machine's.
+libraries_at=$unpacked/usr/lib/x86_64-linux-gnu:$unpacked/lib/x86_64-linux-gnu
 copy_libraries() {
     local tree=$1 library
     shift
-    LD_LIBRARY_PATH=$unpacked/usr/lib/x86_64-linux-gnu:$unpacked/lib/x86_64-linux-gnu ldd "$@" 2> /dev/null |
+    LD_LIBRARY_PATH=$libraries_at ldd "$@" 2> /dev/null |
         sed -n 's/.*=> \(\/[^ ]*\).*/\1/p' | sort -u | while read -r library; do
             cp -L "$library" "$tree/lib/x86_64-linux-gnu/"
         done
     cp -L /lib64/ld-linux-x86-64.so.2 "$tree/lib64/"
     cp -L /lib/x86_64-linux-gnu/libgcc_s.so.1 "$tree/lib/x86_64-linux-gnu/" # loaded by name when a thread is ended
+}
+
+# find_modules - sets $modules, the folder of the kernel's, and $release, its name.
+find_modules() {
+    modules=$(echo "$unpacked"/lib/modules/*)
+    release=${modules##*/}
 }
 
 # copy_modules TREE NAME... - the named kernel modules and all that they depend on, stripped.
@@ -127,8 +134,7 @@ build_images() {
     work=$images.tmp
     rm -rf "$work"
     mkdir -p "$work"
-    modules=$(echo "$unpacked"/lib/modules/*)
-    release=${modules##*/}
+    find_modules
     xen=$(basename "$(echo "$unpacked"/usr/lib/xen-*)")
     gzip -dc "$unpacked"/boot/xen-*-amd64.gz > "$work/xen.elf" || die "no hypervisor in the packages"
     extract_kernel "$unpacked/boot/vmlinuz-$release" "$work/vmlinux" || die "cannot unpack the kernel"

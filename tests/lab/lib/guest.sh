@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Guests: `create` starts any domain from a configuration, `guest` runs one command in a fresh Linux guest. The guest's
-# file tree is dom0's /boot/domu.cpio plus an archive made here, with the command and its files; what the command writes
-# comes back through the console, between two marks.
+# file tree is dom0's /boot/domu.cpio plus an archive made here, with the command, its files and, if asked for, the tools
+# of tools.sh; what the command writes comes back through the console, between two marks.
 # shellcheck shell=bash disable=SC2154
 
 # create_guest SECONDS FILE WORD... - FILE is a configuration on this machine, "-" for stdin.
@@ -69,7 +69,8 @@ show_end() { # of a console log that may hold anything
     tail -c 6000 "$1" | cat -v | tail -n 60 | cut -c 1-200 | sed 's/^/    /' >&2
 }
 
-# run_in_guest NAME TYPE MEMORY KEEP SECONDS COMMAND - also uses the arrays files and lines of its caller.
+# run_in_guest NAME TYPE MEMORY KEEP SECONDS COMMAND - also uses the arrays files and lines and $tools, an archive or
+# nothing, of its caller.
 run_in_guest() {
     local name=$1 seconds=$5 stage log mark status
     need_up
@@ -77,6 +78,7 @@ run_in_guest() {
     stage=$(mktemp -d "$share/guest.XXXXXXXX") || exit 1
     log=$stage/log
     make_overlay "$stage" "$6" "$mark" "${files[@]}" || { rm -rf "$stage"; exit 1; }
+    [ -z "$tools" ] || cat "$tools" >> "$stage/overlay.cpio" || { rm -rf "$stage"; exit 1; }
     write_config "$stage" "$name" "$2" "$3" "${lines[@]}"
     run_in_dom0 "$seconds" "/lab/guest $(word "$name") $mark $4 /host/${stage##*/}" > "$log"
     status=$?

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # What a Linux guest does with its network: an address by DHCP, echoes of several sizes; `serve N` offers 4 MiB, N times
-# over, by TCP and prints their sum, `fetch ADDRESS` gets them and prints the sum of what came. udhcpc calls this script, too.
+# over, by TCP and prints their sum, `fetch ADDRESS` gets them and prints the sum of what came; `iperf` starts a server of
+# iperf3, `iperf ADDRESS SECONDS` sends to it and has it send, so long each. udhcpc calls this script, too.
 if [ -n "${interface:-}" ]; then
     # shellcheck disable=SC2154
     case "$1" in
@@ -33,6 +34,18 @@ case "${1:-}" in
         exec 3<> /tmp/open
         nc "$2" 80 <&3 | md5sum
         echo "took $start $(cut -d' ' -f1 /proc/uptime)"
+        ;;
+    iperf)
+        if [ $# = 1 ]; then iperf3 -s -D && echo listens
+        else
+            for way in "" "-R" "-u -b 5M -l 1400" "-u -b 5M -l 1400 -R"; do
+                # shellcheck disable=SC2086
+                timeout $(($3 + 20)) iperf3 -c "$2" -t "$3" -f m --connect-timeout 5000 $way > /tmp/iperf 2>&1
+                echo "iperf3 $way: ended $?"
+                grep -e receiver -e error /tmp/iperf
+            done
+            echo "bad frames $(cat /sys/class/net/eth0/statistics/*_errors | grep -cvx 0)"
+        fi
         ;;
 esac
 dmesg | grep -i -e 'eth0.*hung' -e 'xen_netfront.*error' -e 'bad response' -e 'rx->offset' -e 'WARNING'
