@@ -11,6 +11,8 @@
 #include "drivers/block/proto.h"
 
 enum { BATCH = 16, KEEP = 1056, ROUND = 256 /* requests, before others have their turn */ };
+#define NO_ROOM_WAIT (5 * XK_MS)     /* until it is tried again to map a request's pages, when no answer comes before */
+#define NO_ROOM_MAX (10 * XK_SECOND) /* after that it is an error */
 
 struct task {
     struct xk_blk_request r; /* first */
@@ -52,6 +54,10 @@ struct xk_blkback {
     struct xk_blk_request flush;
     enum { DRAINING, FLUSHING, WRITING } stage; /* of the barrier */
     int held;                                   /* there may be requests that wait for it */
+    int starved;                                /* there is no room for the next request's pages */
+    xk_time starved_since;
+    struct xk_timer room;
+    struct xk_keeper keeper;
     int broken, busy, closing;
 };
 
@@ -69,6 +75,33 @@ static void release(struct task *t)
     t->r.pieces = 0;
 }
 
+static int no_room(int err) { return err == XK_ENOMEM || err == XK_ENOSPC; }
+
+static void give_back(struct xk_keeper *k) { blk_pages_give_back(&XK_CONTAINER(k, struct xk_blkback, keeper)->pages); }
+
+/* A page that stays. If there is no room, pages that nobody uses now go, of other disks, too. */
+static int get_page(struct xk_blkback *b, xk_gref ref, struct blk_page **out)
+{
+    int r = blk_pages_get(&b->pages, ref, out);
+
+    if (!no_room(r))
+        return r;
+    xk_loop_give_back(b->loop);
+    return blk_pages_get(&b->pages, ref, out);
+}
+
+static int map_pages(struct xk_blkback *b, const xk_gref *ref, unsigned n, unsigned flags, void **addr)
+{
+    int r;
+
+    b->stats.maps++;
+    r = xk_page_map(b->platform, b->config.front, ref, n, flags, NULL, addr);
+    if (!no_room(r))
+        return r;
+    xk_loop_give_back(b->loop);
+    return xk_page_map(b->platform, b->config.front, ref, n, flags, NULL, addr);
+}
+
 /* Those that cannot stay, in one call. (of): which piece each belongs to. */
 static int map_rest(struct task *t, const xk_gref *ref, const uint16_t *of, unsigned n)
 {
@@ -78,8 +111,7 @@ static int map_rest(struct task *t, const xk_gref *ref, const uint16_t *of, unsi
 
     if (n == 0)
         return 0;
-    b->stats.maps++;
-    r = xk_page_map(b->platform, b->config.front, ref, n, flags, NULL, &t->mapped);
+    r = map_pages(b, ref, n, flags, &t->mapped);
     if (r < 0) {
         t->mapped = NULL;
         return r;
@@ -103,7 +135,7 @@ static int map_segments(struct task *t, const struct blk_segment *seg, unsigned 
         t->page[i] = NULL;
         t->r.pieces++;
         t->piece[i].len = (seg[i].last - seg[i].first + 1u) * XK_SECTOR;
-        r = blk_pages_get(&t->back->pages, seg[i].gref, &t->page[i]);
+        r = get_page(t->back, seg[i].gref, &t->page[i]);
         if (r == 0) {
             t->piece[i].base = t->page[i]->addr + offset;
             continue;
@@ -126,13 +158,12 @@ static int copy_indirect(struct xk_blkback *b, const struct blk_wire *w, struct 
         unsigned n = left < BLK_PER_PAGE ? left : BLK_PER_PAGE;
         struct blk_page *page;
         void *addr;
-        int r = blk_pages_get(&b->pages, w->page[i], &page);
+        int r = get_page(b, w->page[i], &page);
         if (r == 0) {
             xk_shared_copy_out(seg, page->addr, n * sizeof(*seg));
             blk_pages_put(page);
         } else {
-            b->stats.maps++;
-            r = xk_page_map(b->platform, b->config.front, &w->page[i], 1, XK_PAGE_READONLY, NULL, &addr);
+            r = map_pages(b, &w->page[i], 1, XK_PAGE_READONLY, &addr);
             if (r < 0)
                 return r;
             xk_shared_copy_out(seg, addr, n * sizeof(*seg));
@@ -322,7 +353,18 @@ static void try_barrier(struct xk_blkback *b)
 
 /* --- 5. the ring -------------------------------------------------------------------------------------------------- */
 
-static void take_one(struct xk_blkback *b, const uint8_t *slot, uint32_t at)
+/* Pages of others will be unmapped, but not for ever is it waited for that. */
+static int may_wait(struct xk_blkback *b)
+{
+    xk_time now = xk_now(b->platform);
+
+    if (b->starved_since == 0)
+        b->starved_since = now;
+    return now - b->starved_since < NO_ROOM_MAX && xk_timer_start(b->loop, &b->room, now + NO_ROOM_WAIT) == 0;
+}
+
+/* 0: there is no room for it now. */
+static int take_one(struct xk_blkback *b, const uint8_t *slot, uint32_t at)
 {
     struct task *t = b->free_task;
     struct blk_wire w;
@@ -339,10 +381,20 @@ static void take_one(struct xk_blkback *b, const uint8_t *slot, uint32_t at)
     b->entry[t->at] = t;
     t->r.pieces = 0;
     r = start(t, &w);
+    if (no_room(r) && may_wait(b)) {
+        release(t);
+        b->stats.under_way--;
+        t->free = b->free_task;
+        b->free_task = t;
+        b->starved = b->held = 1;
+        return 0;
+    }
+    b->starved_since = 0;
     if (r < 0) {
         b->stats.refused++;
         answer(t, r);
     }
+    return 1;
 }
 
 static void break_it(struct xk_blkback *b)
@@ -359,13 +411,13 @@ static int receive(struct xk_blkback *b)
     uint8_t slots[BATCH * BLK_SLOT_MAX];
     int n, all = 0;
 
-    while (!b->barrier && all < ROUND && (n = xk_ring_back_take(&b->ring, slots, BATCH)) != XK_EAGAIN) {
+    while (!b->barrier && !b->starved && all < ROUND && (n = xk_ring_back_take(&b->ring, slots, BATCH)) != XK_EAGAIN) {
         uint32_t first = b->ring.req_cons - (uint32_t)n;
         int i = 0;
         if (n < 0)
             return n;
-        for (; i < n && !b->barrier; i++)
-            take_one(b, slots + (size_t)i * b->abi->slot, first + (uint32_t)i);
+        while (i < n && !b->barrier && take_one(b, slots + (size_t)i * b->abi->slot, first + (uint32_t)i))
+            i++;
         xk_ring_back_untake(&b->ring, (uint32_t)(n - i));
         all += i;
     }
@@ -386,9 +438,9 @@ static int work(struct xk_blkback *b, int sleeping)
     b->busy++;
     n = receive(b);
     show(b);
-    if (b->held && !b->barrier)
+    if (b->held && !b->barrier && !b->starved)
         xk_defer_start(b->loop, &b->later); /* what waited has its turn */
-    else if (n == 0 && sleeping && !b->barrier)
+    else if (n == 0 && sleeping && !b->held)
         n = xk_ring_back_rearm(&b->ring);
     b->busy--;
     if (n < 0)
@@ -410,6 +462,13 @@ static void on_event(struct xk_port_watch *w)
         b->stats.idle_events++;
 }
 
+static void on_room(struct xk_timer *t)
+{
+    struct xk_blkback *b = XK_CONTAINER(t, struct xk_blkback, room);
+
+    xk_defer_start(b->loop, &b->later);
+}
+
 static void on_later(struct xk_defer *d)
 {
     struct xk_blkback *b = XK_CONTAINER(d, struct xk_blkback, later);
@@ -419,7 +478,7 @@ static void on_later(struct xk_defer *d)
     b->busy--;
     show(b);
     if (b->held && !b->barrier) {
-        b->held = 0;
+        b->held = b->starved = 0;
         work(b, 0);
     }
     if (b->closing && b->stats.under_way == 0)
@@ -434,6 +493,8 @@ static void destroy(struct xk_blkback *b)
 
     xk_spinner_stop(&b->spinner);
     xk_defer_stop(b->loop, &b->later);
+    xk_timer_stop(b->loop, &b->room);
+    xk_keeper_stop(&b->keeper);
     if (b->watch.port > 0) {
         xk_port_watch_stop(b->loop, &b->watch);
         xk_evtchn_unbind(b->platform, b->watch.port);
@@ -528,6 +589,8 @@ int xk_blkback_open(const xk_alloc *alloc, struct xk_loop *loop, const struct xk
     b->watch.fn = on_event;
     b->spinner.fn = on_spin;
     b->later.fn = on_later;
+    b->room.fn = on_room;
+    b->keeper.fn = give_back;
     b->flush = (struct xk_blk_request){.done = flushed, .op = XK_BLK_FLUSH};
     r = make(b);
     if (r < 0) {
@@ -535,6 +598,7 @@ int xk_blkback_open(const xk_alloc *alloc, struct xk_loop *loop, const struct xk
         return r;
     }
     xk_spinner_start(loop, &b->spinner);
+    xk_keeper_start(loop, &b->keeper);
     *out = b;
     return 0;
 }

@@ -46,6 +46,16 @@ void blk_pages_fini(struct blk_pages *p)
     p->bucket = NULL;
 }
 
+void blk_pages_give_back(struct blk_pages *p)
+{
+    XK_LIST_EACH_SAFE(l, &p->used)
+    {
+        struct blk_page *page = XK_CONTAINER(l, struct blk_page, used);
+        if (!page->users)
+            drop(p, page);
+    }
+}
+
 /* Room for one more: the page that was not used for the longest time goes. */
 static int make_room(struct blk_pages *p)
 {

@@ -34,6 +34,8 @@ void blk_pages_fini(struct blk_pages *p); /* nothing is in use any more */
 /* blk_pages_get (p, ref, out) - the page (ref), mapped for writing, in use until blk_pages_put. XK_EAGAIN: it cannot
  * stay, as too many do that are all in use: map it for the request. Else what xk_page_map says. */
 int blk_pages_get(struct blk_pages *p, xk_gref ref, struct blk_page **out);
+/* Pages that are not in use now stay no longer. */
+void blk_pages_give_back(struct blk_pages *p);
 void blk_pages_put(struct blk_page *page);
 
 #endif

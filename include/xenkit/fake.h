@@ -52,6 +52,9 @@ enum xk_fake_fault {
 };
 void xk_fake_fail(struct xk_fake *w, enum xk_fake_fault what, unsigned nth);
 
+/* xk_fake_map_max (w, pages) - a domain maps so many at once, more are XK_ENOSPC; 0: as many as it likes. */
+void xk_fake_map_max(struct xk_fake *w, unsigned pages);
+
 /* xk_fake_calls (w, what) - how many calls of this kind there were; to know where to stop counting (nth) up. */
 unsigned xk_fake_calls(struct xk_fake *w, enum xk_fake_fault what);
 

@@ -51,6 +51,13 @@ struct xk_spinner {
     int awaiting; /* its owner's: an answer is due, such as a disk's, so that a longer spin may pay */
 };
 
+/* Something that keeps what it could do without, such as pages of a peer that stay mapped: (fn) gives back what is not
+ * in use now. */
+struct xk_keeper {
+    void (*fn)(struct xk_keeper *k);
+    struct xk_keeper *next, **link;
+};
+
 struct xk_loop_stats {
     uint64_t rounds, sleeps, ports, descriptors, timers;
     uint64_t spins, spin_hits; /* how often a spin was tried, and found something */
@@ -94,6 +101,11 @@ void xk_spinner_stop(struct xk_spinner *s);
  */
 enum { XK_SPIN_AWAITING = 4 };
 void xk_loop_set_spin(struct xk_loop *loop, xk_time ns);
+
+/* xk_loop_give_back (loop) - for who finds no room: all keepers give back what they can. */
+void xk_keeper_start(struct xk_loop *loop, struct xk_keeper *k);
+void xk_keeper_stop(struct xk_keeper *k);
+void xk_loop_give_back(struct xk_loop *loop);
 
 void xk_loop_get_stats(struct xk_loop *loop, struct xk_loop_stats *out);
 

@@ -18,6 +18,7 @@ struct xk_loop {
     int batch_at, batch_count;
     struct xk_defer *defer_head, **defer_tail;
     struct xk_spinner spinners; /* a ring, which this one is in and is no spinner */
+    struct xk_keeper *keepers;
     xk_time spin_max;
     xk_time spun, polled;             /* when last */
     unsigned unpolled;                /* rounds since then */
@@ -50,6 +51,8 @@ void xk_loop_destroy(struct xk_loop *loop)
     alloc = loop->alloc;
     while (loop->spinners.next != &loop->spinners)
         xk_spinner_stop(loop->spinners.next);
+    while (loop->keepers)
+        xk_keeper_stop(loop->keepers);
     xk_free(&alloc, loop->heap, loop->heap_cap * sizeof(*loop->heap));
     xk_free(&alloc, loop->ports, (size_t)loop->port_cap * sizeof(*loop->ports));
     xk_free(&alloc, loop, sizeof(*loop));
@@ -268,6 +271,33 @@ static int run_deferred(struct xk_loop *loop)
         n++;
     }
     return n;
+}
+
+/* --- keepers --- */
+
+void xk_keeper_start(struct xk_loop *loop, struct xk_keeper *k)
+{
+    k->next = loop->keepers;
+    k->link = &loop->keepers;
+    if (k->next)
+        k->next->link = &k->next;
+    loop->keepers = k;
+}
+
+void xk_keeper_stop(struct xk_keeper *k)
+{
+    if (!k->link)
+        return;
+    *k->link = k->next;
+    if (k->next)
+        k->next->link = k->link;
+    k->link = NULL;
+}
+
+void xk_loop_give_back(struct xk_loop *loop)
+{
+    for (struct xk_keeper *k = loop->keepers; k; k = k->next)
+        k->fn(k);
 }
 
 /* --- spinning --- */

@@ -169,6 +169,14 @@ static int map_pages(struct fake_domain *d, struct fake_domain *granter, struct 
     return 0;
 }
 
+static unsigned mapped(const struct fake_domain *d)
+{
+    unsigned n = 0;
+
+    XK_LIST_EACH(l, &d->maps) { n += XK_CONTAINER(l, struct fake_map, link)->count; }
+    return n;
+}
+
 int fake_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, unsigned count, unsigned flags,
                   int *status, void **addr)
 {
@@ -183,6 +191,8 @@ int fake_page_map(struct xk_platform *p, xk_domid peer, const xk_gref *refs, uns
         if (first == 0)
             first = r;
     }
+    if (first == 0 && d->world->map_max && mapped(d) + count > d->world->map_max)
+        first = XK_ENOSPC;
     if (first < 0)
         return first;
     m = xk_new(NULL, sizeof(*m) + count * sizeof(*refs));

@@ -27,6 +27,8 @@ int fake_fails(struct xk_fake *w, enum xk_fake_fault what)
 
 void xk_fake_fail(struct xk_fake *w, enum xk_fake_fault what, unsigned nth) { w->fail_at[what] = nth; }
 
+void xk_fake_map_max(struct xk_fake *w, unsigned pages) { w->map_max = pages; }
+
 unsigned xk_fake_calls(struct xk_fake *w, enum xk_fake_fault what) { return w->calls[what]; }
 
 void xk_fake_chaos(struct xk_fake *w, unsigned late, unsigned spurious)

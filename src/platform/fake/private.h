@@ -73,7 +73,7 @@ struct xk_fake {
     xk_alloc alloc; /* what xk_fake_alloc gives */
     unsigned block_count;
     unsigned calls[XK_FAKE_FAULTS], fail_at[XK_FAKE_FAULTS];
-    unsigned late, spurious;
+    unsigned late, spurious, map_max;
     xk_domid dom_exc_handler;
     struct fake_domain *domains[FAKE_DOMAINS_MAX];
     unsigned domain_count;

@@ -904,6 +904,109 @@ TEST(each_map_fails_once) { fail_each(XK_FAKE_MAP, 1); }
 TEST(each_map_of_a_request_fails_once) { fail_each(XK_FAKE_MAP, 0); }
 TEST(each_event_channel_fails_once) { fail_each(XK_FAKE_EVTCHN, 1); }
 
+/* --- room for pages --- */
+
+static struct xk_blkback *second_back; /* of another disk, in the same domain */
+
+/* Pages that nobody uses go, of other disks, too. */
+TEST(idle_pages_make_room)
+{
+    static uint8_t buf[20 * XK_PAGE_SIZE];
+    struct xk_blkback_stats s;
+    struct pair p;
+
+    pair_world(&p);
+    p.fc.max_pieces = p.bc.max_pieces = 32;
+    pair_open(&p);
+    EQ(ask(&p, XK_BLK_WRITE, 0, buf, sizeof(buf)), 0);
+    xk_blkback_stats(p.back, &s);
+    OK(s.kept >= 20);
+    xk_fake_map_max(p.w.fake, s.kept + 1);
+    { /* a second ring, whose pages find no room but by the first one's */
+        struct xk_blkfront *front;
+        struct xk_blkback_config c = p.bc;
+        struct ask a;
+        EQ(xk_blkfront_create(NULL, p.front_loop, &p.fc, &front), 0);
+        c.ring_pages = (uint8_t)xk_blkfront_ring(front, c.ring);
+        c.port = xk_blkfront_port(front);
+        xk_fake_map_max(p.w.fake, 0);
+        EQ(xk_blkback_open(NULL, p.back_loop, &c, &second_back), 0);
+        xk_fake_map_max(p.w.fake, s.kept + 3);
+        xk_blkfront_connect(front, &p.disk.dev.info, 32);
+        EQ(ask_put(xk_blkfront_device(front), &a, XK_BLK_WRITE, 100, buf, sizeof(buf)), 0);
+        xk_blk_kick(xk_blkfront_device(front));
+        pair_run(&p);
+        EQ(a.done, 1);
+        EQ(a.err, 0);
+        xk_blkback_stats(p.back, &s);
+        EQ(s.kept, 0);
+        xk_blk_close(xk_blkfront_device(front));
+        xk_blkback_close(second_back, NULL, NULL);
+    }
+    EQ(ask(&p, XK_BLK_READ, 0, buf, sizeof(buf)), 0);
+    pair_close(&p);
+}
+
+/* A request whose pages find no room waits until those before it are answered. */
+TEST(a_request_waits_for_room)
+{
+    for (int persistent = 0; persistent < 2; persistent++) {
+        static uint8_t buf[6][8 * XK_PAGE_SIZE];
+        struct xk_blkback_stats s;
+        struct ask a[6];
+        struct pair p;
+        pair_world(&p);
+        p.bc.persistent = (uint8_t)persistent;
+        p.fc.max_pieces = p.bc.max_pieces = 32;
+        p.fc.pages = 256;
+        pair_open(&p);
+        xk_fake_map_max(p.w.fake, 1 + 20); /* the ring, and two requests with a bit */
+        p.disk.hold = 1;
+        for (int i = 0; i < 6; i++)
+            EQ(ask_put(p.dev, &a[i], i & 1 ? XK_BLK_READ : XK_BLK_WRITE, i * 64u, buf[i], sizeof(buf[i])), 0);
+        xk_blk_kick(p.dev);
+        pair_run(&p);
+        EQ(p.disk.n, 2);
+        for (int i = 0; i < 5; i++) {
+            slow_go(&p.disk);
+            pair_run(&p);
+        }
+        for (int i = 0; i < 6; i++)
+            OK(a[i].done == 1 && a[i].err == 0);
+        xk_blkback_stats(p.back, &s);
+        EQ(s.refused, 0);
+        pair_close(&p);
+    }
+}
+
+/* But not for ever: what others have may never come back. */
+TEST(a_request_that_finds_no_room_fails_in_the_end)
+{
+    static uint8_t buf[8 * XK_PAGE_SIZE];
+    struct pair p;
+    struct ask a;
+
+    pair_world(&p);
+    pair_open(&p);
+    xk_fake_map_max(p.w.fake, 4);
+    EQ(ask_put(p.dev, &a, XK_BLK_WRITE, 0, buf, sizeof(buf)), 0);
+    xk_blk_kick(p.dev);
+    for (int i = 0; i < 9 * 100; i++) {
+        pair_run(&p);
+        xk_fake_advance(p.w.fake, 10 * XK_MS);
+    }
+    EQ(a.done, 0);
+    for (int i = 0; i < 2 * 100; i++) {
+        pair_run(&p);
+        xk_fake_advance(p.w.fake, 10 * XK_MS);
+    }
+    EQ(a.done, 1);
+    EQ(a.err, XK_EIO);
+    xk_fake_map_max(p.w.fake, 0);
+    EQ(ask(&p, XK_BLK_WRITE, 0, buf, sizeof(buf)), 0);
+    pair_close(&p);
+}
+
 TEST(events_late_or_from_nowhere_change_nothing)
 {
     struct pair p;
