@@ -26,8 +26,12 @@ return function(out)
     servers = {}
     if not peer then return end
     local reason
+    -- What nbdkit leaves in the page cache would have to be written by the next one's direct requests: it has a file of
+    -- its own.
+    local own = direct and dir .. "/n.img" or file
+    if direct then tools.sh(("cp %s %s; sync %s"):format(file, own, own)) end
     servers.nbdkit, reason = serve_nbd("nbdkit", "nbdkit",
-      string.format("nbdkit -f -U %s.nbdkit file %s", at, file), at .. ".nbdkit")
+      string.format("nbdkit -f -U %s.nbdkit file %s", at, own), at .. ".nbdkit")
     if reason then out.note("block", reason) end
     servers["qemu-nbd"], reason = serve_nbd("qemu-utils", "qemu-nbd", string.format(
       "qemu-nbd -t -e 4 -f raw -k %s.qemu %s %s", at, direct and "--cache=none --aio=native" or "", file),

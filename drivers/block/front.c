@@ -142,7 +142,7 @@ static struct tag *tag_take(struct xk_blkfront *f, struct xk_blk_request *r)
     t->index_page = NO_PAGE;
     r->under_way++;
     f->stats.under_way++;
-    f->spinner.awaiting = 1;
+    f->spinner.awaiting = f->stats.under_way;
     return t;
 }
 
@@ -157,7 +157,7 @@ static void tag_drop(struct xk_blkfront *f, struct tag *t)
     t->free = f->free_tag;
     f->free_tag = t;
     f->stats.under_way--;
-    f->spinner.awaiting = f->stats.under_way > 0;
+    f->spinner.awaiting = f->stats.under_way;
 }
 
 /* The next segment, from byte (in) of the piece (p) on: at most to the end of a page and of the piece. Its length, or

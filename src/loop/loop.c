@@ -345,18 +345,20 @@ static int look_once(struct xk_loop *loop, int sleeping)
     return some;
 }
 
-static int awaiting(const struct xk_loop *loop)
+static unsigned spin_times(const struct xk_loop *loop)
 {
+    unsigned n = 0;
+
     for (const struct xk_spinner *s = loop->spinners.next; s != &loop->spinners; s = s->next)
-        if (s->awaiting)
-            return 1;
-    return 0;
+        n += s->awaiting;
+    return n == 0 ? 1 : n <= XK_SPIN_FEW_MAX ? XK_SPIN_FEW : XK_SPIN_MANY;
 }
 
 /* A sleep costs some 25 us to wake from, so a short spin pays when the answer is near. After a spin that found nothing
  * the next ones are skipped, more and more, so that an idle domain spends nothing. */
 static int spin(struct xk_loop *loop, xk_time deadline)
 {
+    unsigned times = spin_times(loop);
     xk_time end;
 
     if (!loop->spin_max || loop->spinners.next == &loop->spinners || deadline == XK_NOW)
@@ -367,7 +369,7 @@ static int spin(struct xk_loop *loop, xk_time deadline)
     }
     loop->stats.spins++;
     loop->spun = xk_now(loop->platform);
-    end = loop->spun + loop->spin_max * (awaiting(loop) ? XK_SPIN_AWAITING : 1);
+    end = loop->spun + loop->spin_max * times;
     do {
         for (int i = 0; i < 50; i++)
             if (look_once(loop, 0)) {
@@ -375,6 +377,8 @@ static int spin(struct xk_loop *loop, xk_time deadline)
                 loop->spin_misses = loop->spin_skip = loop->spin_skipped = 0;
                 return 1;
             }
+        if (times > 1) /* what is awaited may need this processor: Linux completes direct writes in a thread of it */
+            xk_yield(loop->platform);
     } while (xk_now(loop->platform) < end);
     loop->spin_skipped = 0;
     if (++loop->spin_misses > 1)
