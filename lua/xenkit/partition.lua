@@ -42,10 +42,17 @@ local function utf16(s)
   return table.concat(out)
 end
 
+-- What a table says of places may be anything.
+local function read(disk, at, n)
+  local bytes = disk:info().bytes
+  if at < 0 or n > bytes or at > bytes - n then return nil, "its table leads beyond the end of the disk", "XK_EINVAL" end
+  return disk:read(at, n)
+end
+
 -- --- GPT -----------------------------------------------------------------------------------------------------------
 
 local function gpt_header(disk, lba, unit)
-  local h, err, code = disk:read(lba * unit, unit)
+  local h, err, code = read(disk, lba * unit, unit)
   if not h then return nil, err, code end
   local size = ("<I4"):unpack(h, 13)
   if h:sub(1, 8) ~= "EFI PART" or size < 92 or size > unit then return nil, "no GPT", "XK_EINVAL" end
@@ -55,7 +62,8 @@ local function gpt_header(disk, lba, unit)
   end
   local mine = ("<I8"):unpack(h, 25)
   local at, count, each, entries = ("<I8I4I4I4"):unpack(h, 73)
-  if mine ~= lba or each < 128 or each % 8 ~= 0 or each > 4096 or count > 1024 then
+  if mine ~= lba or each < 128 or each % 8 ~= 0 or each > 4096 or count < 1 or count > 1024 or at < 0
+    or at > disk:info().bytes // unit then
     return nil, "its header makes no sense", "XK_EINVAL"
   end
   return { at = at, count = count, each = each, sum = entries }
@@ -63,8 +71,9 @@ end
 
 local function gpt_entries(disk, h, unit)
   local n = h.count * h.each
-  local bytes, err, code = disk:read(h.at * unit, (n + unit - 1) // unit * unit)
+  local bytes, err, code = read(disk, h.at * unit, (n + unit - 1) // unit * unit)
   if not bytes then return nil, err, code end
+  local units = disk:info().bytes // unit
   bytes = bytes:sub(1, n)
   if crc32(bytes) ~= h.sum then return nil, "its table's checksum is wrong", "XK_EINVAL" end
   local list = {}
@@ -72,6 +81,7 @@ local function gpt_entries(disk, h, unit)
     local e = bytes:sub((i - 1) * h.each + 1, i * h.each)
     if e:sub(1, 16) ~= ("\0"):rep(16) then
       local first, last = ("<I8I8"):unpack(e, 33)
+      if first < 0 or last < first or last >= units then first, last = 0, -1 end -- there is no such place
       list[#list + 1] = { number = i, at = first * unit, bytes = (last - first + 1) * unit, type = guid(e:sub(1, 16)),
         uuid = guid(e:sub(17, 32)), name = utf16(e:sub(57, 128)) }
     end
@@ -107,7 +117,7 @@ local function logical(disk, base, list)
   for number = 5, MOST do
     if seen[at] then return nil, "its extended partitions go in a circle", "XK_EINVAL" end
     seen[at] = true
-    local s, err, code = disk:read(at * SECTOR, SECTOR)
+    local s, err, code = read(disk, at * SECTOR, SECTOR)
     if not s then return nil, err, code end
     if s:sub(511, 512) ~= "\x55\xaa" then return nil, "an extended partition has no table", "XK_EINVAL" end
     local e = mbr_entries(s)
@@ -121,11 +131,13 @@ local function logical(disk, base, list)
   return nil, "it has more than " .. MOST .. " partitions", "XK_EINVAL"
 end
 
+M.crc32 = crc32
+
 --- All partitions of `disk`.
 -- @return a list of {number, at, bytes, type; boot (MBR); uuid, name (GPT)}; nil, message, code
 function M.list(disk)
   local info = disk:info()
-  local s, err, code = disk:read(0, info.sector)
+  local s, err, code = read(disk, 0, info.sector)
   if not s then return nil, err, code end
   if s:sub(511, 512) ~= "\x55\xaa" then return nil, "the disk has no partition table", "XK_ENOENT" end
   local list, entries = {}, mbr_entries(s)
@@ -150,7 +162,7 @@ function M.open(disk, number)
   if not list then return nil, err, code end
   for _, p in ipairs(list) do
     if p.number == number then
-      if p.at + p.bytes > disk:info().bytes or p.bytes <= 0 then
+      if p.bytes <= 0 or p.bytes > disk:info().bytes or p.at > disk:info().bytes - p.bytes then
         return nil, ("partition %d goes beyond the end of the disk"):format(number), "XK_EINVAL"
       end
       return disk:slice(p.at, p.bytes)
