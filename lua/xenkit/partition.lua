@@ -45,7 +45,9 @@ end
 -- What a table says of places may be anything.
 local function read(disk, at, n)
   local bytes = disk:info().bytes
-  if at < 0 or n > bytes or at > bytes - n then return nil, "its table leads beyond the end of the disk", "XK_EINVAL" end
+  if at < 0 or n > bytes or at > bytes - n then
+    return nil, "its table leads beyond the end of the disk", "XK_EINVAL"
+  end
   return disk:read(at, n)
 end
 

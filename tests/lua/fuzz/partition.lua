@@ -1,6 +1,6 @@
--- Disks with a partition table: refused, or listed with partitions that open as what they say or are refused. The first byte
--- says how large a sector is, and whether the checksums of a GPT are put right. Nothing is asked of the disk that it has
--- not.
+-- Disks with a partition table: refused, or listed with partitions that open as what they say or are refused. The
+-- first byte says how large a sector is, and whether the checksums of a GPT are put right. Nothing is asked of the disk
+-- that it has not.
 local partition = require "xenkit.partition"
 
 local function put(s, at, text) return s:sub(1, at) .. text .. s:sub(at + #text + 1) end
