@@ -18,7 +18,7 @@ case $1 in
         done
         cat > "$tmp/measure.sh" << 'D'
 # In dom0: sh measure.sh GUEST COUNT - dom0's processor time while the guest is in each of its phases, in seconds.
-cpu() { /h/xenkit list --on xen --json | tr '{' '\n' | grep '"name":"Domain-0"' | sed 's/.*"cpu":\([0-9.e+-]*\).*/\1/'; }
+cpu() { LD_LIBRARY_PATH=/h/lib /h/xenkit list --on xen --json | tr '{' '\n' | grep '"name":"Domain-0"' | sed 's/.*"cpu":\([0-9.e+-]*\).*/\1/'; }
 at() { n=0; until [ "$(xenstore-read "/local/domain/$i/data/phase" 2> /dev/null)" = "$1" ]; do
     n=$((n + 1)); [ $n -lt 1200 ] || exit 1; usleep 50000; done; }
 n=0; until i=$(xl domid "$1" 2> /dev/null); do n=$((n + 1)); [ $n -lt 100 ] || exit 1; usleep 100000; done
