@@ -66,7 +66,8 @@ struct end {
     int sender;
 };
 
-static void on_datagram(struct xk_udp *u, xk_ip4 from, uint16_t port, xk_ip4 to, const uint8_t *data, size_t n)
+static void on_datagram(struct xk_udp *u, struct xk_ip from, uint16_t port, struct xk_ip to, const uint8_t *data,
+                        size_t n)
 {
     struct end *e = (struct end *)((char *)u - offsetof(struct end, udp));
 
@@ -123,7 +124,7 @@ static void run(struct end *e, xk_ip4 to)
             xk_net_kick(e->dev);
         } else if (e->sender && (o.mode == 'u' || sent < e->arrived + WINDOW)) {
             for (int i = 0; i < BURST; i++)
-                sent += xk_udp_send(&e->udp, to, 7, frame, o.size) == 0;
+                sent += xk_udp_send(&e->udp, xk_ip_of4(to), 7, frame, o.size) == 0;
         }
         xk_loop_run_once(e->loop, e->sender ? XK_NOW : xk_now(e->p) + 50 * XK_MS);
         if (e->sender && cpu && bench_now() > began + (uint64_t)(o.ms * 1e6))
@@ -138,7 +139,7 @@ static void run(struct end *e, xk_ip4 to)
 }
 
 /* An echo's datagrams are what comes back: they are counted, not answered. */
-static void on_echo(struct xk_udp *u, xk_ip4 from, uint16_t port, xk_ip4 to, const uint8_t *data, size_t n)
+static void on_echo(struct xk_udp *u, struct xk_ip from, uint16_t port, struct xk_ip to, const uint8_t *data, size_t n)
 {
     struct end *e = (struct end *)((char *)u - offsetof(struct end, udp));
 

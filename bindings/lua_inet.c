@@ -1,4 +1,4 @@
-/*** IPv4 on a network device: addresses, UDP, echo, DHCP.
+/*** IP on a network device: addresses, UDP, echo. DHCP is in inet_dhcp.c, IPv6 in inet_six.c.
  *
  *     local net <close> = assert(core.inet.open(world, device))
  *     net:set("10.0.0.2", 24, "10.0.0.1")
@@ -11,38 +11,19 @@
 #include <string.h>
 
 #include <xenkit/buf.h>
-#include <xenkit/dhcp.h>
 
-#include "bindings/net.h"
+#include "bindings/inet.h"
 
 int luaopen_xenkit_core_inet(lua_State *L);
 
-#define INET "xenkit.inet"
 #define SOCKET "xenkit.inet.socket"
 #define PING "xenkit.inet.ping"
 
 enum { QUEUE_MAX = 256 * 1024 /* bytes that wait to be received by one socket */ };
 
-struct child { /* what hangs on a stack, and is shut before it */
-    struct xk_lua_object *object;
-    struct child *next, **link;
-};
-
-struct inet {
-    struct xk_lua_object o;
-    struct xk_lua_net_user user;
-    struct xk_inet *s;
-    struct child *children;
-    struct xk_dhcp_client *client;
-    struct xk_dhcp_server *server;
-    struct xk_dhcp_lease lease;
-    int leased;
-    lua_Integer id; /* who waits for a lease */
-};
-
 struct socket {
     struct xk_lua_object o;
-    struct child child;
+    struct xk_lua_inet_child child;
     struct xk_udp udp;
     struct xk_buf queue; /* struct head, data */
     lua_Integer id;
@@ -50,21 +31,21 @@ struct socket {
 };
 
 struct head {
-    xk_ip4 from, to;
+    struct xk_ip from, to;
     uint32_t n;
     uint16_t port;
 };
 
 struct ping {
     struct xk_lua_object o;
-    struct child child;
+    struct xk_lua_inet_child child;
     struct xk_ping ping;
     lua_Integer id;
     int done, err;
     xk_time took;
 };
 
-static void join(struct child *c, struct inet *n, struct xk_lua_object *object)
+static void join(struct xk_lua_inet_child *c, struct xk_lua_inet *n, struct xk_lua_object *object)
 {
     c->object = object;
     c->next = n->children;
@@ -74,7 +55,7 @@ static void join(struct child *c, struct inet *n, struct xk_lua_object *object)
     n->children = c;
 }
 
-static void leave(struct child *c)
+static void leave(struct xk_lua_inet_child *c)
 {
     if (!c->link)
         return;
@@ -84,7 +65,9 @@ static void leave(struct child *c)
     c->link = NULL;
 }
 
-static xk_ip4 check_ip(lua_State *L, int arg)
+/* --- addresses ---------------------------------------------------------------------------------------------------- */
+
+xk_ip4 xk_lua_check_ip4(lua_State *L, int arg)
 {
     xk_ip4 ip = 0;
 
@@ -93,21 +76,69 @@ static xk_ip4 check_ip(lua_State *L, int arg)
     return ip;
 }
 
-static void push_ip(lua_State *L, xk_ip4 ip)
+struct xk_ip xk_lua_check_ip(lua_State *L, int arg)
 {
-    char text[16];
+    struct xk_ip ip = {{0}};
 
-    xk_ip4_write(ip, text);
+    if (xk_ip_read(luaL_checkstring(L, arg), &ip) < 0)
+        luaL_argerror(L, arg, "an address is written 10.0.0.1 or fd00::1");
+    return ip;
+}
+
+void xk_lua_push_ip(lua_State *L, struct xk_ip ip)
+{
+    char text[XK_IP_TEXT];
+
+    xk_ip_write(ip, text);
     lua_pushstring(L, text);
+}
+
+struct xk_ip xk_lua_ip_field(lua_State *L, int arg, const char *name, int must)
+{
+    struct xk_ip ip = {{0}};
+    int type = lua_getfield(L, arg, name);
+
+    if ((type != LUA_TNIL || must) && (type != LUA_TSTRING || xk_ip_read(lua_tostring(L, -1), &ip) < 0))
+        luaL_error(L, "field '%s' is no address", name);
+    lua_pop(L, 1);
+    return ip;
+}
+
+int xk_lua_ip_list(lua_State *L, int arg, const char *name, struct xk_ip *out, int most)
+{
+    int n = 0;
+
+    if (lua_getfield(L, arg, name) == LUA_TTABLE)
+        for (int i = 1; n < most && lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+            if (lua_type(L, -1) != LUA_TSTRING || xk_ip_read(lua_tostring(L, -1), &out[n++]) < 0)
+                luaL_error(L, "field '%s' has something that is no address", name);
+            lua_pop(L, 1);
+        }
+    lua_settop(L, arg);
+    return n;
+}
+
+/*** Whether a text is an address, of either version.
+ * @function is_ip
+ * @tparam string text */
+static int l_is_ip(lua_State *L)
+{
+    struct xk_ip ip;
+
+    lua_pushboolean(L, xk_ip_read(luaL_checkstring(L, 1), &ip) == 0);
+    return 1;
 }
 
 /* --- the stack ---------------------------------------------------------------------------------------------------- */
 
-static struct inet *check_inet(lua_State *L, int arg) { return xk_lua_check_object(L, arg, INET, "network"); }
+struct xk_lua_inet *xk_lua_check_inet(lua_State *L, int arg)
+{
+    return xk_lua_check_object(L, arg, XK_LUA_INET, "network");
+}
 
 static void inet_shut(struct xk_lua_object *o)
 {
-    struct inet *n = (struct inet *)o;
+    struct xk_lua_inet *n = (struct xk_lua_inet *)o;
 
     while (n->children)
         xk_lua_shut(n->children->object);
@@ -115,18 +146,22 @@ static void inet_shut(struct xk_lua_object *o)
         xk_dhcp_client_stop(n->client);
     if (n->server)
         xk_dhcp_server_stop(n->server);
+    if (n->advertiser)
+        xk_advertiser_stop(n->advertiser);
     n->client = NULL;
     n->server = NULL;
+    n->advertiser = NULL;
     if (n->s)
         xk_inet_close(n->s);
     n->s = NULL;
     xk_lua_net_unuse(&n->user);
     xk_lua_note(o->world, n->id);
+    xk_lua_note(o->world, n->id6);
 }
 
 static int inet_close(lua_State *L)
 {
-    xk_lua_shut(luaL_checkudata(L, 1, INET));
+    xk_lua_shut(luaL_checkudata(L, 1, XK_LUA_INET));
     return 0;
 }
 
@@ -136,7 +171,7 @@ static int inet_close(lua_State *L)
  * @param device */
 static int l_open(lua_State *L)
 {
-    struct inet *n = xk_lua_new(L, INET, sizeof(*n), 2);
+    struct xk_lua_inet *n = xk_lua_new(L, XK_LUA_INET, sizeof(*n), 2);
     struct xk_netdev *dev;
     int r;
 
@@ -162,8 +197,8 @@ static int l_open(lua_State *L)
  * @tparam[opt] string gateway */
 static int inet_set(lua_State *L)
 {
-    struct inet *n = check_inet(L, 1);
-    xk_ip4 address = check_ip(L, 2), gateway = lua_isnoneornil(L, 4) ? 0 : check_ip(L, 4);
+    struct xk_lua_inet *n = xk_lua_check_inet(L, 1);
+    xk_ip4 address = xk_lua_check_ip4(L, 2), gateway = lua_isnoneornil(L, 4) ? 0 : xk_lua_check_ip4(L, 4);
 
     return xk_lua_ok(L, xk_inet_set(n->s, address, (unsigned)xk_lua_integer(L, 3, 0, 32), gateway));
 }
@@ -172,17 +207,17 @@ static int inet_set(lua_State *L)
  * @function address */
 static int inet_address(lua_State *L)
 {
-    struct inet *n = check_inet(L, 1);
+    struct xk_lua_inet *n = xk_lua_check_inet(L, 1);
     unsigned prefix;
     xk_ip4 gateway, ip = xk_inet_address(n->s, &prefix, &gateway);
 
     if (!ip)
         return 0;
-    push_ip(L, ip);
+    xk_lua_push_ip(L, xk_ip_of4(ip));
     lua_pushinteger(L, prefix);
     if (!gateway)
         return 2;
-    push_ip(L, gateway);
+    xk_lua_push_ip(L, xk_ip_of4(gateway));
     return 3;
 }
 
@@ -192,7 +227,7 @@ static int inet_stats(lua_State *L)
 {
     struct xk_inet_stats s;
 
-    xk_inet_stats(check_inet(L, 1)->s, &s);
+    xk_inet_stats(xk_lua_check_inet(L, 1)->s, &s);
     lua_newtable(L);
     xk_lua_set_integer(L, "packets_received", s.packets[0]);
     xk_lua_set_integer(L, "packets_sent", s.packets[1]);
@@ -207,6 +242,7 @@ static int inet_stats(lua_State *L)
     xk_lua_set_integer(L, "refused", s.refused);
     xk_lua_set_integer(L, "limited", s.limited);
     xk_lua_set_integer(L, "conflicts", s.conflicts);
+    xk_lua_set_integer(L, "too_big", s.too_big);
     return 1;
 }
 
@@ -214,14 +250,14 @@ static int inet_stats(lua_State *L)
  * @function neighbours */
 static int inet_neighbours(lua_State *L)
 {
-    struct inet *n = check_inet(L, 1);
+    struct xk_lua_inet *n = xk_lua_check_inet(L, 1);
     uint8_t mac[6];
-    xk_ip4 ip;
+    struct xk_ip ip;
 
     lua_newtable(L);
     for (unsigned i = 0; xk_inet_neighbour(n->s, i, &ip, mac) == 0; i++) {
         lua_newtable(L);
-        push_ip(L, ip);
+        xk_lua_push_ip(L, ip);
         lua_setfield(L, -2, "address");
         xk_lua_push_mac(L, mac);
         lua_setfield(L, -2, "mac");
@@ -235,7 +271,8 @@ static int inet_neighbours(lua_State *L)
 static struct socket *check_socket(lua_State *L) { return xk_lua_check_object(L, 1, SOCKET, "socket"); }
 
 /* What does not fit is lost, as UDP allows, and counted. */
-static void on_datagram(struct xk_udp *u, xk_ip4 from, uint16_t port, xk_ip4 to, const uint8_t *data, size_t n)
+static void on_datagram(struct xk_udp *u, struct xk_ip from, uint16_t port, struct xk_ip to, const uint8_t *data,
+                        size_t n)
 {
     struct socket *s = (struct socket *)((char *)u - offsetof(struct socket, udp));
     struct head h = {from, to, (uint32_t)n, port};
@@ -273,7 +310,7 @@ static int socket_close(lua_State *L)
  * @tparam[opt=0] integer port */
 static int inet_udp(lua_State *L)
 {
-    struct inet *n = check_inet(L, 1);
+    struct xk_lua_inet *n = xk_lua_check_inet(L, 1);
     uint16_t port = (uint16_t)(lua_isnoneornil(L, 2) ? 0 : xk_lua_integer(L, 2, 0, 65535));
     struct socket *s = xk_lua_new(L, SOCKET, sizeof(*s), 2);
     int r;
@@ -313,9 +350,9 @@ static int socket_receive(lua_State *L)
     memcpy(&h, xk_buf_head(&s->queue), sizeof(h));
     lua_pushlstring(L, (const char *)xk_buf_head(&s->queue) + sizeof(h), h.n);
     xk_buf_take(&s->queue, sizeof(h) + h.n);
-    push_ip(L, h.from);
+    xk_lua_push_ip(L, h.from);
     lua_pushinteger(L, h.port);
-    push_ip(L, h.to);
+    xk_lua_push_ip(L, h.to);
     return 4;
 }
 
@@ -329,9 +366,27 @@ static int socket_send(lua_State *L)
     struct socket *s = check_socket(L);
     size_t n;
     const char *data = luaL_checklstring(L, 2, &n);
-    xk_ip4 to = check_ip(L, 3);
+    struct xk_ip to = xk_lua_check_ip(L, 3);
 
     return xk_lua_ok(L, xk_udp_send(&s->udp, to, (uint16_t)xk_lua_integer(L, 4, 1, 65535), data, n));
+}
+
+/*** What is sent to this group comes here, too. @return true; nil, message, code
+ * @function join
+ * @tparam string group */
+static int socket_join(lua_State *L)
+{
+    struct socket *s = check_socket(L);
+
+    return xk_lua_ok(L, xk_udp_join(&s->udp, xk_lua_check_ip(L, 2)));
+}
+
+/*** @function leave */
+static int socket_leave(lua_State *L)
+{
+    struct socket *s = check_socket(L);
+
+    return xk_lua_ok(L, xk_udp_leave(&s->udp, xk_lua_check_ip(L, 2)));
 }
 
 /*** Its port; how many datagrams were lost, as nobody received them in time.
@@ -379,9 +434,9 @@ static int ping_close(lua_State *L)
  * @tparam[opt=1] number timeout seconds */
 static int inet_ping(lua_State *L)
 {
-    struct inet *n = check_inet(L, 1);
+    struct xk_lua_inet *n = xk_lua_check_inet(L, 1);
     lua_Integer id = luaL_checkinteger(L, 2), bytes = lua_isnoneornil(L, 4) ? 56 : xk_lua_integer(L, 4, 0, 65000);
-    xk_ip4 to = check_ip(L, 3);
+    struct xk_ip to = xk_lua_check_ip(L, 3);
     lua_Number timeout = luaL_optnumber(L, 5, 1);
     struct ping *q = xk_lua_new(L, PING, sizeof(*q), 2);
     int r;
@@ -417,162 +472,23 @@ static int ping_result(lua_State *L)
     return 1;
 }
 
-/* --- DHCP --------------------------------------------------------------------------------------------------------- */
-
-static void on_lease(void *arg, const struct xk_dhcp_lease *lease)
-{
-    struct inet *n = arg;
-
-    n->leased = lease != NULL;
-    if (lease)
-        n->lease = *lease;
-    xk_lua_note(n->o.world, n->id);
-    n->id = 0;
-}
-
-/*** Asks a server for an address, and keeps it renewed.
- * @function dhcp
- * @tparam[opt] string hostname */
-static int inet_dhcp(lua_State *L)
-{
-    struct inet *n = check_inet(L, 1);
-    const char *hostname = luaL_optstring(L, 2, NULL);
-    int r;
-
-    if (n->client)
-        return xk_lua_fail(L, XK_EBUSY);
-    r = xk_dhcp_client_start(NULL, n->o.world->loop, n->s, hostname, on_lease, n, &n->client);
-    if (r < 0)
-        n->client = NULL;
-    return xk_lua_ok(L, r);
-}
-
-/*** What the server gave: {address, prefix, router, server, dns (a list), mtu, domain, seconds}; nil: nothing so far,
- * and number (id) is noted when that changes.
- * @function lease
- * @tparam[opt=0] integer id */
-static int inet_lease(lua_State *L)
-{
-    struct inet *n = check_inet(L, 1);
-    const struct xk_dhcp_lease *l = &n->lease;
-
-    n->id = luaL_optinteger(L, 2, 0);
-    if (!n->leased)
-        return 0;
-    lua_newtable(L);
-    push_ip(L, l->address);
-    lua_setfield(L, -2, "address");
-    xk_lua_set_integer(L, "prefix", l->prefix);
-    if (l->router) {
-        push_ip(L, l->router);
-        lua_setfield(L, -2, "router");
-    }
-    push_ip(L, l->server);
-    lua_setfield(L, -2, "server");
-    lua_newtable(L);
-    for (int i = 0; i < l->dns_count; i++) {
-        push_ip(L, l->dns[i]);
-        lua_rawseti(L, -2, i + 1);
-    }
-    lua_setfield(L, -2, "dns");
-    if (l->mtu)
-        xk_lua_set_integer(L, "mtu", l->mtu);
-    if (l->domain[0]) {
-        lua_pushstring(L, l->domain);
-        lua_setfield(L, -2, "domain");
-    }
-    xk_lua_set_integer(L, "seconds", l->seconds);
-    return 1;
-}
-
-static xk_ip4 ip_field(lua_State *L, int arg, const char *name, int must)
-{
-    xk_ip4 ip = 0;
-    int type = lua_getfield(L, arg, name);
-
-    if (type == LUA_TNIL && !must) {
-        lua_pop(L, 1);
-        return 0;
-    }
-    if (type != LUA_TSTRING || xk_ip4_read(lua_tostring(L, -1), &ip) < 0)
-        luaL_error(L, "field '%s' is no IPv4 address", name);
-    lua_pop(L, 1);
-    return ip;
-}
-
-/*** Gives addresses to others.
- * @function dhcp_server
- * @tparam table config first, last; and if wanted seconds, router, dns (a list of up to three), mtu, domain */
-static int inet_dhcp_server(lua_State *L)
-{
-    struct inet *n = check_inet(L, 1);
-    struct xk_dhcp_server_config c = {0};
-    int r;
-
-    luaL_checktype(L, 2, LUA_TTABLE);
-    c.first = ip_field(L, 2, "first", 1);
-    c.last = ip_field(L, 2, "last", 1);
-    c.router = ip_field(L, 2, "router", 0);
-    c.seconds = (uint32_t)xk_lua_field(L, 2, "seconds", 0, UINT32_MAX);
-    c.mtu = (uint16_t)xk_lua_field(L, 2, "mtu", 0, 65535);
-    if (lua_getfield(L, 2, "dns") == LUA_TTABLE)
-        for (int i = 1; i <= 3; i++) {
-            if (lua_rawgeti(L, -1, i) == LUA_TSTRING && xk_ip4_read(lua_tostring(L, -1), &c.dns[c.dns_count]) == 0)
-                c.dns_count++;
-            lua_pop(L, 1);
-        }
-    lua_pop(L, 1);
-    lua_getfield(L, 2, "domain");
-    c.domain = lua_tostring(L, -1); /* on the stack until it is copied */
-    if (n->server)
-        return xk_lua_fail(L, XK_EBUSY);
-    r = xk_dhcp_server_start(NULL, n->o.world->loop, n->s, &c, &n->server);
-    if (r < 0)
-        n->server = NULL;
-    return xk_lua_ok(L, r);
-}
-
-/*** The addresses that the server gave: a list of {address, mac, seconds, name}.
- * @function leases */
-static int inet_leases(lua_State *L)
-{
-    struct inet *n = check_inet(L, 1);
-    struct xk_dhcp_binding b;
-
-    lua_newtable(L);
-    for (unsigned i = 0; n->server && xk_dhcp_server_binding(n->server, i, &b) == 0; i++) {
-        lua_newtable(L);
-        push_ip(L, b.address);
-        lua_setfield(L, -2, "address");
-        xk_lua_push_mac(L, b.mac);
-        lua_setfield(L, -2, "mac");
-        xk_lua_set_integer(L, "seconds", b.seconds);
-        if (b.name[0]) {
-            lua_pushstring(L, b.name);
-            lua_setfield(L, -2, "name");
-        }
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    return 1;
-}
-
 int luaopen_xenkit_core_inet(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"open", l_open}, {NULL, NULL}};
-    static const luaL_Reg inet_methods[] = {{"set", inet_set},       {"address", inet_address},
-                                            {"stats", inet_stats},   {"neighbours", inet_neighbours},
-                                            {"udp", inet_udp},       {"ping", inet_ping},
-                                            {"dhcp", inet_dhcp},     {"lease", inet_lease},
-                                            {"leases", inet_leases}, {"dhcp_server", inet_dhcp_server},
-                                            {"close", inet_close},   {NULL, NULL}};
-    static const luaL_Reg socket_methods[] = {{"receive", socket_receive},
-                                              {"send", socket_send},
-                                              {"info", socket_info},
-                                              {"close", socket_close},
-                                              {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"open", l_open}, {"is_ip", l_is_ip}, {NULL, NULL}};
+    static const luaL_Reg inet_methods[] = {
+        {"set", inet_set}, {"address", inet_address}, {"stats", inet_stats}, {"neighbours", inet_neighbours},
+        {"udp", inet_udp}, {"ping", inet_ping},       {"close", inet_close}, {NULL, NULL}};
+    static const luaL_Reg socket_methods[] = {
+        {"receive", socket_receive}, {"send", socket_send},   {"join", socket_join}, {"leave", socket_leave},
+        {"info", socket_info},       {"close", socket_close}, {NULL, NULL}};
     static const luaL_Reg ping_methods[] = {{"result", ping_result}, {"close", ping_close}, {NULL, NULL}};
 
-    xk_lua_type(L, INET, inet_methods, inet_close);
+    xk_lua_type(L, XK_LUA_INET, inet_methods, inet_close);
+    luaL_getmetatable(L, XK_LUA_INET);
+    lua_getfield(L, -1, "__index");
+    luaL_setfuncs(L, xk_lua_inet_dhcp, 0);
+    luaL_setfuncs(L, xk_lua_inet_six, 0);
+    lua_pop(L, 2);
     xk_lua_type(L, SOCKET, socket_methods, socket_close);
     xk_lua_type(L, PING, ping_methods, ping_close);
     luaL_newlib(L, functions);

@@ -8,7 +8,7 @@
 XK_API_BEGIN
 
 enum { XK_ETHER_IP4 = 0x0800, XK_ETHER_ARP = 0x0806, XK_ETHER_VLAN = 0x8100, XK_ETHER_IP6 = 0x86dd };
-enum { XK_IP_ICMP = 1, XK_IP_TCP = 6, XK_IP_UDP = 17, XK_IP_ICMP6 = 58 };
+enum { XK_IP_ICMP = 1, XK_IP_IGMP = 2, XK_IP_TCP = 6, XK_IP_UDP = 17, XK_IP_ICMP6 = 58 };
 
 /* Where a frame's headers lie; all of them are within the frame. */
 struct xk_packet_heads {

@@ -1,7 +1,7 @@
 --- Networks: this domain's own, used in the running task.
 --
 --     local net = assert(ctx.net.lan)             -- as the domain's description names it; or ctx.net[0]
---     assert(net:up(10))                          -- connected, and with an address
+--     assert(net:up(10))                          -- connected, and with an address; net:up6(10): of IPv6
 --     local socket <close> = assert(net:udp(7))
 --     while true do
 --       local data, from, port = assert(socket:receive())
@@ -36,6 +36,16 @@ local function wait_for(look, timeout, what)
   end
 end
 
+--- "fd00::1/64" as address and prefix. @return nil, message, code if it is none
+function M.cidr6(text)
+  local address, prefix = text:match "^([%x:.]+)/(%d+)$"
+  prefix = tonumber(prefix)
+  if not address or not address:find(":", 1, true) or not core_inet.is_ip(address) or prefix < 1 or prefix > 128 then
+    return nil, "'" .. text .. "' is not written as fd00::1/64", "XK_EINVAL"
+  end
+  return address, prefix
+end
+
 --- "10.0.0.1/24" as address and prefix. @return nil, message, code if it is none
 function M.cidr(text)
   local address, prefix = text:match "^(%d+%.%d+%.%d+%.%d+)/(%d+)$"
@@ -47,11 +57,33 @@ function M.cidr(text)
   return address, prefix
 end
 
---- A network on a device of xenkit.core.net. @param conf address = "10.0.0.1/24", gateway; without: DHCP
+-- IPv6 from the beginning: what it needs to know takes it some seconds.
+local function start6(raw, conf)
+  if conf.ipv6 == false then return true end
+  local ok, err, code = raw:start6(conf.ipv6 == "quiet")
+  if ok and conf.address6 then
+    local address, prefix = M.cidr6(conf.address6)
+    if not address then return nil, prefix, "XK_EINVAL" end
+    ok, err, code = raw:add6(address, prefix)
+  end
+  if ok and conf.gateway6 then ok, err, code = raw:gateway6(conf.gateway6) end
+  return ok, err, code
+end
+
+--- A network on a device of xenkit.core.net.
+-- @param conf address = "10.0.0.1/24", gateway; without: DHCP. address6 = "fd00::1/64", gateway6; without: as routers
+-- advertise; ipv6 = false: none of it, "quiet": routers are not heard
 function M.on(world, device, conf, hostname)
+  conf = conf or {}
   local raw, err, code = core_inet.open(world, device)
   if not raw then return nil, err, code end
-  return setmetatable({ device = device, raw = raw, conf = conf or {}, hostname = hostname }, Net)
+  local ok
+  ok, err, code = start6(raw, conf)
+  if not ok then
+    raw:close()
+    return nil, err, code
+  end
+  return setmetatable({ device = device, raw = raw, conf = conf, hostname = hostname }, Net)
 end
 
 --- The network whose folder in the store is `path`, "device/vif/0".
@@ -95,6 +127,39 @@ function Net:up(timeout)
   if not lease then return nil, err, code end
   return lease.address
 end
+
+-- Of its own choice, or as a router advertised; none that is of this link only, and none that is not sure.
+local function global6(self, id)
+  for _, a in ipairs(self.raw:addresses6(id)) do
+    local chosen = not a.automatic and self.conf.address6 ~= nil
+    if a.state == "duplicate" and chosen then
+      return nil, "somebody else has " .. a.address, "XK_EADDRINUSE"
+    elseif a.state == "preferred" and not a.address:match "^fe[89ab]" then
+      return a.address
+    end
+  end
+end
+
+--- Waits until it is connected and has an IPv6 address for more than its link: its description's, or one that a router
+-- advertised. @return the address; nil, message, code
+function Net:up6(timeout)
+  local deadline = timeout and task.world():now() + timeout
+  if self.conf.ipv6 == false then return nil, "this network has no IPv6", "XK_ENODEV" end
+  local ok, err, code = self:wait(timeout)
+  if not ok then return nil, err, code end
+  return wait_for(function(id) return global6(self, id) end,
+    deadline and math.max(0, deadline - task.world():now()), "no router advertised an IPv6 address")
+end
+
+--- IPv6: a list of {address, prefix, state, automatic}, where they end with preferred and valid, in seconds; a state is
+-- "tentative", "preferred", "deprecated" or "duplicate".
+function Net:addresses6() return self.raw:addresses6() end
+--- IPv6's routers and name servers, as advertised: lists of addresses.
+function Net:routers6() return self.raw:routers6() end
+function Net:dns6() return self.raw:dns6() end
+
+--- Is a router for others: {prefix = "fd00::", seconds, router (seconds; 0: a prefix, but no way out), mtu, dns}.
+function Net:advertise(config) return self.raw:advertise(config) end
 
 --- address, prefix, gateway; nothing while it has none.
 function Net:address() return self.raw:address() end
@@ -148,6 +213,9 @@ end
 
 --- Sends a datagram of at most 65507 bytes. @return true; nil, message, code
 function Socket:send(data, address, port) return self.raw:send(data, address, port) end
+--- What is sent to `group` and this port comes here, too; until `leave`, or the end. @return true; nil, message, code
+function Socket:join(group) return self.raw:join(group) end
+function Socket:leave(group) return self.raw:leave(group) end
 --- Its port; how many datagrams were lost, as nobody received them in time.
 function Socket:info() return self.raw:info() end
 function Socket:close() self.raw:close() end

@@ -21,8 +21,22 @@ local function start_dhcp(own, p)
   if not ok then error("dhcp: " .. err, 0) end
 end
 
+-- "fd00:9::/64", of which others make addresses; the service's own is the first
+local function prefix_of(p)
+  local address, bits = net.cidr6(p.prefix6)
+  if not address or bits ~= 64 or not address:match "::$" then
+    error("prefix6: '" .. p.prefix6 .. "' is not written as fd00:9::/64", 0)
+  end
+  return address
+end
+
+local function start_router(own, p, prefix)
+  local ok, err = own:advertise { prefix = prefix, seconds = p.lease, router = p.router6 }
+  if not ok then error("prefix6: " .. err, 0) end
+end
+
 return {
-  summary = "Connects other domains with each other: a switch, and DHCP.",
+  summary = "Connects other domains with each other: a switch, DHCP, router advertisements.",
   examples = {
     "xenkit run --on xen scripts/services/net.lua address=10.9.0.1/24 dhcp=10.9.0.100-10.9.0.200",
   },
@@ -34,6 +48,8 @@ return {
     { "router", default = "", help = "the gateway that DHCP tells" },
     { "dns", default = "", help = "name servers that DHCP tells, up to three" },
     { "domain", default = "", help = "the domain that DHCP tells" },
+    { "prefix6", default = "", help = "IPv6 addresses for all, such as fd00:9::/64; it has the first; empty: none" },
+    { "router6", type = "integer", default = 0, help = "seconds for which it is IPv6's gateway; 0: it is none" },
     { "strict", type = "boolean", default = true, help = "guests send from their own Ethernet address only" },
   },
   start = function(ctx)
@@ -49,9 +65,12 @@ return {
     end
     if p.address ~= "" then
       assert(net.cidr(p.address))
-      local own = assert(all:plug(p.mac, { address = p.address }))
+      local prefix = p.prefix6 ~= "" and prefix_of(p)
+      local own = assert(all:plug(p.mac, { address = p.address, ipv6 = "quiet",
+        address6 = prefix and prefix .. "1/64" or nil }))
       assert(own:up(1))
       if p.dhcp ~= "" then start_dhcp(own, p) end
+      if prefix then start_router(own, p, prefix) end
       ctx.log("info", "address " .. p.address)
       task.spawn(function() -- what was given, for whoever looks: a node for each address that is in use
         local told = {}
@@ -69,8 +88,8 @@ return {
           task.sleep(5)
         end
       end)
-    elseif p.dhcp ~= "" then
-      error("dhcp needs an address of the service's own", 0)
+    elseif p.dhcp ~= "" or p.prefix6 ~= "" then
+      error("dhcp and prefix6 need an address of the service's own", 0)
     end
     all:run()
   end,

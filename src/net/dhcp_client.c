@@ -49,7 +49,8 @@ static void send(struct xk_dhcp_client *c, uint8_t type)
     dhcp_put(&w, OPT_WANTED, wanted, sizeof(wanted));
     dhcp_end(&w);
     /* One that is not sent is sent again when its time is over, as one that was lost. */
-    xk_udp_send(&c->udp, c->state == RENEWING ? c->lease.server : 0xffffffff, DHCP_SERVER_PORT, w.bytes, w.n);
+    xk_udp_send(&c->udp, xk_ip_of4(c->state == RENEWING ? c->lease.server : 0xffffffff), DHCP_SERVER_PORT, w.bytes,
+                w.n);
 }
 
 /* 4, 8, 16, 32, 64 seconds, as 4.1 has it, but for a first one that is short: a domain is to be up soon. */
@@ -173,7 +174,7 @@ static void bind_lease(struct xk_dhcp_client *c, const struct dhcp_message *m, c
     c->told(c->arg, &c->lease);
 }
 
-static void receive(struct xk_udp *u, xk_ip4 from, uint16_t port, xk_ip4 to, const uint8_t *data, size_t n)
+static void receive(struct xk_udp *u, struct xk_ip from, uint16_t port, struct xk_ip to, const uint8_t *data, size_t n)
 {
     struct xk_dhcp_client *c = XK_CONTAINER(u, struct xk_dhcp_client, udp);
     struct xk_dhcp_lease l;

@@ -131,7 +131,7 @@ static void reply(struct xk_dhcp_server *d, const struct dhcp_message *m, uint8_
     else
         put_options(d, &w, m->type != INFORM);
     dhcp_end(&w);
-    xk_udp_send(&d->udp, type != NAK && m->ciaddr ? m->ciaddr : 0xffffffff, DHCP_CLIENT_PORT, w.bytes, w.n);
+    xk_udp_send(&d->udp, xk_ip_of4(type != NAK && m->ciaddr ? m->ciaddr : 0xffffffff), DHCP_CLIENT_PORT, w.bytes, w.n);
 }
 
 static void on_discover(struct xk_dhcp_server *d, const struct dhcp_message *m)
@@ -169,7 +169,7 @@ static void on_request(struct xk_dhcp_server *d, const struct dhcp_message *m)
     reply(d, m, ACK, wanted);
 }
 
-static void receive(struct xk_udp *u, xk_ip4 from, uint16_t port, xk_ip4 to, const uint8_t *data, size_t n)
+static void receive(struct xk_udp *u, struct xk_ip from, uint16_t port, struct xk_ip to, const uint8_t *data, size_t n)
 {
     struct xk_dhcp_server *d = XK_CONTAINER(u, struct xk_dhcp_server, udp);
     struct dhcp_message m;

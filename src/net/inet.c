@@ -1,33 +1,7 @@
 /* The stack between its device and its protocols. SPDX-License-Identifier: MIT */
-#include "net/inet.h"
+#include "net/inet6.h"
 
-#include <stdio.h>
 #include <string.h>
-
-int xk_ip4_read(const char *text, xk_ip4 *out)
-{
-    xk_ip4 ip = 0;
-
-    for (int i = 0; i < 4; i++) {
-        unsigned v = 0, digits = 0;
-        if (i && *text++ != '.')
-            return XK_EINVAL;
-        for (; *text >= '0' && *text <= '9' && digits < 3; text++, digits++)
-            v = v * 10 + (unsigned)(*text - '0');
-        if (digits == 0 || v > 255)
-            return XK_EINVAL;
-        ip = ip << 8 | v;
-    }
-    if (*text)
-        return XK_EINVAL;
-    *out = ip;
-    return 0;
-}
-
-void xk_ip4_write(xk_ip4 ip, char out[16])
-{
-    snprintf(out, 16, "%u.%u.%u.%u", ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255);
-}
 
 /* xorshift128+, seeded by the platform: for ports and the like, not for keys. */
 uint64_t inet_random(struct xk_inet *s)
@@ -38,6 +12,28 @@ uint64_t inet_random(struct xk_inet *s)
     a ^= a << 23;
     s->secret[1] = a ^ b ^ a >> 17 ^ b >> 26;
     return s->secret[1] + b;
+}
+
+xk_time inet_some(struct xk_inet *s, xk_time most)
+{
+    return most > 0 ? (xk_time)(inet_random(s) % (uint64_t)(most + 1)) : 0;
+}
+
+/* A bucket, so that a flood does not become another one. */
+int inet_may_complain(struct xk_inet *s)
+{
+    uint64_t more = (uint64_t)(s->now - s->icmp_at) * INET_ICMP_SECOND / (uint64_t)XK_SECOND;
+
+    if (more) {
+        s->icmp_left = more > INET_ICMP_BURST - s->icmp_left ? INET_ICMP_BURST : s->icmp_left + (uint32_t)more;
+        s->icmp_at = s->now;
+    }
+    if (s->icmp_left == 0) {
+        s->stats.limited++;
+        return 0;
+    }
+    s->icmp_left--;
+    return 1;
 }
 
 /* The device may bring answers while it is kicked (a cable does): they are behind what it still has of ours, and are
@@ -77,6 +73,26 @@ uint8_t *inet_out(struct xk_inet *s, size_t n)
     return p;
 }
 
+void inet_link(struct xk_inet *s, uint8_t *frame, uint16_t type)
+{
+    memcpy(frame + 6, s->dev->info.mac, 6);
+    xk_packet_put16(frame + 12, type);
+}
+
+int inet_source(struct xk_inet *s, struct xk_ip to, struct xk_ip *from)
+{
+    const struct xk_ip *own;
+
+    if (xk_ip_is4(to)) {
+        *from = xk_ip_of4(s->address);
+        return 0;
+    }
+    own = ip6_source(s, to);
+    if (own)
+        *from = *own;
+    return own ? 0 : XK_EGONE;
+}
+
 int inet_send(struct xk_inet *s, const struct xk_packet *p)
 {
     int r = xk_net_send(s->dev, p);
@@ -104,6 +120,8 @@ static void receive(struct xk_netdev *d, const struct xk_packet *p, unsigned n)
             ip4_input(s, &p[i]);
         else if (type == XK_ETHER_ARP)
             arp_input(s, p[i].data, p[i].len);
+        else if (type == XK_ETHER_IP6 && s->six)
+            ip6_input(s, &p[i]);
         else
             s->stats.not_ours++;
     }
@@ -115,8 +133,13 @@ static void changed(struct xk_netdev *d)
 {
     struct xk_inet *s = d->user;
 
+    s->now = xk_now(xk_loop_platform(s->loop));
     if (d->info.up && s->address)
         arp_announce(s); /* it may have moved to another port of its switch */
+    if (d->info.up && s->six)
+        address6_up(s);
+    if (d->info.up)
+        group_up(s);
     if (d->info.up && s->up)
         s->up(s->up_arg);
 }
@@ -136,7 +159,8 @@ int xk_inet_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_netdev *
     s->loop = loop;
     s->dev = device;
     s->later.fn = on_later;
-    s->timer.fn = arp_timer;
+    s->timer.fn = neighbour_timer;
+    s->reports.fn = group_timer;
     s->icmp_left = INET_ICMP_BURST;
     s->now = xk_now(xk_loop_platform(loop));
     xk_list_init(&s->waiting);
@@ -156,9 +180,13 @@ void xk_inet_close(struct xk_inet *s)
 
     s->dev->receive = NULL;
     s->dev->changed = NULL;
+    xk_inet6_stop(s);
+    group_leave_all(s, NULL);
     kick(s);
     xk_defer_stop(s->loop, &s->later);
-    arp_fini(s);
+    xk_timer_stop(s->loop, &s->timer);
+    xk_timer_stop(s->loop, &s->reports);
+    neighbour_forget(s, 1);
     reassembly_fini(s);
     xk_free(&alloc, s->out, INET_OUT);
     xk_free(&alloc, s, sizeof(*s));
@@ -172,9 +200,12 @@ int xk_inet_set(struct xk_inet *s, xk_ip4 address, unsigned prefix, xk_ip4 gatew
     s->prefix = prefix;
     s->mask = prefix ? 0xffffffff << (32 - prefix) : 0;
     s->gateway = gateway;
-    arp_fini(s);
-    if (address && s->dev->info.up)
+    neighbour_forget(s, 1);
+    path_forget(s);
+    if (address && s->dev->info.up) {
         arp_announce(s);
+        group_up(s);
+    }
     return 0;
 }
 
@@ -203,10 +234,10 @@ const uint8_t *xk_inet_source(const struct xk_inet *s) { return s->source; }
 struct xk_netdev *xk_inet_device(const struct xk_inet *s) { return s->dev; }
 void xk_inet_stats(const struct xk_inet *s, struct xk_inet_stats *out) { *out = s->stats; }
 
-int xk_inet_neighbour(const struct xk_inet *s, unsigned i, xk_ip4 *ip, uint8_t mac[6])
+int xk_inet_neighbour(const struct xk_inet *s, unsigned i, struct xk_ip *ip, uint8_t mac[6])
 {
     for (unsigned k = 0; k < INET_NEIGHBOURS; k++) {
-        if (!s->neighbour[k].ip || !s->neighbour[k].known || i-- > 0)
+        if (!s->neighbour[k].used || !s->neighbour[k].known || i-- > 0)
             continue;
         *ip = s->neighbour[k].ip;
         memcpy(mac, s->neighbour[k].mac, 6);

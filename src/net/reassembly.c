@@ -9,9 +9,9 @@ enum { DATAGRAMS = 16, BYTES = 512 * 1024, MOST = 65535, BLOCKS = 8192 / 8 /* a 
 static const xk_time PATIENCE = 15 * XK_SECOND; /* RFC 1122 3.3.2: 60 to 120 s; slow links are none of ours */
 
 struct datagram {
-    xk_ip4 from, to;
-    uint16_t id;
-    uint8_t proto, used;
+    struct xk_ip from, to;
+    uint32_t id;
+    uint8_t proto, next, used;
     xk_time until;
     size_t size, room, have, most; /* (size) 0: the last fragment has not come; (most): where the farthest ends */
     uint8_t *data;
@@ -30,10 +30,14 @@ static void end(struct xk_inet *s, struct datagram *d)
     memset(d, 0, sizeof(*d));
 }
 
-static struct datagram *get(struct xk_inet *s, const uint8_t *ip)
+static int is_of(const struct datagram *d, const struct fragment *f)
 {
-    xk_ip4 from = xk_packet_get32(ip + 12), to = xk_packet_get32(ip + 16);
-    uint16_t id = xk_packet_get16(ip + 4);
+    return d->used && d->id == f->id && d->proto == f->proto && xk_ip_equal(d->from, f->from) &&
+           xk_ip_equal(d->to, f->to);
+}
+
+static struct datagram *get(struct xk_inet *s, const struct fragment *f)
+{
     struct datagram *d, *oldest = s->reassembly->d;
 
     for (d = s->reassembly->d; d < s->reassembly->d + DATAGRAMS; d++) {
@@ -41,7 +45,7 @@ static struct datagram *get(struct xk_inet *s, const uint8_t *ip)
             s->stats.lost++;
             end(s, d);
         }
-        if (d->used && d->from == from && d->to == to && d->id == id && d->proto == ip[9])
+        if (is_of(d, f))
             return d;
         if (!d->used || (oldest->used && d->until < oldest->until))
             oldest = d;
@@ -50,7 +54,7 @@ static struct datagram *get(struct xk_inet *s, const uint8_t *ip)
         s->stats.lost++;
         end(s, oldest);
     }
-    *oldest = (struct datagram){.from = from, .to = to, .id = id, .proto = ip[9], .used = 1};
+    *oldest = (struct datagram){.from = f->from, .to = f->to, .id = f->id, .proto = f->proto, .used = 1};
     oldest->until = s->now + PATIENCE;
     return oldest;
 }
@@ -102,15 +106,28 @@ static int mark(struct datagram *d, size_t at, size_t n)
     return 0;
 }
 
-const uint8_t *reassembly_add(struct xk_inet *s, const uint8_t *ip, const uint8_t *data, size_t n, size_t *whole)
+/* It may be answered from where it lies. */
+static const uint8_t *take(struct xk_inet *s, struct datagram *d, size_t *whole, uint8_t *next)
 {
-    size_t at = (size_t)(xk_packet_get16(ip + 6) & 0x1fff) * 8;
-    int last = !(xk_packet_get16(ip + 6) & 0x2000);
+    uint8_t *out = inet_out(s, d->size);
+
+    *whole = d->size;
+    *next = d->next;
+    if (out)
+        memcpy(out, d->data, d->size);
+    s->stats.reassembled++;
+    end(s, d);
+    return out;
+}
+
+const uint8_t *reassembly_add(struct xk_inet *s, const struct fragment *f, const uint8_t *data, size_t n, size_t *whole,
+                              uint8_t *next)
+{
+    size_t at = f->at;
     struct datagram *d;
-    uint8_t *out;
 
     s->stats.fragments++;
-    if (n == 0 || (!last && n % 8) || at + n > MOST - IP4_HEAD) {
+    if (n == 0 || (f->more && n % 8) || at + n > MOST - IP4_HEAD) {
         s->stats.bad++;
         return NULL;
     }
@@ -118,27 +135,21 @@ const uint8_t *reassembly_add(struct xk_inet *s, const uint8_t *ip, const uint8_
         s->stats.no_room++;
         return NULL;
     }
-    d = get(s, ip);
-    if ((d->size && (last || at + n > d->size)) || (last && d->most > at) || make_room(s, d, at + n) < 0 ||
+    d = get(s, f);
+    if ((d->size && (!f->more || at + n > d->size)) || (!f->more && d->most > at) || make_room(s, d, at + n) < 0 ||
         mark(d, at, n) < 0) {
         s->stats.lost++;
         end(s, d);
         return NULL;
     }
     memcpy(d->data + at, data, n);
+    if (at == 0)
+        d->next = f->next;
     d->have += n;
     d->most = d->most > at + n ? d->most : at + n;
-    if (last)
+    if (!f->more)
         d->size = at + n;
-    if (d->have != d->size)
-        return NULL;
-    out = inet_out(s, d->size); /* it may be answered from there */
-    *whole = d->size;
-    if (out)
-        memcpy(out, d->data, d->size);
-    s->stats.reassembled++;
-    end(s, d);
-    return out;
+    return d->have == d->size ? take(s, d, whole, next) : NULL;
 }
 
 void reassembly_fini(struct xk_inet *s)

@@ -14,7 +14,7 @@ local M = {}
 
 local DISK = { image = "string", back = "string", mode = "string", dev = "string" }
 local VIF = { back = "string", mac = "string", vlan = "integer", strict = "boolean", address = "string",
-  gateway = "string" }
+  gateway = "string", address6 = "string", gateway6 = "string", ipv6 = "boolean" }
 
 local function known(keys)
   local list = {}
@@ -71,6 +71,16 @@ local function check_vif(name, d, taken)
   if d.gateway and not net.cidr(d.gateway .. "/32") then
     return nil, "'" .. d.gateway .. "' is no IPv4 address", "gateway"
   end
+  if d.address6 then
+    ok, err = net.cidr6(d.address6)
+    if not ok then return nil, err, "address6" end
+  end
+  if d.gateway6 and not net.cidr6(d.gateway6 .. "/128") then
+    return nil, "'" .. d.gateway6 .. "' is no IPv6 address", "gateway6"
+  end
+  if d.ipv6 == false and (d.address6 or d.gateway6) then
+    return nil, "vif '" .. name .. "' has an IPv6 address, and no IPv6", "ipv6"
+  end
   return true
 end
 
@@ -124,7 +134,7 @@ local function add_vifs(list, vifs, domain)
     local d = vifs[name]
     list[#list + 1] = { kind = "vif", name = name, dev = "vif" .. i - 1, number = i - 1, back = d.back,
       mac = (d.mac or mac_of(domain, name)):lower(), vlan = d.vlan, strict = d.strict, address = d.address,
-      gateway = d.gateway }
+      gateway = d.gateway, address6 = d.address6, gateway6 = d.gateway6, ipv6 = d.ipv6 }
   end
 end
 
@@ -141,7 +151,10 @@ function M.told(list)
   local disk, vif = {}, {}
   for _, d in ipairs(list) do
     if d.kind == "vbd" then disk[d.name] = d.dev end
-    if d.kind == "vif" then vif[d.name] = { number = d.number, address = d.address, gateway = d.gateway } end
+    if d.kind == "vif" then
+      vif[d.name] = { number = d.number, address = d.address, gateway = d.gateway, address6 = d.address6,
+        gateway6 = d.gateway6, ipv6 = d.ipv6 }
+    end
   end
   return next(disk) and disk or nil, next(vif) and vif or nil
 end
