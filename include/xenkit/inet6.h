@@ -13,8 +13,9 @@ XK_API_BEGIN
 
 enum { XK_INET6_QUIET = 1 /* routers are neither asked nor heard */ };
 
-/* xk_inet6_start (s, flags) - it gets a link-local address of its device's (RFC 4291, appendix A), which is used after
- * nobody else was found to have it, a second or two (RFC 4862 5.4), and with it what routers advertise. XK_EBUSY: it is
+/* xk_inet6_start (s, flags) - when its device is up, it gets a link-local address made of the device's (RFC 4291,
+ * appendix A), which is used after nobody else was found to have it, a second or two (RFC 4862 5.4), and with it what
+ * routers advertise. Of another address of the device's, others are made. XK_EBUSY: it is
  * started; XK_ENOMEM. xk_inet6_stop - all of it is forgotten; also by xk_inet_close. */
 XK_MUSTCHECK int xk_inet6_start(struct xk_inet *s, unsigned flags);
 void xk_inet6_stop(struct xk_inet *s);

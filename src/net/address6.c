@@ -73,6 +73,14 @@ const struct xk_ip *ip6_source(struct xk_inet *s, struct xk_ip to)
     return best ? &best->ip : NULL;
 }
 
+void address6_interface(const struct xk_inet *s, struct xk_ip *ip)
+{
+    const uint8_t *mac = s->dev->info.mac;
+    uint8_t id[8] = {mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
+
+    memcpy(ip->b + 8, id, 8);
+}
+
 /* --- from tentative to the end ------------------------------------------------------------------------------------ */
 
 void address6_wake(struct xk_inet *s, xk_time at)
@@ -180,10 +188,25 @@ void address6_taken(struct xk_inet *s, struct xk_ip ip)
     }
 }
 
+/* Of the device's own address, which may become known, or another, when the device comes up. */
+static void own_local(struct xk_inet *s)
+{
+    struct xk_ip local = {{0xfe, 0x80}};
+
+    address6_interface(s, &local);
+    if (address6_find(s, local))
+        return;
+    for (int i = 0; i < SIX_ADDRESSES; i++)
+        if (s->six->own[i].used && s->six->own[i].automatic)
+            drop(s, &s->six->own[i]);
+    (void)address6_put(s, local, 64, 1, XK_FOREVER, XK_FOREVER); /* no room: it has enough */
+}
+
 /* The link may be another one. Addresses that were in use stay in use, as a disk that moves stays a disk: others are
  * told where they are now, routers asked. */
 void address6_up(struct xk_inet *s)
 {
+    own_local(s);
     for (int i = 0; i < SIX_ADDRESSES; i++) {
         struct own6 *o = &s->six->own[i];
         if (o->used && o->checked)
@@ -199,10 +222,6 @@ void address6_up(struct xk_inet *s)
 
 int xk_inet6_start(struct xk_inet *s, unsigned flags)
 {
-    const uint8_t *mac = s->dev->info.mac;
-    struct xk_ip local = {{0xfe, 0x80, [11] = 0xff, [12] = 0xfe}};
-    int r;
-
     if (s->six)
         return XK_EBUSY;
     s->six = xk_new(&s->alloc, sizeof(*s->six));
@@ -213,13 +232,9 @@ int xk_inet6_start(struct xk_inet *s, unsigned flags)
     s->six->ask_at = XK_FOREVER;
     s->six->timer.fn = on_timer;
     s->now = xk_now(xk_loop_platform(s->loop));
-    memcpy(local.b + 8, mac, 3);
-    local.b[8] ^= 2;
-    memcpy(local.b + 13, mac + 3, 3);
-    r = address6_put(s, local, 64, 1, XK_FOREVER, XK_FOREVER);
-    if (r < 0)
-        xk_inet6_stop(s);
-    return r;
+    if (s->dev->info.up)
+        own_local(s);
+    return 0;
 }
 
 void xk_inet6_stop(struct xk_inet *s)

@@ -74,7 +74,8 @@ struct own6 *address6_find(const struct xk_inet *s, struct xk_ip ip);
 const struct xk_ip *ip6_source(struct xk_inet *s, struct xk_ip to);
 const struct xk_ip *address6_local(const struct xk_inet *s); /* link-local, in use; NULL */
 int address6_put(struct xk_inet *s, struct xk_ip ip, unsigned prefix, int automatic, xk_time preferred, xk_time valid);
-void address6_taken(struct xk_inet *s, struct xk_ip ip); /* somebody else has, or wants, this one */
+void address6_interface(const struct xk_inet *s, struct xk_ip *ip); /* its last 8 bytes (RFC 4291, appendix A) */
+void address6_taken(struct xk_inet *s, struct xk_ip ip);            /* somebody else has, or wants, this one */
 void address6_up(struct xk_inet *s);
 void address6_wake(struct xk_inet *s, xk_time at); /* its timer goes at (at), or before */
 void address6_told(struct xk_inet *s);             /* something is another */

@@ -130,7 +130,7 @@ static void make_address(struct xk_inet *s, struct xk_ip prefix, xk_time preferr
         }
     if (valid <= s->now)
         return;
-    memcpy(prefix.b + 8, s->six->own[0].ip.b + 8, 8);       /* the link-local one's interface identifier */
+    address6_interface(s, &prefix);
     (void)address6_put(s, prefix, 64, 1, preferred, valid); /* no room: it has enough */
 }
 

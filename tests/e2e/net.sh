@@ -36,12 +36,13 @@ cat > "$tmp/n.lua" << W
 return { name = "n", domains = {
   { name = "log", service = "log" },
   { name = "net", service = "net", restart = "always",
-    params = { address = "10.9.0.1/24", dhcp = "10.9.0.100-10.9.0.110", router = "10.9.0.1", dns = "10.9.0.1" } },
+    params = { address = "10.9.0.1/24", dhcp = "10.9.0.100-10.9.0.110", router = "10.9.0.1", dns = "10.9.0.1",
+      prefix6 = "fd09::/64" } },
   { name = "net2", service = "net", restart = "always",
     params = { address = "10.9.0.1/24", dhcp = "10.9.0.100-10.9.0.110" } },
   { name = "a", script = "$user", vifs = { lan = { back = "net", address = "10.9.0.10/24" } }, restart = "never" },
   { name = "b", script = "$user", params = { to = "10.9.0.10" }, vifs = { lan = { back = "net" } }, restart = "never" },
-  { name = "c", script = "$user", params = { to = "10.9.0.1" }, restart = "never",
+  { name = "c", script = "$user", params = { to = "10.9.0.1", to6 = "fd09::1" }, restart = "never",
     vifs = { lan = { back = "net", mac = "00:16:3E:00:00:0C" } } },
   { name = "far", script = "$user", params = { to = "10.9.0.10" }, restart = "never",
     vifs = { lan = { back = "net", vlan = 7, address = "10.9.0.77/24" } } },
@@ -58,6 +59,7 @@ is "$(data b wrong) $(data b lost)" "0 0"; ok $? "and none was lost or wrong"
 [ -n "$(wait_for c ping)" ]; ok $? "the service itself answers echoes"
 lost=$(data far lost)
 [ -z "$(data far ping)" ] && [ "${lost:-1}" -gt 0 ]; ok $? "who is in another VLAN hears nothing"
+is "$(wait_for c six)" "fd09::216:3eff:fe00:c 18 of 18"; ok $? "an IPv6 address by a router's advertisement, and its echoes"
 leases="/local/domain/$(domid net)/data/leases"
 i=0
 while [ $i -lt 120 ] && ! $x store ls "$leases" 2> /dev/null | grep -q 00:16:3e:00:00:0c; do i=$((i + 1)); sleep 0.05; done

@@ -13,9 +13,9 @@ kills=2 size=1 # times 4 MiB
 printf '#!/bin/sh\n[ "$1" != online ] || PATH=/bin:/usr/bin xenstore-write "$XENBUS_PATH/hotplug-status" connected\n' \
     > "$tmp/vif-ours"
 chmod +x "$tmp/vif-ours"
-"$build/xenkit" build scripts/services/net.lua address=10.8.0.1/24 dhcp=10.8.0.100-10.8.0.150 -o "$tmp/netdrv" \
+"$build/xenkit" build scripts/services/net.lua address=10.8.0.1/24 dhcp=10.8.0.100-10.8.0.150 prefix6=fd08::/64 -o "$tmp/netdrv" \
     --as /h/netdrv --name netdrv -m 32 > "$tmp/built" 2>&1
-"$build/xenkit" build tests/e2e/lib/net_user.lua to=dhcp -o "$tmp/user" --as /h/user --name user -m 32 >> "$tmp/built" 2>&1
+"$build/xenkit" build tests/e2e/lib/net_user.lua to=dhcp to6=ff02::1 -o "$tmp/user" --as /h/user --name user -m 32 >> "$tmp/built" 2>&1
 
 # The vif line for a back end.
 line() { # BACK NUMBER
@@ -30,10 +30,10 @@ line() { # BACK NUMBER
 linux_front() { # BACK TYPE
     out=$($lab guest "n-$1-$2" "--$2" --memory 96 -t 60 --file tests/lab/lib/net_guest.sh --config "vif=['$(line "$1" 1)']" -- \
         "sh net_guest.sh")
-    has "$out" "bound 10." && has "$out" "
-end"; ok $? "Linux' netfront ($2) on $1: $(echo "$out" | grep bound)"
-    [ "$(echo "$out" | grep -c '3 packets transmitted, 3 packets received')" = 4 ] || { echo "# $out"; false; }
-    ok $? "and echoes up to 30000 bytes, none lost"
+    has "$out" "bound 10." && has "$out" "six fd0" && has "$out" "
+end"; ok $? "Linux' netfront ($2) on $1: $(echo "$out" | grep -e bound -e six | tr '\n' ' ')"
+    [ "$(echo "$out" | grep -c '3 packets transmitted, 3 packets received')" = 8 ] || { echo "# $out"; false; }
+    ok $? "and echoes up to 30000 bytes, of IPv4 and IPv6, none lost"
 }
 
 # From ours, in a stub domain.
@@ -43,14 +43,17 @@ stub_front() { # BACK
     $lab put "$tmp/s-$1.cfg"
     out=$($lab run -t 60 "xl create -q /h/s-$1.cfg > /dev/null 2>&1; i=\$(xl domid s-$1); n=0
         until [ -n \"\$(xenstore-read /local/domain/\$i/data/round 2> /dev/null)\" ] || [ \$n = 100 ]; do n=\$((n + 1)); sleep 0.1; done
-        for n in address pings wrong error; do echo \"\$n=\$(xenstore-read /local/domain/\$i/data/\$n 2> /dev/null)\"; done
+        n=0; until [ -n \"\$(xenstore-read /local/domain/\$i/data/six 2> /dev/null)\" ] || [ \$n = 100 ]; do n=\$((n + 1)); sleep 0.1; done
+        for n in address pings wrong error six; do echo \"\$n=\$(xenstore-read /local/domain/\$i/data/\$n 2> /dev/null)\"; done
         xl shutdown -w s-$1 > /dev/null 2>&1; echo ended \$?
         n=0; while xl list | grep -q -e s-$1 -e null && [ \$n -lt 25 ]; do n=\$((n + 1)); sleep 0.2; done
         xl list | grep -c -e s-$1 -e null
         xenstore-ls -f /local/domain | grep -c \"vif/\$i\"")
     has "$out" "address=10." && has "$out" "wrong=0
-error=" && ! has "$out" "pings=
+error=
+" && ! has "$out" "pings=
 " > /dev/null && ! has "$out" "pings=0" > /dev/null; ok $? "our netfront in a stub domain on $1: $(echo "$out" | grep address=)"
+    has "$out" "six=local 18 of 18"; ok $? "and echoes of IPv6 from the others there, none lost"
     has "$out" "ended 0
 0
 0"; ok $? "it ends, and nothing of it is left"
@@ -81,7 +84,7 @@ $lab put "$build/xenkit" "$build/xenkit-domain" scripts/services/net.lua "$tmp/v
 long() { [ -z "${XK_LONG:-}" ] || "$@"; }
 
 # Linux' back end, a bridge, and busybox' DHCP server.
-$lab run 'brctl addbr xenbr1; brctl setfd xenbr1 0; ip link set xenbr1 up; ip addr add 10.7.0.1/24 dev xenbr1
+$lab run 'brctl addbr xenbr1; brctl setfd xenbr1 0; ip link set xenbr1 up; ip addr add 10.7.0.1/24 dev xenbr1; ip addr add fd07::1/64 dev xenbr1
     printf "start 10.7.0.100\nend 10.7.0.120\ninterface xenbr1\nlease_file /tmp/leases\noption subnet 255.255.255.0\n" > /tmp/udhcpd.conf
     touch /tmp/leases; udhcpd -S /tmp/udhcpd.conf'
 stub_front linux
@@ -95,7 +98,7 @@ long file_between stub pvh pv
 
 # dom0: Linux' back end out, ours in.
 $lab run 'rmmod xen_netback; cd /h; LD_LIBRARY_PATH=/h/lib ./xenkit run --on xen --restart net.lua address=10.9.0.1/24 \
-    dhcp=10.9.0.100-10.9.0.150 > /tmp/net.log 2>&1 & sleep 0.5'
+    dhcp=10.9.0.100-10.9.0.150 prefix6=fd09::/64 > /tmp/net.log 2>&1 & sleep 0.5'
 long linux_front dom0 pvh
 linux_front dom0 pv
 long stub_front dom0

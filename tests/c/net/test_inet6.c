@@ -133,6 +133,31 @@ TEST(an_address_is_used_when_nobody_objected)
     close_net();
 }
 
+/* A front end does not know its address before it is connected. */
+TEST(an_address_is_made_of_the_devices_when_that_is_known)
+{
+    open_net(0);
+    memset(cable[0]->info.mac, 0, 6);
+    cable[0]->info.up = 0;
+    EQ(xk_inet6_start(a, 0), 0);
+    EQ(xk_inet6_add(a, ip("fd00::1"), 64), 0);
+    pass(3 * XK_SECOND);
+    EQ(state_of(a, "fd00::1"), XK_INET6_TENTATIVE);
+    memcpy(cable[0]->info.mac, macs[0], 6);
+    cable[0]->info.up = 1;
+    cable[0]->changed(cable[0]);
+    pass(3 * XK_SECOND);
+    EQ(state_of(a, LOCAL_A), XK_INET6_PREFERRED);
+    EQ(state_of(a, "fd00::1"), XK_INET6_PREFERRED);
+    memcpy(cable[0]->info.mac, macs[1], 6);
+    cable[0]->changed(cable[0]);
+    pass(3 * XK_SECOND);
+    EQ(state_of(a, LOCAL_A), -1);
+    EQ(state_of(a, LOCAL_B), XK_INET6_PREFERRED);
+    EQ(state_of(a, "fd00::1"), XK_INET6_PREFERRED);
+    close_net();
+}
+
 TEST(sixteen_addresses_are_all_there_is_room_for)
 {
     struct xk_inet_stats s;

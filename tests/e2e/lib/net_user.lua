@@ -6,7 +6,10 @@ local SIZES = { 0, 1, 100, 1472, 1473, 9000, 60000 }
 
 return {
   summary = "Uses a network.",
-  params = { { "to", default = "", help = "whose echoes are asked for; dhcp: the DHCP server's" } },
+  params = {
+    { "to", default = "", help = "whose echoes are asked for; dhcp: the DHCP server's" },
+    { "to6", default = "", help = "and by IPv6; empty: nobody's" },
+  },
   start = function(ctx)
     local store, to = ctx.store, ctx.params.to
     local function tell(name, value) store:write("data/" .. name, value) end
@@ -22,6 +25,20 @@ return {
         echo:send(data, from, port)
       end
     end)
+    if ctx.params.to6 ~= "" then
+      task.spawn(function() -- an address of this link alone is enough for a group's echoes
+        local own, why
+        if not ctx.params.to6:match "^ff02:" then own, why = net:up6(20) else task.sleep(3) end
+        local sure, n = 0, 0
+        for _, size in ipairs { 0, 56, 1452, 1453, 9000, 30000 } do
+          for _ = 1, 3 do
+            n = n + 1
+            if net:ping(ctx.params.to6, 1, size) then sure = sure + 1 end
+          end
+        end
+        tell("six", ("%s %d of %d"):format(own or why or "local", sure, n))
+      end)
+    end
     if to == "dhcp" then to = net:lease().server end
     if to == "" then return task.sleep(100000) end
     local socket = assert(net:udp())

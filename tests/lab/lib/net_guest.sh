@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What a Linux guest does with its network: an address by DHCP, echoes of several sizes; `serve N` offers 4 MiB, N times
+# What a Linux guest does with its network: an address by DHCP, one by IPv6, echoes of several sizes; `serve N` offers 4 MiB, N times
 # over, by TCP and prints their sum, `fetch ADDRESS` gets them and prints the sum of what came; `iperf` starts a server of
 # iperf3, `iperf ADDRESS SECONDS` sends to it and has it send, so long each. udhcpc calls this script, too.
 if [ -n "${interface:-}" ]; then
@@ -19,6 +19,19 @@ server=$(cat /tmp/server)
 for size in 56 1400 9000 30000; do
     ping -c 3 -i 0.2 -W 3 -s $size "$server" | grep 'packets transmitted'
 done
+# IPv6, where a router advertises a prefix: its own address is the first there.
+i=0
+until own=$(ip -6 addr show dev eth0 scope global | sed -n 's/.*inet6 \(fd[0-9a-f:]*\).*/\1/p') && [ -n "$own" ] || [ $i = 40 ]; do
+    i=$((i + 1)); sleep 0.1
+done
+if [ -n "$own" ]; then
+    i=0
+    while ip -6 addr show dev eth0 | grep -q tentative && [ $i -lt 40 ]; do i=$((i + 1)); sleep 0.1; done
+    echo "six $own"
+    for size in 56 1452 9000 30000; do
+        ping -6 -c 3 -i 0.2 -W 3 -s $size "$(echo "$own" | cut -d: -f1)::1" | grep 'packets transmitted'
+    done
+fi
 case "${1:-}" in
     serve)
         mkdir -p /www
