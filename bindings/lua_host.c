@@ -436,8 +436,48 @@ static int spawn(lua_State *L)
 
 static int wait_for(lua_State *L) { return xk_lua_result(L, xk_host_wait((int)luaL_checkinteger(L, 1))); }
 
+#define UPLINK "xenkit.host.uplink"
+
+static int uplink_close(lua_State *L)
+{
+    xk_host_uplink_end(luaL_checkudata(L, 1, UPLINK));
+    return 0;
+}
+
+/* uplink (program, {words}) -> it, with :close(); its descriptor, which stays its own; header, mtu. See xenkit/host.h. */
+static int uplink(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct xk_host_uplink *u;
+    struct command c;
+    char why[512];
+    int r;
+
+    lua_settop(L, 2);
+    lua_newtable(L);
+    c = check_command(L);
+    u = lua_newuserdatauv(L, sizeof(*u), 0);
+    r = xk_host_uplink(path, c.argv, u, why, sizeof(why));
+    if (r < 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, why);
+        lua_pushstring(L, xk_err_name(r));
+        return 3;
+    }
+    luaL_setmetatable(L, UPLINK);
+    lua_pushinteger(L, u->handle);
+    lua_pushinteger(L, u->header);
+    lua_pushinteger(L, u->mtu);
+    lua_pushinteger(L, u->pid);
+    return 5;
+}
+
+/* enter_net (pid) - this process goes on in the network of that one. */
+static int enter_net(lua_State *L) { return xk_lua_ok(L, xk_host_enter_net((int)luaL_checkinteger(L, 1))); }
+
 int luaopen_xenkit_core_host(lua_State *L)
 {
+    static const luaL_Reg uplink_methods[] = {{"close", uplink_close}, {NULL, NULL}};
     static const luaL_Reg hypervisor_methods[] = {{"close", hypervisor_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
         {"listen_tcp", listen_tcp},
@@ -476,6 +516,8 @@ int luaopen_xenkit_core_host(lua_State *L)
         {"exec", exec},
         {"spawn", spawn},
         {"wait", wait_for},
+        {"uplink", uplink},
+        {"enter_net", enter_net},
         {"hypervisor", hypervisor},
         {"create", create},
         {"renew", renew},
@@ -487,6 +529,7 @@ int luaopen_xenkit_core_host(lua_State *L)
     };
 
     xk_lua_type(L, HYPERVISOR, hypervisor_methods, hypervisor_close);
+    xk_lua_type(L, UPLINK, uplink_methods, uplink_close);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -14,6 +14,7 @@
 #include <xenkit/buf.h>
 #include <xenkit/capture.h>
 #include <xenkit/switch.h>
+#include <xenkit/tap.h>
 #include <xenkit/vif.h>
 
 #include "bindings/net.h"
@@ -57,12 +58,14 @@ struct device {
     struct xk_lua_object o;
     struct xk_lua_store_user user;
     struct xk_vif_front *front; /* either this, */
-    struct xk_netdev *ends[2];  /* or a cable to a switch */
+    struct xk_netdev *ends[2];  /* or a cable to a switch, */
+    struct xk_netdev *tap;      /* or this */
     struct port port;
     struct xk_netdev *dev;
     struct xk_lua_net_user *net_user;
     lua_Integer id;
     int connected, err;
+    int joined; /* it is a switch's port itself */
 };
 
 struct back {
@@ -213,6 +216,7 @@ static void device_shut(struct xk_lua_object *o)
         xk_vif_front_close(d->front);
     for (int i = 0; i < 2; i++)
         xk_net_close(d->ends[i]);
+    xk_net_close(d->tap);
     xk_lua_note(o->world, d->id);
 }
 
@@ -226,7 +230,7 @@ struct xk_netdev *xk_lua_net_use(lua_State *L, int arg, struct xk_lua_net_user *
 {
     struct device *d = check_device(L, arg);
 
-    luaL_argcheck(L, !d->net_user, arg, "it is in use already");
+    luaL_argcheck(L, !d->net_user && !d->joined, arg, "it is in use already");
     user->object = object;
     user->link = &d->net_user;
     d->net_user = user;
@@ -266,7 +270,7 @@ static int l_front(lua_State *L)
 
     o.queues = (uint8_t)xk_lua_field(L, 4, "queues", 0, XK_VIF_QUEUES);
     o.plain = (uint8_t)xk_lua_field(L, 4, "plain", 0, 1);
-    d = xk_lua_new(L, DEVICE, sizeof(*d), 2);
+    d = xk_lua_new(L, DEVICE, sizeof(*d), 3);
     o.arg = d;
     xk_lua_adopt(L, &d->o, 1, device_shut);
     store = xk_lua_store_use(L, 2, &d->user, &d->o);
@@ -297,7 +301,7 @@ static int l_plug(lua_State *L)
 
     check_mac(L, 3, mac[0]);
     memcpy(mac[1], mac[0], 6);
-    d = xk_lua_new(L, DEVICE, sizeof(*d), 2);
+    d = xk_lua_new(L, DEVICE, sizeof(*d), 3);
     xk_lua_adopt(L, &d->o, 1, device_shut);
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, 2);
@@ -315,6 +319,62 @@ static int l_plug(lua_State *L)
     d->dev = d->ends[0];
     d->connected = 1;
     return 1;
+}
+
+static void tap_ended(void *arg) { front_told(arg, 0, XK_EGONE); }
+
+/*** A device behind a descriptor that carries frames, such as ctx.link.NAME.handle, which is the device's from now on.
+ * @function tap
+ * @param world
+ * @tparam integer handle
+ * @tparam[opt] table config `header` (0), `mtu` (1500) */
+static int l_tap(lua_State *L)
+{
+    int handle = (int)luaL_checkinteger(L, 2), r;
+    struct xk_tap_config c = {.ended = tap_ended};
+    struct device *d;
+
+    if (!lua_isnoneornil(L, 3)) {
+        c.header = (uint16_t)xk_lua_field(L, 3, "header", 0, 12);
+        c.mtu = (uint16_t)xk_lua_field(L, 3, "mtu", 0, 65535);
+    }
+    d = xk_lua_new(L, DEVICE, sizeof(*d), 3);
+    xk_lua_adopt(L, &d->o, 1, device_shut);
+    c.arg = d;
+    r = xk_tap_open(NULL, d->o.world->loop, handle, &c, &d->tap);
+    if (r < 0) {
+        d->tap = NULL;
+        xk_lua_shut(&d->o);
+        return xk_lua_fail(L, r);
+    }
+    d->dev = d->tap;
+    d->connected = 1;
+    return 1;
+}
+
+/*** A device becomes a port of (switch), and goes with it.
+ * @function join
+ * @param switch
+ * @param device
+ * @tparam[opt] table options as of `back` */
+static int l_join(lua_State *L)
+{
+    struct lua_switch *s = check_switch(L, 1);
+    struct device *d = check_device(L, 2);
+    int r;
+
+    luaL_argcheck(L, !d->net_user && !d->port.link, 2, "it is in use already");
+    port_options(L, 3, &d->port.options);
+    r = xk_switch_add(s->s, d->dev, &d->port.options, &d->port.port);
+    if (r < 0) {
+        d->port.port = NULL;
+        return xk_lua_fail(L, r);
+    }
+    d->joined = 1;
+    port_join(&d->port, s, &d->o);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, 2, 3);
+    return xk_lua_ok(L, 0);
 }
 
 /*** @type device */
@@ -623,7 +683,8 @@ static int capture_stats(lua_State *L)
 int luaopen_xenkit_core_net(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"switch", l_switch}, {"front", l_front}, {"plug", l_plug}, {"back", l_back}, {NULL, NULL}};
+        {"switch", l_switch}, {"front", l_front}, {"plug", l_plug}, {"back", l_back},
+        {"tap", l_tap},       {"join", l_join},   {NULL, NULL}};
     static const luaL_Reg device_methods[] = {{"arm", device_arm},     {"state", device_state}, {"info", device_info},
                                               {"stats", device_stats}, {"close", device_close}, {NULL, NULL}};
     static const luaL_Reg back_methods[] = {{"arm", back_arm},         {"state", back_state}, {"stats", back_stats},

@@ -27,5 +27,8 @@ xk_find(sqlite sqlite3.h PACKAGE libsqlite3-dev LIBS sqlite3)
 xk_find(seccomp seccomp.h PACKAGE libseccomp-dev LIBS seccomp)
 xk_find(uring liburing.h PACKAGE liburing-dev LIBS uring)
 xk_find(xen xen/io/ring.h PACKAGE libxen-dev LIBS xengnttab xenevtchn xencall xentoollog xentoolcore)
+# Without it `slirp:` is no way out of a world's networks.
+find_path(XK_SLIRP_INCLUDE slirp/libslirp.h)
+find_library(XK_LIB_slirp slirp)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)

@@ -72,6 +72,22 @@ if(XK_STATIC_DOMAIN)
   endforeach()
 endif()
 
+# Ways out of a world's networks, a process each.
+set(XK_UPLINK src/uplink/main.c src/uplink/tap.c src/uplink/netns.c)
+if(XK_SLIRP_INCLUDE AND XK_LIB_slirp)
+  list(APPEND XK_UPLINK src/uplink/slirp.c src/uplink/seal.c)
+else()
+  message(STATUS "without libslirp (libslirp-dev): no way out of networks for who is not root")
+  list(APPEND XK_UPLINK src/uplink/noslirp.c)
+endif()
+add_executable(xenkit-uplink ${XK_UPLINK})
+target_include_directories(xenkit-uplink PRIVATE ${CMAKE_SOURCE_DIR}/src)
+target_compile_definitions(xenkit-uplink PRIVATE _GNU_SOURCE)
+if(XK_LIB_slirp)
+  target_include_directories(xenkit-uplink SYSTEM PRIVATE ${XK_SLIRP_INCLUDE})
+  target_link_libraries(xenkit-uplink PRIVATE ${XK_LIB_slirp} xkdep_seccomp)
+endif()
+
 # `require "xenkit"` under a stock lua5.4: LUA_CPATH="BUILD/lua/?.so", LUA_PATH="lua/?.lua;lua/?/init.lua". One shared
 # object; Lua's all-in-one loader finds xenkit.core.NAME in it.
 add_library(xenkit_lua MODULE src/program/module.c $<TARGET_OBJECTS:xk_bindings> $<TARGET_OBJECTS:xk_bindings_full>

@@ -18,6 +18,9 @@ local function take_handles(ctx, handles)
       ctx[kind][rest] = assert(stream.listener(ctx.world, fd))
     elseif kind == "hypervisor" then
       ctx[kind][rest] = assert(stream.from_handle(ctx.world, fd))
+    elseif kind == "link" then
+      local link, header, mtu = rest:match "^(.+):(%d+):(%d+)$"
+      ctx.link[link] = { handle = fd, header = math.tointeger(header), mtu = math.tointeger(mtu) }
     elseif name == "opener" then
       require("xenkit.domain_open").enter(ctx, fd)
     elseif kind == "udp" or kind == "file" then
@@ -51,7 +54,7 @@ local function make_context(world, handles, boot)
     world = world, domid = world:domid(), name = desc.name, params = desc.params or {}, desc = desc, archive = ar,
     first_line = first_line,
     tcp = {}, udp = {}, unix = {}, file = {}, handle = {}, tree = {}, text = {}, text_path = {}, dir = {}, pty = {},
-    hypervisor = {},
+    hypervisor = {}, link = {},
   }
   for name, path in pairs(desc.text or {}) do
     ctx.text[name] = ar:get("text/" .. name)

@@ -11,7 +11,7 @@ local Vifs = {}
 Vifs.__index = Vifs
 Vifs.__name = "xenkit.vifs"
 
-local VIFS_MAX = 250
+local VIFS_MAX, UPLINK_ADDRESSES = 250, 1024
 
 --- @param opts log(level, text, fields), strict = false: guests may send from any address
 function M.new(ctx, opts)
@@ -24,6 +24,24 @@ function Vifs:plug(mac, conf)
   local device, err, code = core.plug(self.ctx.world, self.switch, mac)
   if not device then return nil, err, code end
   return net.on(self.ctx.world, device, conf)
+end
+
+--- A way out: a device of xenkit.core.net becomes a port, behind which there may be many addresses. `told` is called
+-- when it comes and goes. @return true; nil, message, code
+function Vifs:join(device, told)
+  local ok, err, code = core.join(self.switch, device, { addresses = UPLINK_ADDRESSES })
+  if not ok then return nil, err, code end
+  task.detach(function()
+    while true do
+      local state, why, what = device:state()
+      told(state, why)
+      if what == "XK_EGONE" or what == "XK_EPEER" then return end
+      local id = task.wait_id()
+      device:arm(id)
+      task.wait(id)
+    end
+  end)
+  return true
 end
 
 local function serve(self, path)

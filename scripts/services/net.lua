@@ -1,5 +1,6 @@
 -- The network service: a switch whose ports are other domains' networks, hosted, in dom0, or as a stub domain; with an
 -- address of its own it answers echoes, and can give addresses to others. See docs/devices.md.
+local core = require "xenkit.core.net"
 local net = require "xenkit.net"
 local stream = require "xenkit.stream"
 local task = require "xenkit.task"
@@ -35,6 +36,25 @@ local function start_router(own, p, prefix)
   if not ok then error("prefix6: " .. err, 0) end
 end
 
+-- Ways out: a descriptor that domain 0 opened, or a network of this domain's own.
+local function start_uplinks(ctx, all)
+  local function join(name, device)
+    local up
+    assert(all:join(device, function(state, why)
+      if state or up then ctx.log(state and "info" or "warn", ("uplink %s: %s"):format(name, state or why)) end
+      up = state
+    end))
+  end
+  local link, own = ctx.link.uplink, ctx.params.uplink_vif
+  if link then join(ctx.params.uplink, assert(core.tap(ctx.world, link.handle, { header = link.header, mtu = link.mtu }))) end
+  if own ~= "" then
+    local conf = ctx.desc.vif and ctx.desc.vif[own] or {}
+    local number = conf.number or math.tointeger(own)
+    if not number then error("uplink_vif: there is no network '" .. own .. "' of this domain's own", 0) end
+    join(own, assert(core.front(ctx.world, ctx.store.raw, "device/vif/" .. number)))
+  end
+end
+
 return {
   summary = "Connects other domains with each other: a switch, DHCP, router advertisements.",
   examples = {
@@ -50,8 +70,11 @@ return {
     { "domain", default = "", help = "the domain that DHCP tells" },
     { "prefix6", default = "", help = "IPv6 addresses for all, such as fd00:9::/64; it has the first; empty: none" },
     { "router6", type = "integer", default = 0, help = "seconds for which it is IPv6's gateway; 0: it is none" },
+    { "uplink", default = "", help = "a way out: tap:NAME,BRIDGE, netns:10.9.0.254/24, or slirp; see docs/uplinks.md" },
+    { "uplink_vif", default = "", help = "a network of its own as a way out, by name or number" },
     { "strict", type = "boolean", default = true, help = "guests send from their own Ethernet address only" },
   },
+  needs = { link = { uplink = { "$uplink", when = "uplink", optional = true } } },
   start = function(ctx)
     local p = ctx.params
     local all = vifs.new(ctx, { log = ctx.log, strict = p.strict })
@@ -63,6 +86,7 @@ return {
         if s then s:close() end
       end)
     end
+    start_uplinks(ctx, all)
     if p.address ~= "" then
       assert(net.cidr(p.address))
       local prefix = p.prefix6 ~= "" and prefix_of(p)

@@ -366,6 +366,29 @@ verbs.log = {
   run = log.verb(with_world, fail, say),
 }
 
+verbs.netns = {
+  summary = "run a program in the network of a world (a net service with uplink=netns:...)",
+  description = "The program is an ordinary one of this host, with its files and rights; only its network is another: what " ..
+    "the domains' switch carries. It takes no root: the network belongs to whoever started the world.",
+  options = { WORLD },
+  positionals = { { "DOMAIN", help = "the domain whose `uplink` it is" },
+    { "COMMAND", optional = true, many = true, help = "the program and its words; without: a shell" } },
+  examples = { { "xenkit netns net -- ping -c 3 10.9.0.1", "ask for echoes" },
+    { "xenkit netns net", "a shell, from which `ip addr` shows the network" } },
+  run = function(p)
+    local pid
+    local failed = with_world(p, function(world, dir)
+      local list, err = client.call(world, dir, "list")
+      if not list then return fail(err) end
+      for _, d in ipairs(list) do if d.name == p.domain then pid = d.netns or false end end
+      if pid == nil then return fail("no domain '" .. p.domain .. "'") end
+      if not pid then return fail("domain '" .. p.domain .. "' has no uplink of the kind netns") end
+    end)
+    if failed and failed ~= 0 then return failed end
+    return require("xenkit.cli.netns").run(pid, p.command or {}, fail)
+  end,
+}
+
 local capture = require "xenkit.cli.capture"
 verbs.capture = {
   summary = "see what a domain sends and gets by network, as pcapng for Wireshark or tcpdump",
@@ -428,7 +451,7 @@ end
 
 local ORDER = { "up", "down", "list", "info", "top", "build", "create",
   "console", "pause", "unpause", "shutdown", "destroy",
-  "scale", "move", "dmesg", "symbolize", "log", "capture", "repl", "run", "store", "image", "fat",
+  "scale", "move", "dmesg", "symbolize", "log", "capture", "netns", "repl", "run", "store", "image", "fat",
   "completion", "man" }
 
 local function make_cli()

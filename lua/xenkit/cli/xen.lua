@@ -314,7 +314,7 @@ function M.run(p, fail)
     give(grant.allow.aio and "sandbox+aio" or "sandbox", assert(host.sandbox(table.unpack(allow))))
   end
   for _, need in ipairs(grant.list) do
-    if need.fd then give(need.kind .. ":" .. need.name, need.fd) end
+    if need.fd then give(need.handle or need.kind .. ":" .. need.name, need.fd) end
     if need.bound then io.stdout:write(("%s listens on %s\n"):format(need.name, need.bound)) end
   end
   io.stdout:flush()

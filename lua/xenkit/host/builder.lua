@@ -69,9 +69,26 @@ function openers.file(need)
   return fd
 end
 
+-- "tap:xk0,br0", "netns:10.9.0.254/24", "slirp:forward=udp:127.0.0.1:5353:10.0.2.15:53": a way out of a network, by a
+-- process of its own.
+function openers.link(need)
+  local kind, rest = need.value:match "^(%a+):?(.*)$"
+  if not kind then return nil, "'" .. need.value .. "' is no way out such as tap:NAME, netns:ADDRESS or slirp", "XK_EINVAL" end
+  local words = { kind }
+  for word in rest:gmatch "[^,]+" do words[#words + 1] = word end
+  local program, err, code = host.program("xenkit-uplink")
+  if not program then return nil, "xenkit-uplink is not beside this program", code end
+  local fd, header, mtu, pid
+  need.process, fd, header, mtu, pid = host.uplink(program, words)
+  if not need.process then return nil, need.value .. ": " .. fd, header end
+  need.handle = ("link:%s:%d:%d"):format(need.name, header, mtu)
+  if kind == "netns" then need.netns = pid end
+  return fd, err
+end
+
 local function release(grant)
   for _, need in ipairs(grant.list) do
-    if need.fd then close(need.fd) end
+    if need.process then need.process:close() elseif need.fd then close(need.fd) end
     if need.kind == "unix" then os.remove(need.value) end
   end
 end
@@ -82,7 +99,7 @@ end
 function M.grant(needs)
   local grant = { list = needs, allow = {}, rights = {} }
   local order = { tcp = 1, unix = 2, udp = 3, file = 4, tree = 5, text = 6, lib = 7, rights = 8, dir = 9, pty = 10,
-    hypervisor = 11 }
+    hypervisor = 11, link = 12 }
   table.sort(needs, function(a, b) return order[a.kind] < order[b.kind] end)
   local made, why, what = opener.prepare(needs)
   if not made then return nil, why, what end
@@ -95,9 +112,8 @@ function M.grant(needs)
         return nil, err, code
       end
       need.fd = fd
-      grant.allow[(need.kind == "tcp" or need.kind == "unix") and "accept" or need.kind == "udp" and "datagram"
-        or "file"] =
-        true
+      local allow = { tcp = "accept", unix = "accept", udp = "datagram", file = "file" }
+      if allow[need.kind] then grant.allow[allow[need.kind]] = true end
     elseif need.kind == "dir" and need.mode == "rw" then -- files that are read and written at any place: images
       grant.allow.file, grant.allow.aio = true, true
     elseif need.kind == "rights" then
@@ -108,6 +124,11 @@ function M.grant(needs)
 end
 
 M.release = release
+
+--- The process in whose network a grant's taps are, or nil.
+function M.netns(grant)
+  for _, need in ipairs(grant.list) do if need.netns then return need.netns end end
+end
 
 --- A template: everything about a kind of domain that does not change from one instance to the next.
 -- @param d a domain of a world file, with source text added as d.source
@@ -160,7 +181,7 @@ local function hand_all(world, domid, t, boot, handles)
     close(g[2])
   end
   for _, need in ipairs(t.grant.list) do
-    if ok and need.fd then ok, err, code = host.hand(world, domid, need.kind .. ":" .. need.name, need.fd) end
+    if ok and need.fd then ok, err, code = host.hand(world, domid, need.handle or need.kind .. ":" .. need.name, need.fd) end
   end
   for _, h in ipairs(handles or {}) do
     if ok then ok, err, code = host.hand(world, domid, h[1], h[2]) end
