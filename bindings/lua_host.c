@@ -444,7 +444,8 @@ static int uplink_close(lua_State *L)
     return 0;
 }
 
-/* uplink (program, {words}) -> it, with :close(); its descriptor, which stays its own; header, mtu. See xenkit/host.h. */
+/* uplink (program, {words}) -> it, with :close(); its descriptor, which stays its own; header, mtu. See xenkit/host.h.
+ */
 static int uplink(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);

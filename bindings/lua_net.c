@@ -682,9 +682,8 @@ static int capture_stats(lua_State *L)
 
 int luaopen_xenkit_core_net(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"switch", l_switch}, {"front", l_front}, {"plug", l_plug}, {"back", l_back},
-        {"tap", l_tap},       {"join", l_join},   {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"switch", l_switch}, {"front", l_front}, {"plug", l_plug}, {"back", l_back},
+                                         {"tap", l_tap},       {"join", l_join},   {NULL, NULL}};
     static const luaL_Reg device_methods[] = {{"arm", device_arm},     {"state", device_state}, {"info", device_info},
                                               {"stats", device_stats}, {"close", device_close}, {NULL, NULL}};
     static const luaL_Reg back_methods[] = {{"arm", back_arm},         {"state", back_state}, {"stats", back_stats},

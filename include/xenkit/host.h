@@ -55,10 +55,10 @@ int xk_host_list(const char *path, int (*fn)(void *arg, const char *name, int is
 int xk_host_spawn(int program, char *const argv[], const int *keep, int count);
 int xk_host_wait(int pid);
 
-/* xk_host_uplink (program, words, out, why, size) - a way out of a world's networks: starts xenkit-uplink (its path) with
- * (words), such as "slirp", which end with NULL, and waits up to five seconds for what it says. (handle) carries frames
- * (tap.h), and is to be given to a domain. A failure's message stands in (why). xk_host_uplink_end - closes what is left of
- * it here and waits for its end; who has a copy of (handle) closes that before. */
+/* xk_host_uplink (program, words, out, why, size) - a way out of a world's networks: starts xenkit-uplink (its path)
+ * with (words), such as "slirp", which end with NULL, and waits up to five seconds for what it says. (handle) carries
+ * frames (tap.h), and is to be given to a domain. A failure's message stands in (why). xk_host_uplink_end - closes what
+ * is left of it here and waits for its end; who has a copy of (handle) closes that before. */
 struct xk_host_uplink {
     int handle, line, pid; /* (line): it ends with it; -1: with (handle) */
     unsigned header, mtu;

@@ -46,7 +46,9 @@ local function start_uplinks(ctx, all)
     end))
   end
   local link, own = ctx.link.uplink, ctx.params.uplink_vif
-  if link then join(ctx.params.uplink, assert(core.tap(ctx.world, link.handle, { header = link.header, mtu = link.mtu }))) end
+  if link then
+    join(ctx.params.uplink, assert(core.tap(ctx.world, link.handle, { header = link.header, mtu = link.mtu })))
+  end
   if own ~= "" then
     local conf = ctx.desc.vif and ctx.desc.vif[own] or {}
     local number = conf.number or math.tointeger(own)

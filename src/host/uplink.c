@@ -77,7 +77,10 @@ int xk_host_uplink(const char *program, char *const words[], struct xk_host_upli
         out->line = tap >= 0 ? pair[0] : -1;
         return 0;
     }
-    snprintf(why, size, "%s", r > 0 ? text : r == XK_ETIMEDOUT ? "xenkit-uplink does not answer" : "xenkit-uplink does not run");
+    snprintf(why, size, "%s",
+             r > 0               ? text
+             : r == XK_ETIMEDOUT ? "xenkit-uplink does not answer"
+                                 : "xenkit-uplink does not run");
     out->handle = -1;
     xk_host_uplink_end(out);
     return r > 0 ? XK_EACCES : r < 0 ? r : XK_EGONE;

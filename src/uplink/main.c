@@ -4,9 +4,9 @@
  *     xenkit-uplink FD netns ADDRESS/BITS [GATEWAY]  a tap in a network of its own, where programs may be run
  *     xenkit-uplink FD slirp [KEY=VALUE ...]         libslirp: the host's sockets, without any privilege
  *
- * FD is a packet socket. The first packet that is sent there says "ok HEADER MTU", with the tap's descriptor if there is
- * one, or what is wrong. After that frames go over FD (slirp), or nothing does, and the process ends with its other end
- * (netns), or at once (tap). SPDX-License-Identifier: MIT */
+ * FD is a packet socket. The first packet that is sent there says "ok HEADER MTU", with the tap's descriptor if there
+ * is one, or what is wrong. After that frames go over FD (slirp), or nothing does, and the process ends with its other
+ * end (netns), or at once (tap). SPDX-License-Identifier: MIT */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>

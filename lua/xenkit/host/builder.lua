@@ -73,7 +73,9 @@ end
 -- process of its own.
 function openers.link(need)
   local kind, rest = need.value:match "^(%a+):?(.*)$"
-  if not kind then return nil, "'" .. need.value .. "' is no way out such as tap:NAME, netns:ADDRESS or slirp", "XK_EINVAL" end
+  if not kind then
+    return nil, "'" .. need.value .. "' is no way out such as tap:NAME, netns:ADDRESS or slirp", "XK_EINVAL"
+  end
   local words = { kind }
   for word in rest:gmatch "[^,]+" do words[#words + 1] = word end
   local program, err, code = host.program("xenkit-uplink")
@@ -181,7 +183,9 @@ local function hand_all(world, domid, t, boot, handles)
     close(g[2])
   end
   for _, need in ipairs(t.grant.list) do
-    if ok and need.fd then ok, err, code = host.hand(world, domid, need.handle or need.kind .. ":" .. need.name, need.fd) end
+    if ok and need.fd then
+      ok, err, code = host.hand(world, domid, need.handle or need.kind .. ":" .. need.name, need.fd)
+    end
   end
   for _, h in ipairs(handles or {}) do
     if ok then ok, err, code = host.hand(world, domid, h[1], h[2]) end

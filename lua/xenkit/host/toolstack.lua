@@ -484,7 +484,8 @@ function Toolstack:list()
       template = d and d.template and d.template.name or nil, restarts = d and d.restarts or 0,
       uptime = d and self.world:now() - d.created or self.world:now() - self.started,
       created = d and d.created or self.started,
-      create_ms = d and d.create_ms or nil, netns = d and d.template and builder.netns(d.template.grant) or nil, draining = d and d.draining, guest = self.guests[info.domid] ~= nil or nil }
+      create_ms = d and d.create_ms or nil,
+      netns = d and d.template and d.template.grant and builder.netns(d.template.grant) or nil, draining = d and d.draining, guest = self.guests[info.domid] ~= nil or nil }
   end
   local zero = self.world:domain(0)
   if zero then add(zero) end
