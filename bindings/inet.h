@@ -29,6 +29,10 @@ struct xk_lua_inet {
 
 struct xk_lua_inet *xk_lua_check_inet(lua_State *L, int arg);
 
+/* (object) is shut with the stack, unless it leaves before. */
+void xk_lua_inet_join(struct xk_lua_inet_child *c, struct xk_lua_inet *n, struct xk_lua_object *object);
+void xk_lua_inet_leave(struct xk_lua_inet_child *c);
+
 /* Addresses, as text in Lua. check - of either version, or raises; field - of a table: none if it is not there and need
  * not be, else raises. */
 void xk_lua_push_ip(lua_State *L, struct xk_ip ip);

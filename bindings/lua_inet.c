@@ -45,7 +45,7 @@ struct ping {
     xk_time took;
 };
 
-static void join(struct xk_lua_inet_child *c, struct xk_lua_inet *n, struct xk_lua_object *object)
+void xk_lua_inet_join(struct xk_lua_inet_child *c, struct xk_lua_inet *n, struct xk_lua_object *object)
 {
     c->object = object;
     c->next = n->children;
@@ -55,7 +55,7 @@ static void join(struct xk_lua_inet_child *c, struct xk_lua_inet *n, struct xk_l
     n->children = c;
 }
 
-static void leave(struct xk_lua_inet_child *c)
+void xk_lua_inet_leave(struct xk_lua_inet_child *c)
 {
     if (!c->link)
         return;
@@ -293,7 +293,7 @@ static void socket_shut(struct xk_lua_object *o)
 {
     struct socket *s = (struct socket *)o;
 
-    leave(&s->child);
+    xk_lua_inet_leave(&s->child);
     xk_udp_close(&s->udp);
     xk_buf_fini(&s->queue);
     xk_lua_note(o->world, s->id);
@@ -327,7 +327,7 @@ static int inet_udp(lua_State *L)
         xk_lua_shut(&s->o);
         return xk_lua_fail(L, r);
     }
-    join(&s->child, n, &s->o);
+    xk_lua_inet_join(&s->child, n, &s->o);
     return 1;
 }
 
@@ -416,7 +416,7 @@ static void ping_shut(struct xk_lua_object *o)
 {
     struct ping *q = (struct ping *)o;
 
-    leave(&q->child);
+    xk_lua_inet_leave(&q->child);
     xk_ping_stop(&q->ping);
 }
 
@@ -454,7 +454,7 @@ static int inet_ping(lua_State *L)
         xk_lua_shut(&q->o);
         return xk_lua_fail(L, r);
     }
-    join(&q->child, n, &q->o);
+    xk_lua_inet_join(&q->child, n, &q->o);
     return 1;
 }
 

@@ -25,6 +25,7 @@ xk_find(http_parser http_parser.h PACKAGE libhttp-parser-dev LIBS http_parser)
 xk_find(cmark cmark.h PACKAGE libcmark-dev LIBS cmark)
 xk_find(sqlite sqlite3.h PACKAGE libsqlite3-dev LIBS sqlite3)
 xk_find(seccomp seccomp.h PACKAGE libseccomp-dev LIBS seccomp)
+xk_find(cares ares.h PACKAGE libc-ares-dev LIBS cares)
 xk_find(uring liburing.h PACKAGE liburing-dev LIBS uring)
 xk_find(xen xen/io/ring.h PACKAGE libxen-dev LIBS xengnttab xenevtchn xencall xentoollog xentoolcore)
 # Without it `slirp:` is no way out of a world's networks.

@@ -52,6 +52,9 @@ void xk_inet_on_up(struct xk_inet *s, void (*fn)(void *arg), void *arg);
  * fragments the last one's. */
 const uint8_t *xk_inet_source(const struct xk_inet *s);
 
+/* xk_inet_has_way (s, to) - 1: there is an address of ours to speak from, and a next hop on the way. */
+int xk_inet_has_way(struct xk_inet *s, struct xk_ip to);
+
 struct xk_netdev *xk_inet_device(const struct xk_inet *s);
 void xk_inet_stats(const struct xk_inet *s, struct xk_inet_stats *out);
 

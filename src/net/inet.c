@@ -230,6 +230,15 @@ void xk_inet_on_up(struct xk_inet *s, void (*fn)(void *arg), void *arg)
     s->up_arg = arg;
 }
 
+int xk_inet_has_way(struct xk_inet *s, struct xk_ip to)
+{
+    struct xk_ip any;
+
+    if (xk_ip_is4(to))
+        return s->address != 0 && ip4_route(s, xk_ip_to4(to), NULL) == 0;
+    return ip6_source(s, to) && ip6_route(s, to, &any) == 0;
+}
+
 const uint8_t *xk_inet_source(const struct xk_inet *s) { return s->source; }
 struct xk_netdev *xk_inet_device(const struct xk_inet *s) { return s->dev; }
 void xk_inet_stats(const struct xk_inet *s, struct xk_inet_stats *out) { *out = s->stats; }

@@ -107,6 +107,7 @@ enum { IP4_HEAD = 20, IP4_ROOM = XK_ETHER_HEAD + IP4_HEAD };
 void ip4_input(struct xk_inet *s, const struct xk_packet *p);
 int ip4_output(struct xk_inet *s, uint8_t proto, xk_ip4 from, xk_ip4 to, uint8_t *frame, size_t n, int blank,
                uint8_t hops);
+int ip4_route(const struct xk_inet *s, xk_ip4 to, xk_ip4 *hop); /* the next one on the way, or XK_EGONE */
 int ip4_is_broadcast(const struct xk_inet *s, xk_ip4 ip);
 void ip4_group_mac(xk_ip4 group, uint8_t mac[6]);
 

@@ -124,8 +124,10 @@ static int send(struct xk_inet *s, xk_ip4 hop, uint8_t *frame, struct xk_packet 
     return inet_send(s, p);
 }
 
-static int route(const struct xk_inet *s, xk_ip4 to, xk_ip4 *hop)
+int ip4_route(const struct xk_inet *s, xk_ip4 to, xk_ip4 *out)
 {
+    xk_ip4 none = 0, *hop = out ? out : &none;
+
     *hop = to;
     if (ip4_is_broadcast(s, to) || to >> 28 == 14)
         return 0;
@@ -165,7 +167,7 @@ int ip4_output(struct xk_inet *s, uint8_t proto, xk_ip4 from, xk_ip4 to, uint8_t
     size_t mtu = path_mtu(s, xk_ip_of4(to), s->dev->info.mtu < MIN_MTU ? MIN_MTU : s->dev->info.mtu);
     struct xk_packet p = {frame, (uint32_t)(IP4_ROOM + n), blank ? XK_PACKET_CSUM_BLANK : 0, 0, 0};
     struct ip4_head h = {from, to, 0, proto, hops ? hops : to >> 28 == 14 ? 1 : INET_HOPS};
-    int r = route(s, to, &h.hop);
+    int r = ip4_route(s, to, &h.hop);
 
     if (r < 0)
         return r;

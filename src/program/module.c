@@ -3,7 +3,7 @@
 #include <lauxlib.h>
 
 #ifdef XK_PROGRAM_FULL
-#define CORE_FULL(X) X(http) X(dns) X(db) X(markup)
+#define CORE_FULL(X) X(http) X(dns) X(db) X(markup) X(resolve)
 #else
 #define CORE_FULL(X)
 #endif

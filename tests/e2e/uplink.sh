@@ -39,6 +39,7 @@ cat > "$tmp/demo.zone" << 'W'
 demo.test. 60 SOA ns.demo.test. root.demo.test. 1 2 3 4 5
 demo.test. 60 NS ns.demo.test.
 demo.test. 60 A 192.0.2.1
+demo.test. 90 AAAA 2001:db8::1
 W
 cat > "$tmp/s.lua" << W
 return { name = "s", domains = {
@@ -56,7 +57,9 @@ case "$out" in
         [ $r = 0 ] || echo "# $out"
         ok $r "a world with libslirp as its gateway comes up"
         is "$(wait_for a address)" 10.0.2.15; ok $? "its DHCP server gives an address"
-        has "$(wait_for a answer)" "bytes, 0"; ok $? "a server of this host answers: $(data a answer)"
+        is "$(wait_for a answer)" "2001:db8::1 192.0.2.1 60"; ok $? "a name server of this host is asked by c-ares"
+        is "$(wait_for a nobody)" XK_ENOENT; ok $? "a name that is not there"
+        is "$(wait_for a short)" 2001:db8::1; ok $? "a short name, by the second server, as the first is not there"
         out=$(timeout 10 bash -c "exec 3<> /dev/udp/127.0.0.1/$port; for i in 1 2 3 4 5; do printf hello >&3
             timeout 1 head -c 5 <&3 && break; done"); is "$out" hello; ok $? "and what is forwarded comes in and back"
         is "$(data a from)" 10.0.2.2; ok $? "as if from the gateway"

@@ -368,8 +368,8 @@ verbs.log = {
 
 verbs.netns = {
   summary = "run a program in the network of a world (a net service with uplink=netns:...)",
-  description = "The program is an ordinary one of this host, with its files and rights; only its network is another: " ..
-    "what the domains' switch carries. It takes no root: the network belongs to whoever started the world.",
+  description = "The program is an ordinary one of this host, with its files and rights; only its network is another: "
+    .. "what the domains' switch carries. It takes no root: the network belongs to whoever started the world.",
   options = { WORLD },
   positionals = { { "DOMAIN", help = "the domain whose `uplink` it is" },
     { "COMMAND", optional = true, many = true, help = "the program and its words; without: a shell" } },

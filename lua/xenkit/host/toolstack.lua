@@ -485,7 +485,8 @@ function Toolstack:list()
       uptime = d and self.world:now() - d.created or self.world:now() - self.started,
       created = d and d.created or self.started,
       create_ms = d and d.create_ms or nil,
-      netns = d and d.template and d.template.grant and builder.netns(d.template.grant) or nil, draining = d and d.draining, guest = self.guests[info.domid] ~= nil or nil }
+      netns = d and d.template and d.template.grant and builder.netns(d.template.grant) or nil,
+      draining = d and d.draining, guest = self.guests[info.domid] ~= nil or nil }
   end
   local zero = self.world:domain(0)
   if zero then add(zero) end

@@ -1,5 +1,6 @@
 -- A domain whose network has a way out: an address from whoever gives one there, an echo on port 7, a question asked of
 -- the outside; tells in the store how that went.
+local resolve = require "xenkit.resolve"
 local task = require "xenkit.task"
 
 return {
@@ -7,7 +8,7 @@ return {
   params = {
     { "ask", default = "", help = "ADDRESS of a DNS server" },
     { "port", type = "integer", default = 53, help = "its port" },
-    { "name", default = "\4demo\4test", help = "what is asked for, as labels" },
+    { "name", default = "demo.test", help = "what is asked for" },
   },
   start = function(ctx)
     local p, net = ctx.params, ctx.net.lan
@@ -22,20 +23,20 @@ return {
         echo:send(data, from, port)
       end
     end)
-    task.spawn(function()
-      local six, why = net:up6(20)
-      tell("six", six or why)
-    end)
+    local six, no_six = net:up6(20)
+    tell("six", six or no_six)
     if p.ask ~= "" then
-      local socket <close> = assert(net:udp())
-      local query = "\18\52\1\0\0\1\0\0\0\0\0\0" .. p.name .. "\0\0\1\0\1"
-      local answer
-      for _ = 1, 10 do
-        socket:send(query, p.ask, p.port)
-        answer = socket:receive(1)
-        if answer then break end
+      local list, why
+      for _ = 1, 10 do -- the server may not be up yet
+        list, why = resolve.lookup(net, p.name, { servers = { p.ask }, port = p.port, tries = 1 })
+        if list then break end
       end
-      tell("answer", answer and ("%d bytes, %d"):format(#answer, answer:byte(4) & 15) or "none")
+      tell("answer", list and table.concat(list, " ") .. " " .. why or why)
+      local _, _, code = resolve.lookup(net, "no." .. p.name, { servers = { p.ask }, port = p.port })
+      tell("nobody", code)
+      list, why = resolve.lookup(net, "demo", { servers = { "10.0.2.77", p.ask }, port = p.port, domain = "test",
+        timeout = 100 })
+      tell("short", list and list[1] or why)
     end
     task.sleep(100000)
   end,
