@@ -146,7 +146,7 @@ static int read_queue(struct xk_xenbus *bus, struct xk_blkback_config *c, unsign
 }
 
 /* What holds for all rings. How many there are, or XK_EPEER. */
-static int read_front(struct xk_vbd_back *b, struct xk_blkback_config *c)
+static int read_common(struct xk_vbd_back *b, struct xk_blkback_config *c)
 {
     uint64_t order = xk_xenbus_number(b->bus, "ring-page-order", 0);
     uint64_t n = xk_xenbus_number(b->bus, "multi-queue-num-queues", 1);
@@ -166,6 +166,18 @@ static int read_front(struct xk_vbd_back *b, struct xk_blkback_config *c)
         return no_number(b->bus, "protocol", "x86_64-abi or x86_32-abi");
     c->persistent = !b->options.no_persistent && xk_xenbus_number(b->bus, "feature-persistent", 0) == 1;
     return (int)n;
+}
+
+/* All of it, before any ring is opened. */
+static int read_front(struct xk_vbd_back *b, struct xk_blkback_config c[XK_VBD_QUEUES])
+{
+    int n = read_common(b, &c[0]), r = n;
+
+    for (int i = 0; i < n && r >= 0; i++) {
+        c[i] = c[0];
+        r = read_queue(b->bus, &c[i], (unsigned)i, (unsigned)n);
+    }
+    return r < 0 ? r : n;
 }
 
 static int begin(struct xk_vbd_back *b)
@@ -222,15 +234,10 @@ static int drop_rings(struct xk_vbd_back *b, int err)
 
 static int open_rings(struct xk_vbd_back *b, struct xk_blkback_config *c, unsigned n)
 {
-    c->device = b->image;
-    c->readonly = (uint8_t)b->readonly;
-    c->max_pieces = b->options.max_pieces;
-    c->broken = on_broken;
-    c->arg = b;
-    for (unsigned i = 0; i < n; i++) {
-        int r = read_queue(b->bus, c, i, n);
-        if (r < 0)
-            return r;
+    for (unsigned i = 0; i < n; i++, c++) {
+        int r;
+        c->device = b->image;
+        c->readonly = (uint8_t)b->readonly;
         r = xk_blkback_open(&b->alloc, b->loop, c, &b->ring[i]);
         if (r < 0)
             return xk_xenbus_refuse(b->bus, r, "the front end's ring %u of %u: its pages, its port %d or what stands in it",
@@ -243,8 +250,9 @@ static int open_rings(struct xk_vbd_back *b, struct xk_blkback_config *c, unsign
 static int connect(struct xk_xenbus *bus, void *arg, int again)
 {
     struct xk_vbd_back *b = arg;
-    struct xk_blkback_config c = {.front = xk_xenbus_peer(bus)};
-    int n = read_front(b, &c), r = n;
+    struct xk_blkback_config c[XK_VBD_QUEUES] = {
+        {.front = xk_xenbus_peer(bus), .max_pieces = b->options.max_pieces, .broken = on_broken, .arg = b}};
+    int n = read_front(b, c), r = n;
 
     (void)again; /* the rings show where their answers end */
     if (r >= 0)
@@ -253,7 +261,7 @@ static int connect(struct xk_xenbus *bus, void *arg, int again)
         r = begin(b);
     if (r < 0)
         return r;
-    r = open_rings(b, &c, (unsigned)n);
+    r = open_rings(b, c, (unsigned)n);
     if (r == 0)
         r = put_disk(b);
     if (r < 0)
