@@ -25,9 +25,10 @@ void blk_queues_submit(struct blk_queues *q, struct xk_blk_request *r)
 {
     struct xk_blkdev *d;
 
-    if (q->count > 1)
+    if (q->count > 1) {
         q->at = pick(q);
-    q->waiting |= 1u << q->at;
+        q->waiting |= 1u << q->at;
+    }
     d = xk_blkfront_device(q->ring[q->at]);
     d->ops->submit(d, r);
 }
@@ -36,6 +37,10 @@ void blk_queues_kick(struct blk_queues *q)
 {
     unsigned waiting = q->waiting;
 
+    if (q->count == 1) {
+        xk_blk_kick(xk_blkfront_device(q->ring[0]));
+        return;
+    }
     q->waiting = 0;
     for (unsigned i = 0; waiting; i++, waiting >>= 1)
         if (waiting & 1)

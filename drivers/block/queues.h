@@ -12,8 +12,8 @@ struct blk_queues {
 };
 
 /* blk_queues_submit (q, r) - (r), whole, goes onto one ring: the same one as long as that has not eight more to do than
- * another, so that a batch is one notification and neighbours on the disk stay together. What is submitted from an answer
- * goes onto the ring of that. blk_queues_kick: the rings that were given something. */
+ * another, so that a batch is one notification and neighbours on the disk stay together. What is submitted from an
+ * answer goes onto the ring of that. blk_queues_kick: the rings that were given something. */
 void blk_queues_submit(struct blk_queues *q, struct xk_blk_request *r);
 void blk_queues_kick(struct blk_queues *q);
 

@@ -25,7 +25,8 @@ struct xk_vbd_back {
     void *closed_arg;
 };
 
-static const char *const wanted[] = {"multi-queue-num-queues", "ring-page-order", "protocol", "feature-persistent", NULL};
+static const char *const wanted[] = {"multi-queue-num-queues", "ring-page-order", "protocol", "feature-persistent",
+                                     NULL};
 static const char *const own[] = {"params", "mode", "device-type", "removable", NULL};
 
 /* --- what is offered ---------------------------------------------------------------------------------------------- */
@@ -153,7 +154,8 @@ static int read_common(struct xk_vbd_back *b, struct xk_blkback_config *c)
     const char *protocol = text_of(b->bus, "protocol");
 
     if (n == 0 || n > queues_of(b))
-        return xk_xenbus_refuse(b->bus, XK_EPEER, "the front end's multi-queue-num-queues is %llu, and has to be 1 to %u",
+        return xk_xenbus_refuse(b->bus, XK_EPEER,
+                                "the front end's multi-queue-num-queues is %llu, and has to be 1 to %u",
                                 (unsigned long long)n, queues_of(b));
     if (order > b->options.ring_order)
         return xk_xenbus_refuse(b->bus, XK_EPEER, "the front end's ring-page-order is %llu, and has to be 0 to %u",
@@ -240,8 +242,8 @@ static int open_rings(struct xk_vbd_back *b, struct xk_blkback_config *c, unsign
         c->readonly = (uint8_t)b->readonly;
         r = xk_blkback_open(&b->alloc, b->loop, c, &b->ring[i]);
         if (r < 0)
-            return xk_xenbus_refuse(b->bus, r, "the front end's ring %u of %u: its pages, its port %d or what stands in it",
-                                    i, n, c->port);
+            return xk_xenbus_refuse(
+                b->bus, r, "the front end's ring %u of %u: its pages, its port %d or what stands in it", i, n, c->port);
         b->rings++;
     }
     return 0;

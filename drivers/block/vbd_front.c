@@ -302,9 +302,9 @@ int xk_vbd_front_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_sto
     struct xk_vbd_front *f;
     int r;
 
-    if (options && (options->ring_order > 4 || options->max_pieces > XK_BLKBACK_PIECES_MAX ||
-                    options->queues > XK_VBD_QUEUES ||
-                    (options->pages && options->pages < 2 * (options->queues ? options->queues : 1))))
+    if (options &&
+        (options->ring_order > 4 || options->max_pieces > XK_BLKBACK_PIECES_MAX || options->queues > XK_VBD_QUEUES ||
+         (options->pages && options->pages < 2 * (options->queues ? options->queues : 1))))
         return XK_EINVAL;
     f = xk_new(alloc, sizeof(*f));
     if (!f)

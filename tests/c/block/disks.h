@@ -29,7 +29,7 @@ static struct xk_store *front_store;
 static struct xk_vbd_front *front;
 static struct xk_blkdev *disk;
 static int told[8], tellings, front_connected;
-static int no_flush;         /* the back end offers barriers alone */
+static int no_flush;          /* the back end offers barriers alone */
 static unsigned front_queues; /* what the front end asks for; 0: 1 */
 static unsigned back_queues[RING_DOMAINS], back_order[RING_DOMAINS] = {[BACK] = 2, [OTHER] = 2}; /* what is offered */
 
@@ -127,7 +127,9 @@ static inline void start_back(unsigned domid)
                                     .ring_order = (uint8_t)back_order[domid],
                                     .queues = (uint8_t)back_queues[domid],
                                     .max_pieces = 32};
-    EQ(xk_vbd_back_open(xk_fake_alloc(world.fake), server[domid].loop, server[domid].store, server[domid].path, &o, &server[domid].back), 0);
+    EQ(xk_vbd_back_open(xk_fake_alloc(world.fake), server[domid].loop, server[domid].store, server[domid].path, &o,
+                        &server[domid].back),
+       0);
 }
 
 static inline void stop_back(unsigned domid)

@@ -296,7 +296,7 @@ static void random_use(unsigned of_front, unsigned of_back, unsigned of_other, i
                 MEMEQ(buf[i], model + a[i].r.sector * XK_SECTOR, a[i].r.sectors * XK_SECTOR);
         }
     }
-    EQ(xk_vbd_front_queues(front), home == BACK ? of_back < of_front ? of_back : of_front
+    EQ(xk_vbd_front_queues(front), home == BACK          ? of_back < of_front ? of_back : of_front
                                    : of_other < of_front ? of_other
                                                          : of_front);
     close_world();
@@ -411,7 +411,8 @@ TEST(closing_ends_the_requests_of_all_rings)
 
 /* --- nodes that make no sense ------------------------------------------------------------------------------------- */
 
-/* The toolstack as a front end of two rings that says one thing wrong: it is refused, with words, and may begin anew. */
+/* The toolstack as a front end of two rings that says one thing wrong: it is refused, with words, and may begin anew.
+ */
 static void wrong(const char *name, const char *value, const char *says)
 {
     char path[128], want[200];
