@@ -146,17 +146,17 @@ static int read_queue(struct xk_xenbus *bus, struct xk_blkback_config *c, unsign
     return read_refs(bus, c, queue, queues);
 }
 
-/* What holds for all rings. How many there are, or XK_EPEER. */
-static int read_common(struct xk_vbd_back *b, struct xk_blkback_config *c)
+/* What holds for all rings. How many there are, or XK_EPEER: more than (most). */
+static int read_common(struct xk_vbd_back *b, struct xk_blkback_config *c, unsigned most)
 {
     uint64_t order = xk_xenbus_number(b->bus, "ring-page-order", 0);
     uint64_t n = xk_xenbus_number(b->bus, "multi-queue-num-queues", 1);
     const char *protocol = text_of(b->bus, "protocol");
 
-    if (n == 0 || n > queues_of(b))
+    if (n == 0 || n > most)
         return xk_xenbus_refuse(b->bus, XK_EPEER,
                                 "the front end's multi-queue-num-queues is %llu, and has to be 1 to %u",
-                                (unsigned long long)n, queues_of(b));
+                                (unsigned long long)n, most);
     if (order > b->options.ring_order)
         return xk_xenbus_refuse(b->bus, XK_EPEER, "the front end's ring-page-order is %llu, and has to be 0 to %u",
                                 (unsigned long long)order, b->options.ring_order);
@@ -170,10 +170,10 @@ static int read_common(struct xk_vbd_back *b, struct xk_blkback_config *c)
     return (int)n;
 }
 
-/* All of it, before any ring is opened. */
-static int read_front(struct xk_vbd_back *b, struct xk_blkback_config c[XK_VBD_QUEUES])
+/* All of it, before any ring is opened. (again): there may be more rings than are offered now. */
+static int read_front(struct xk_vbd_back *b, struct xk_blkback_config c[XK_VBD_QUEUES], int again)
 {
-    int n = read_common(b, &c[0]), r = n;
+    int n = read_common(b, &c[0], again ? XK_VBD_QUEUES : queues_of(b)), r = n;
 
     for (int i = 0; i < n && r >= 0; i++) {
         c[i] = c[0];
@@ -254,9 +254,8 @@ static int connect(struct xk_xenbus *bus, void *arg, int again)
     struct xk_vbd_back *b = arg;
     struct xk_blkback_config c[XK_VBD_QUEUES] = {
         {.front = xk_xenbus_peer(bus), .max_pieces = b->options.max_pieces, .broken = on_broken, .arg = b}};
-    int n = read_front(b, c), r = n;
+    int n = read_front(b, c, again), r = n; /* the rings show where their answers end */
 
-    (void)again; /* the rings show where their answers end */
     if (r >= 0)
         r = open_image(b);
     if (r == 0)
@@ -348,7 +347,7 @@ int xk_vbd_back_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_stor
     b->later.fn = on_later;
     b->driver = driver;
     b->driver.wanted = b->nodes.list;
-    blk_nodes_init(&b->nodes, wanted, queues_of(b), 1u << options->ring_order);
+    blk_nodes_init(&b->nodes, wanted, XK_VBD_QUEUES, 1u << options->ring_order);
     r = xk_xenbus_back(alloc, loop, store, path, &b->driver, b, &b->bus);
     if (r < 0) {
         xk_free(alloc, b, sizeof(*b));

@@ -63,7 +63,7 @@ struct xk_vbd_back_options {
     void *arg;
     uint8_t ring_order;  /* the largest ring that is offered; 0 .. 4 */
     uint16_t max_pieces; /* segments of an indirect request that are offered; 0: none */
-    uint8_t queues;      /* that are offered; 0: 1 */
+    uint8_t queues;      /* that are offered; 0: 1; a disk of one that was killed keeps those that it has */
     uint8_t no_persistent, no_discard;
 };
 

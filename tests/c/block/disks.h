@@ -10,8 +10,10 @@
 #include "tests/c/block/pair.h"
 #include "tests/c/store/ring.h"
 
+enum { RINGS = XK_VBD_QUEUES };
 enum { FRONT = 2, BACK = 3, OTHER = 4, SECTORS = 2048 };
 #define F "/local/domain/2/device/vbd/51712"
+#define B "/local/domain/3/backend/vbd/2/51712"
 
 struct server {
     struct xk_loop *loop;
@@ -214,6 +216,52 @@ static inline void good(int op, uint64_t sector, void *buf, size_t n)
     settle();
     EQ(a.done, 1);
     EQ(a.err, 0);
+}
+
+/* --- several rings --- */
+
+static inline const char *read_node(const char *folder, const char *name)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return ring_path(&world, 0, XK_STORE_READ, path) == 0 ? world.guest[0].reply : NULL;
+}
+
+static inline void rounds(int n)
+{
+    while (n--)
+        settle();
+}
+
+static inline void open_with(unsigned of_front, unsigned of_back)
+{
+    front_queues = of_front;
+    back_queues[BACK] = of_back;
+    open_world();
+}
+
+/* Many requests of a sector each. */
+enum { MANY = 240 };
+static uint8_t bufs[MANY][XK_SECTOR];
+static struct ask asks[MANY];
+
+static inline void ask_many(unsigned n, int op)
+{
+    for (unsigned i = 0; i < n; i++) {
+        memset(bufs[i], (int)i, XK_SECTOR);
+        EQ(ask_put(disk, &asks[i], op, i, bufs[i], XK_SECTOR), 0);
+    }
+    xk_blk_kick(disk);
+    settle();
+}
+
+static inline void all_done(unsigned n, int err)
+{
+    for (unsigned i = 0; i < n; i++) {
+        EQ(asks[i].done, 1);
+        EQ(asks[i].err, err);
+    }
 }
 
 #endif
