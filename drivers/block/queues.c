@@ -9,7 +9,7 @@ enum { STRIDE = 8 /* requests that a ring may have more than the one that has th
 
 static unsigned pick(const struct blk_queues *q)
 {
-    unsigned at = q->at, least = 0, load[XK_VBD_QUEUES];
+    unsigned at = q->at, least = 0, load[XK_VBD_QUEUES] = {0};
 
     for (unsigned i = 0; i < q->count; i++) {
         load[i] = xk__blkfront_load(q->ring[i]);
