@@ -243,7 +243,8 @@ static int open_rings(struct xk_vbd_back *b, struct xk_blkback_config *c, unsign
         r = xk_blkback_open(&b->alloc, b->loop, c, &b->ring[i]);
         if (r < 0)
             return xk_xenbus_refuse(
-                b->bus, r, "the front end's ring %u of %u: its pages, its port %d or what stands in it", i, n, c->port);
+                b->bus, r, "the front end's ring %u of %u cannot be used: its pages, its port %d or what stands in it",
+                i, n, c->port);
         b->rings++;
     }
     return 0;

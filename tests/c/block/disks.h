@@ -31,8 +31,8 @@ static struct xk_store *front_store;
 static struct xk_vbd_front *front;
 static struct xk_blkdev *disk;
 static int told[8], tellings, front_connected;
-static int no_flush;          /* the back end offers barriers alone */
-static unsigned front_queues; /* what the front end asks for; 0: 1 */
+static int no_flush;                       /* the back end offers barriers alone */
+static unsigned front_queues, front_pages; /* what the front end asks for, and has */
 static unsigned back_queues[RING_DOMAINS], back_order[RING_DOMAINS] = {[BACK] = 2, [OTHER] = 2}; /* what is offered */
 
 static int open_image(void *arg, xk_domid who, const char *params, const char *mode, struct xk_blkdev **out)
@@ -142,8 +142,11 @@ static inline void stop_back(unsigned domid)
 
 static void open_world(void)
 {
-    struct xk_vbd_front_options o = {
-        .ring_order = 1, .max_pieces = 64, .queues = (uint8_t)front_queues, .told = front_told};
+    struct xk_vbd_front_options o = {.ring_order = 1,
+                                     .max_pieces = 64,
+                                     .queues = (uint8_t)front_queues,
+                                     .pages = (uint16_t)front_pages,
+                                     .told = front_told};
 
     ring_world(&world, 11);
     ring_service(&world, NULL);

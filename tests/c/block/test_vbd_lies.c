@@ -95,7 +95,8 @@ TEST(a_ring_that_was_not_granted_is_named)
     node(F, "state", "3");
     settle();
     EQ(server[BACK].connected, 0);
-    OK(strstr(read_node(B, "error"), ": the front end's ring 0 of 2: its pages, its port 99 or") != NULL);
+    OK(strstr(read_node(B, "error"), ": the front end's ring 0 of 2 cannot be used: its pages, its port 99 or") !=
+       NULL);
     close_world();
 }
 

@@ -230,6 +230,8 @@ TEST(a_barrier_waits_for_its_own_ring)
     no_flush = 0;
 }
 
+static int chaos; /* events come late, and from nowhere */
+
 /* Random requests on parts of the disk of their own, against a model, while the back end goes, comes back and moves. */
 static void random_use(unsigned of_front, unsigned of_back, unsigned of_other, int turns)
 {
@@ -241,6 +243,8 @@ static void random_use(unsigned of_front, unsigned of_back, unsigned of_other, i
     memset(model, 0, sizeof(model));
     back_queues[OTHER] = of_other;
     open_with(of_front, of_back);
+    if (chaos)
+        xk_fake_chaos(world.fake, 300, 300);
     back_folder(OTHER);
     start_back(OTHER);
     settle();
@@ -295,6 +299,18 @@ TEST(random_use_of_one_ring) { random_use(1, 1, 1, 30); }
 TEST(random_use_of_two_rings) { random_use(2, 2, 2, 30); }
 TEST(random_use_of_three_rings) { random_use(3, 3, 3, 30); }
 TEST(random_use_of_four_rings) { random_use(4, 4, 4, 30); }
+TEST(random_use_of_rings_with_two_pages_of_data_each)
+{
+    front_pages = 2 * RINGS;
+    random_use(RINGS, RINGS, 3, 20); /* the rings of three have as many together */
+    front_pages = 0;
+}
+TEST(random_use_with_events_that_are_late)
+{
+    chaos = 1;
+    random_use(RINGS, RINGS, RINGS, 30);
+    chaos = 0;
+}
 TEST(random_use_of_as_many_as_there_are) { random_use(4, 3, 1, 40); }
 
 /* --- back ends that go -------------------------------------------------------------------------------------------- */
