@@ -3,8 +3,8 @@
  *
  *     blk_bench ours|pread read|write BLOCK DEPTH MS FILE [direct]
  *
- * Prints requests a second, the processor time of both sides for each, and how long one takes. The parent is domain 0
- * and off the data path. SPDX-License-Identifier: MIT */
+ * XK_BENCH_QUEUES: rings, 1 .. 4. Prints requests a second, the processor time of both sides for each, and how long one
+ * takes. The parent is domain 0 and off the data path. SPDX-License-Identifier: MIT */
 #include "bench.h"
 
 #include <errno.h>
@@ -25,8 +25,8 @@ enum { DEPTH_MAX = 256, SAMPLES = 1 << 16 };
 
 static struct shared { /* of the processes */
     atomic_int domid[2], stop, refs_ready;
-    uint32_t ref[XK_BLKFRONT_RING_MAX];
-    int refs, port;
+    uint32_t ref[XK_BLKFRONT_RINGS][XK_BLKFRONT_RING_MAX];
+    int refs, port[XK_BLKFRONT_RINGS];
     uint64_t sectors, cpu_ns[2], done, ns, p50, p99;
     atomic_int finished;
 } * shared;
@@ -36,6 +36,7 @@ static struct options {
     uint32_t block;
     double ms;
     const char *file;
+    int queues;
 } o;
 
 static void die(const char *what)
@@ -67,6 +68,16 @@ static uint64_t roll(uint64_t n)
     return seed % n;
 }
 
+static void open_rings(struct xk_loop *loop, struct xk_blkback_config *c, struct xk_blkback **back)
+{
+    for (int i = 0; i < o.queues; i++) {
+        memcpy(c->ring, shared->ref[i], sizeof(c->ring));
+        c->port = shared->port[i];
+        if (xk_blkback_open(NULL, loop, c, &back[i]) < 0)
+            die("the ring");
+    }
+}
+
 /* --- the back end ------------------------------------------------------------------------------------------------- */
 
 static void serve(const struct hosted_pair *pair)
@@ -74,7 +85,7 @@ static void serve(const struct hosted_pair *pair)
     struct xk_platform *p = hosted_pair_join(pair, 0);
     struct xk_blkback_config c = {.persistent = 1, .max_pieces = 64};
     struct xk_loop *loop;
-    struct xk_blkback *back;
+    struct xk_blkback *back[XK_BLKFRONT_RINGS];
     struct xk_file *file;
     struct xk_aio *aio;
     struct xk_aio_watch watch = {0};
@@ -94,10 +105,7 @@ static void serve(const struct hosted_pair *pair)
     await(&shared->refs_ready);
     c.front = (xk_domid)await(&shared->domid[1]);
     c.ring_pages = (uint8_t)shared->refs;
-    memcpy(c.ring, shared->ref, sizeof(c.ring));
-    c.port = shared->port;
-    if (xk_blkback_open(NULL, loop, &c, &back) < 0)
-        die("the ring");
+    open_rings(loop, &c, back);
     while (!atomic_load(&shared->stop)) {
         if (!cpu && atomic_load(&shared->refs_ready) == 2)
             cpu = bench_cpu();
@@ -106,7 +114,7 @@ static void serve(const struct hosted_pair *pair)
     shared->cpu_ns[0] = bench_cpu() - cpu;
     if (getenv("XK_BENCH_VERBOSE")) {
         struct xk_blkback_stats s;
-        xk_blkback_stats(back, &s);
+        xk_blkback_stats(back[0], &s);
         fprintf(stderr, "back: reads %llu writes %llu notified %llu events %llu idle %llu kept %u most %u\n",
                 (unsigned long long)s.requests[0], (unsigned long long)s.requests[1], (unsigned long long)s.notified,
                 (unsigned long long)s.events, (unsigned long long)s.idle_events, s.kept, s.most_under_way);
@@ -122,14 +130,14 @@ static struct slot {
 } slots[DEPTH_MAX];
 static uint64_t samples[SAMPLES];
 static uint64_t done_count, until;
-static struct xk_blkdev *dev;
+static struct xk_blkdev *dev[XK_BLKFRONT_RINGS];
 static int running;
 
 static void go(struct slot *s)
 {
     s->began = bench_now();
     s->r.sector = roll(shared->sectors / (o.block / XK_SECTOR)) * (o.block / XK_SECTOR);
-    if (xk_blk_submit(dev, &s->r) < 0)
+    if (xk_blk_submit(dev[(s - slots) % o.queues], &s->r) < 0)
         die("submit");
     running++;
 }
@@ -152,18 +160,33 @@ static void run(struct xk_loop *loop, struct xk_platform *p, double ms)
     until = bench_now() + (uint64_t)(ms * 1e6);
     for (int i = 0; i < o.depth; i++)
         go(&slots[i]);
-    xk_blk_kick(dev);
+    for (int i = 0; i < o.queues; i++)
+        xk_blk_kick(dev[i]);
     while (running)
         xk_loop_run_once(loop, xk_now(p) + XK_SECOND);
+}
+
+static void make_rings(struct xk_loop *loop, const struct xk_blkfront_config *c, struct xk_blkfront **front)
+{
+    struct xk_blk_info info = {
+        .sectors = shared->sectors, .logical = XK_SECTOR, .physical = 4096, .features = XK_BLK_CAN_FLUSH};
+
+    for (int i = 0; i < o.queues; i++) {
+        if (xk_blkfront_create(NULL, loop, c, &front[i]) < 0)
+            die("the ring");
+        shared->refs = (int)xk_blkfront_ring(front[i], shared->ref[i]);
+        shared->port[i] = xk_blkfront_port(front[i]);
+        xk_blkfront_connect(front[i], &info, 64);
+        dev[i] = xk_blkfront_device(front[i]);
+    }
 }
 
 static void drive(const struct hosted_pair *pair)
 {
     struct xk_platform *p = hosted_pair_join(pair, 1);
-    struct xk_blkfront_config c = {.ring_order = 2, .max_pieces = 64};
-    struct xk_blkfront *front;
+    struct xk_blkfront_config c = {.ring_order = 2, .max_pieces = 64, .rings = (uint8_t)o.queues};
+    struct xk_blkfront *front[XK_BLKFRONT_RINGS];
     struct xk_loop *loop;
-    struct xk_blk_info info = {.logical = XK_SECTOR, .physical = 4096, .features = XK_BLK_CAN_FLUSH};
     uint64_t cpu, began;
 
     if (!p || xk_cpus(p) < 1 || xk_loop_create(NULL, p, &loop) < 0)
@@ -174,16 +197,13 @@ static void drive(const struct hosted_pair *pair)
     c.back = (xk_domid)await(&shared->domid[0]);
     c.pages =
         (uint16_t)(o.depth * ((o.block + 4095) / 4096 + 1) < 1000 ? o.depth * ((o.block + 4095) / 4096 + 1) : 1000);
-    if (xk_blkfront_create(NULL, loop, &c, &front) < 0)
-        die("the ring");
-    shared->refs = (int)xk_blkfront_ring(front, shared->ref);
-    shared->port = xk_blkfront_port(front);
-    info.sectors = shared->sectors;
-    xk_blkfront_connect(front, &info, 64);
-    dev = xk_blkfront_device(front);
+    if (c.pages < 2 * o.queues)
+        c.pages = (uint16_t)(2 * o.queues);
+    make_rings(loop, &c, front);
     for (int i = 0; i < o.depth; i++) {
         struct slot *s = &slots[i];
-        void *mem = getenv("XK_BENCH_COPY") ? NULL : dev->ops->memory(dev, o.block);
+        struct xk_blkdev *d = dev[i % o.queues];
+        void *mem = getenv("XK_BENCH_COPY") ? NULL : d->ops->memory(d, o.block);
         s->piece = (struct xk_piece){mem ? mem : aligned_alloc(4096, o.block < 4096 ? 4096 : o.block), o.block};
         s->r = (struct xk_blk_request){.done = done,
                                        .sectors = o.block / XK_SECTOR,
@@ -206,7 +226,7 @@ static void drive(const struct hosted_pair *pair)
     shared->p99 = bench_quantile(samples, done_count, 990);
     if (getenv("XK_BENCH_VERBOSE")) {
         struct xk_blkfront_stats s;
-        xk_blkfront_stats(front, &s);
+        xk_blkfront_stats(front[0], &s);
         fprintf(stderr, "front: notified %llu events %llu full %llu copied %llu\n", (unsigned long long)s.notified,
                 (unsigned long long)s.events, (unsigned long long)s.full, (unsigned long long)s.copied);
     }
@@ -246,8 +266,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "use: blk_bench ours|pread read|write BLOCK DEPTH MS FILE [direct]\n");
         return 2;
     }
-    o = (struct options){strcmp(argv[2], "write") == 0, argc > 7,      atoi(argv[4]),
-                         (uint32_t)atoi(argv[3]),       atof(argv[5]), argv[6]};
+    o = (struct options){strcmp(argv[2], "write") == 0,
+                         argc > 7,
+                         atoi(argv[4]),
+                         (uint32_t)atoi(argv[3]),
+                         atof(argv[5]),
+                         argv[6],
+                         getenv("XK_BENCH_QUEUES") ? atoi(getenv("XK_BENCH_QUEUES")) : 1};
+    if (o.queues < 1 || o.queues > XK_BLKFRONT_RINGS)
+        return 2;
     if (o.depth < 1 || o.depth > DEPTH_MAX || o.block < 512 || o.block > 262144)
         return 2;
     if (strcmp(argv[1], "pread") == 0) {

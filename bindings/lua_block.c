@@ -293,15 +293,20 @@ static void front_told(void *arg, int connected, int err)
  * @function front
  * @param world
  * @param store of xenkit.core.store
- * @tparam string path "device/vbd/51712" */
+ * @tparam string path "device/vbd/51712"
+ * @tparam[opt] table options `queues` (1): so many rings, 1 .. 4, or as many as the back end offers */
 static int l_front(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 3);
-    struct device *d = new_device(L);
-    struct xk_vbd_front_options o = {.ring_order = 2, .max_pieces = 64, .told = front_told, .arg = d};
-    struct xk_store *store = xk_lua_store_use(L, 2, &d->user, &d->o);
+    struct xk_vbd_front_options o = {.ring_order = 2, .max_pieces = 64, .told = front_told};
+    struct xk_store *store;
+    struct device *d;
     int r;
 
+    o.queues = (uint8_t)xk_lua_field(L, 4, "queues", 0, XK_VBD_QUEUES);
+    d = new_device(L);
+    o.arg = d;
+    store = xk_lua_store_use(L, 2, &d->user, &d->o);
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, 2);
     r = xk_vbd_front_open(NULL, d->o.world->loop, store, path, &o, &d->front);
@@ -366,7 +371,7 @@ static int device_info(lua_State *L)
     return 1;
 }
 
-/*** Counters of a front end's ring; nil for an image.
+/*** Counters of a front end's rings together, and how many there are: `queues`; nil for an image.
  * @function stats */
 static int device_stats(lua_State *L)
 {
@@ -377,6 +382,7 @@ static int device_stats(lua_State *L)
     if (r < 0)
         return xk_lua_fail(L, r);
     lua_newtable(L);
+    xk_lua_set_integer(L, "queues", xk_vbd_front_queues(d->front));
     xk_lua_set_integer(L, "reads", s.requests[XK_BLK_READ]);
     xk_lua_set_integer(L, "writes", s.requests[XK_BLK_WRITE]);
     xk_lua_set_integer(L, "flushes", s.requests[XK_BLK_FLUSH]);
@@ -598,7 +604,8 @@ static int back_close(lua_State *L)
  * @param store of xenkit.core.store
  * @tparam string path "backend/vbd/7/51712"
  * @param image a device of this module
- * @tparam[opt] table options `ring_order` (2), `max_pieces` (64) of a request, `persistent` (1) */
+ * @tparam[opt] table options `ring_order` (2), `max_pieces` (64) of a request, `persistent` (1), `queues` (1): so many
+ * rings are offered, 1 .. 4 */
 static int l_back(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 3);
@@ -612,6 +619,7 @@ static int l_back(lua_State *L)
     o.ring_order = (uint8_t)xk_lua_field(L, 5, "ring_order", 2, 4);
     o.max_pieces = (uint16_t)xk_lua_field(L, 5, "max_pieces", 64, XK_BLKBACK_PIECES_MAX);
     o.no_persistent = !xk_lua_field(L, 5, "persistent", 1, 1);
+    o.queues = (uint8_t)xk_lua_field(L, 5, "queues", 0, XK_VBD_QUEUES);
     b = xk_lua_new(L, BACK, sizeof(*b), 3);
     b->image = image;
     b->next = image->backs;
@@ -660,7 +668,8 @@ static int back_state(lua_State *L)
  * @function resized */
 static int back_resized(lua_State *L) { return xk_lua_ok(L, xk_vbd_back_resized(check_back(L)->back)); }
 
-/*** Counters: of requests, bytes, errors, `refused` ones that made no sense, notifications, pages.
+/*** Counters, of all rings together (`queues` of them): of requests, bytes, errors, `refused` ones that made no sense,
+ * notifications, pages.
  * @function stats */
 static int back_stats(lua_State *L)
 {
@@ -671,6 +680,7 @@ static int back_stats(lua_State *L)
     if (r < 0)
         return xk_lua_fail(L, r);
     lua_newtable(L);
+    xk_lua_set_integer(L, "queues", xk_vbd_back_queues(b->back));
     xk_lua_set_integer(L, "reads", s.requests[XK_BLK_READ]);
     xk_lua_set_integer(L, "writes", s.requests[XK_BLK_WRITE]);
     xk_lua_set_integer(L, "flushes", s.requests[XK_BLK_FLUSH]);

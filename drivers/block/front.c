@@ -597,7 +597,8 @@ static int make(struct xk_blkfront *f, const struct xk_blkfront_config *c)
     if (r < 0)
         return r;
     pages = c->pages ? c->pages : f->ring.count * BLK_SEGMENTS;
-    r = make_tables(f, pages < 1008 ? pages : 1008);
+    pages = (pages < 1008 ? pages : 1008) / (c->rings ? c->rings : 1);
+    r = make_tables(f, pages);
     if (r == 0)
         r = f->watch.port = xk_evtchn_alloc(f->platform, f->back);
     return r < 0 ? r : xk_port_watch_start(f->loop, &f->watch, f->watch.port);
@@ -609,7 +610,8 @@ int xk_blkfront_create(const xk_alloc *alloc, struct xk_loop *loop, const struct
     struct xk_blkfront *f;
     int r;
 
-    if (config->ring_order > BLK_RING_ORDER || config->max_pieces > PIECES_MAX || (config->pages && config->pages < 2))
+    if (config->ring_order > BLK_RING_ORDER || config->max_pieces > PIECES_MAX || config->rings > XK_BLKFRONT_RINGS ||
+        (config->pages && config->pages < 2 * (config->rings ? config->rings : 1)))
         return XK_EINVAL;
     f = xk_new(alloc, sizeof(*f));
     if (!f)
@@ -652,6 +654,10 @@ void xk_blkfront_connect(struct xk_blkfront *f, const struct xk_blk_info *info, 
     f->dev.info.max_sectors = f->max_parts * BLK_SECTORS_PAGE;
     xk_spinner_start(f->loop, &f->spinner);
 }
+
+unsigned xk__blkfront_load(const struct xk_blkfront *f) { return f->stats.under_way + f->stats.waiting; }
+
+int xk__blkfront_answers(const struct xk_blkfront *f) { return f->busy > 0; }
 
 void xk__blkfront_flush_by_barrier(struct xk_blkfront *f) { f->barriers = 1; }
 

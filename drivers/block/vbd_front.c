@@ -1,5 +1,5 @@
-/* A disk's front end from the store to the ring. The device that it shows outlives rings: requests that were not
- * answered when one ended go to the next. SPDX-License-Identifier: MIT */
+/* A disk's front end from the store to the rings. The device that it shows outlives rings: requests that were not
+ * answered when they ended go to the next. SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +7,8 @@
 #include <xenkit/vbd.h>
 
 #include "drivers/block/front.h"
+#include "drivers/block/nodes.h"
+#include "drivers/block/queues.h"
 
 struct xk_vbd_front {
     struct xk_blkdev dev; /* first */
@@ -14,7 +16,7 @@ struct xk_vbd_front {
     struct xk_loop *loop;
     struct xk_xenbus *bus;
     struct xk_vbd_front_options options;
-    struct xk_blkfront *ring;               /* NULL: there is none */
+    struct blk_queues rings;                /* made, and perhaps connected */
     int connected, dead;                    /* (dead): the back end lied: XK_EPEER */
     struct xk_blk_request *waiting, **tail; /* for a ring */
     struct xk_defer later;
@@ -25,10 +27,9 @@ struct xk_vbd_front {
 static void submit(struct xk_blkdev *d, struct xk_blk_request *r)
 {
     struct xk_vbd_front *f = (struct xk_vbd_front *)d;
-    struct xk_blkdev *ring = f->connected ? xk_blkfront_device(f->ring) : NULL;
 
-    if (ring) {
-        ring->ops->submit(ring, r);
+    if (f->connected) {
+        blk_queues_submit(&f->rings, r);
         return;
     }
     *f->tail = r;
@@ -40,7 +41,7 @@ static void kick(struct xk_blkdev *d)
     struct xk_vbd_front *f = (struct xk_vbd_front *)d;
 
     if (f->connected)
-        xk_blk_kick(xk_blkfront_device(f->ring));
+        blk_queues_kick(&f->rings);
     else if (f->dead)
         xk_defer_start(f->loop, &f->later);
 }
@@ -49,14 +50,13 @@ static void no_close(struct xk_blkdev *d) { (void)d; }
 
 static const struct xk_blkdev_ops ops = {XK_BLKDEV_VERSION, submit, kick, no_close, NULL, NULL};
 
-/* What the ring had goes in front of what waits. */
-static void end_ring(struct xk_vbd_front *f)
+/* What the rings had goes in front of what waits. */
+static void end_rings(struct xk_vbd_front *f)
 {
     struct xk_blk_request *first, **last;
 
-    if (!f->ring)
-        return;
-    first = xk__blkfront_take_back(f->ring);
+    f->connected = 0;
+    first = blk_queues_end(&f->rings);
     for (last = &first; *last;)
         last = &(*last)->next;
     *last = f->waiting;
@@ -65,12 +65,9 @@ static void end_ring(struct xk_vbd_front *f)
     f->waiting = first;
     if (!first)
         f->tail = &f->waiting;
-    xk_blk_close(xk_blkfront_device(f->ring));
-    f->ring = NULL;
-    f->connected = 0;
 }
 
-/* Those that the new disk can serve go onto its ring, the others end. */
+/* Those that the new disk can serve go onto its rings, the others end. */
 static void resume(struct xk_vbd_front *f)
 {
     struct xk_blk_request *r = f->waiting, *next;
@@ -91,6 +88,7 @@ static void resume(struct xk_vbd_front *f)
 
 static const char *const wanted[] = {"feature-max-indirect-segments",
                                      "max-ring-page-order",
+                                     "multi-queue-max-queues",
                                      "feature-flush-cache",
                                      "feature-barrier",
                                      "feature-discard",
@@ -103,39 +101,52 @@ static const char *const wanted[] = {"feature-max-indirect-segments",
                                      "info",
                                      NULL};
 
-static int put_ring(struct xk_xenbus *bus, struct xk_blkfront *ring)
+/* A page's reference has two names where there is one page, as a ring may have had more with the back end before. */
+static int put_ring(struct xk_xenbus *bus, const struct xk_blkfront *ring, unsigned i, unsigned n)
 {
     xk_gref refs[XK_BLKFRONT_RING_MAX];
-    unsigned n = xk_blkfront_ring(ring, refs), order = 0;
-    char name[24];
+    unsigned pages = xk_blkfront_ring(ring, refs);
+    char name[BLK_NODE];
     int r = 0;
 
-    if (n == 1)
-        r = xk_xenbus_put(bus, "ring-ref", "%u", refs[0]);
-    for (unsigned i = 0; n > 1 && i < n && r == 0; i++) {
-        snprintf(name, sizeof(name), "ring-ref%u", i);
-        r = xk_xenbus_put(bus, name, "%u", refs[i]);
+    blk_node(name, i, n, "ring-ref");
+    if (pages == 1)
+        r = xk_xenbus_put(bus, name, "%u", refs[0]);
+    for (unsigned k = 0; k < pages && r == 0; k++) {
+        blk_node_ref(name, i, n, k);
+        r = xk_xenbus_put(bus, name, "%u", refs[k]);
     }
-    while (1u << order < n)
-        order++;
-    if (r == 0 && order)
-        r = xk_xenbus_put(bus, "ring-page-order", "%u", order);
+    blk_node(name, i, n, "event-channel");
+    return r ? r : xk_xenbus_put(bus, name, "%d", xk_blkfront_port(ring));
+}
+
+/* The number of rings and the order of their pages are said also when they are 1 and 0: they may have been others with
+ * the back end before, and nodes are not taken away. */
+static int put_rings(struct xk_vbd_front *f, unsigned order)
+{
+    unsigned n = f->rings.count;
+    int r = xk_xenbus_put(f->bus, "multi-queue-num-queues", "%u", n);
+
     if (r == 0)
-        r = xk_xenbus_put(bus, "event-channel", "%d", xk_blkfront_port(ring));
+        r = xk_xenbus_put(f->bus, "ring-page-order", "%u", order);
+    for (unsigned i = 0; i < n && r == 0; i++)
+        r = put_ring(f->bus, f->rings.ring[i], i, n);
     if (r == 0)
-        r = xk_xenbus_put(bus, "protocol", "x86_64-abi");
+        r = xk_xenbus_put(f->bus, "protocol", "x86_64-abi");
     if (r == 0)
-        r = xk_xenbus_put(bus, "feature-xenkit-move", "1"); /* it follows when `backend` becomes another */
-    return r ? r : xk_xenbus_put(bus, "feature-persistent", "1");
+        r = xk_xenbus_put(f->bus, "feature-xenkit-move", "1"); /* it follows when `backend` becomes another */
+    return r ? r : xk_xenbus_put(f->bus, "feature-persistent", "1");
 }
 
 static void cancel(struct xk_vbd_front *f, int err);
 
-/* A back end that lies is not asked again. The ring has failed all that it had. */
+/* A back end that lies on one ring is not asked again on any. That ring has failed all that it had. */
 static void on_broken(void *arg, int err)
 {
     struct xk_vbd_front *f = arg;
 
+    if (f->dead)
+        return;
     f->connected = 0;
     f->dead = err;
     f->dev.info.sectors = 0;
@@ -149,29 +160,42 @@ static void on_later(struct xk_defer *d)
 {
     struct xk_vbd_front *f = XK_CONTAINER(d, struct xk_vbd_front, later);
 
+    blk_queues_fail(&f->rings, f->dead);
     xk_xenbus_retire(f->bus);
     cancel(f, f->dead);
+}
+
+static int make_rings(struct xk_vbd_front *f, const struct xk_blkfront_config *c)
+{
+    for (unsigned i = 0; i < c->rings; i++) {
+        int r = xk_blkfront_create(&f->alloc, f->loop, c, &f->rings.ring[i]);
+        if (r < 0)
+            return xk_xenbus_refuse(f->bus, r, "no memory, pages or port for ring %u of %u", i, c->rings);
+        xk_blkfront_on_broken(f->rings.ring[i], on_broken, f);
+        f->rings.count++;
+    }
+    return 0;
 }
 
 static int setup(struct xk_xenbus *bus, void *arg)
 {
     struct xk_vbd_front *f = arg;
-    uint64_t order = xk_xenbus_number(bus, "max-ring-page-order", 0);
+    uint64_t order = xk_xenbus_number(bus, "max-ring-page-order", 0),
+             most = xk_xenbus_number(bus, "multi-queue-max-queues", 1);
     struct xk_blkfront_config c = {.back = xk_xenbus_peer(bus), .pages = f->options.pages};
     int r;
 
-    end_ring(f);
+    end_rings(f);
     c.ring_order = order < f->options.ring_order ? (uint8_t)order : f->options.ring_order;
     c.max_pieces = f->options.max_pieces;
-    r = xk_blkfront_create(&f->alloc, f->loop, &c, &f->ring);
-    if (r < 0) {
-        f->ring = NULL;
-        return r;
-    }
-    xk_blkfront_on_broken(f->ring, on_broken, f);
-    r = put_ring(bus, f->ring);
+    c.rings = f->options.queues > 1 ? f->options.queues : 1;
+    if (most < c.rings)
+        c.rings = most ? (uint8_t)most : 1;
+    r = make_rings(f, &c);
+    if (r == 0)
+        r = put_rings(f, c.ring_order);
     if (r < 0)
-        end_ring(f);
+        end_rings(f);
     return r;
 }
 
@@ -185,7 +209,8 @@ static int read_info(struct xk_xenbus *bus, struct xk_blk_info *info)
     info->sectors = xk_xenbus_number(bus, "sectors", 0);
     if (info->sectors == 0 || info->sectors > UINT64_MAX / XK_SECTOR || size < XK_SECTOR || size > 65536 ||
         size & (size - 1))
-        return XK_EPEER;
+        return xk_xenbus_refuse(bus, XK_EPEER, "the back end's sectors, %llu, or sector-size, %llu, cannot be",
+                                (unsigned long long)info->sectors, (unsigned long long)size);
     info->logical = (uint32_t)size;
     info->physical = (uint32_t)xk_xenbus_number(bus, "physical-sector-size", size);
     info->features = (bits & READONLY ? XK_BLK_READONLY : 0) | (bits & REMOVABLE ? XK_BLK_REMOVABLE : 0) |
@@ -203,16 +228,19 @@ static int read_info(struct xk_xenbus *bus, struct xk_blk_info *info)
 static int connect(struct xk_xenbus *bus, void *arg, int again)
 {
     struct xk_vbd_front *f = arg;
+    unsigned pieces = (unsigned)xk_xenbus_number(bus, "feature-max-indirect-segments", 0);
     struct xk_blk_info info;
     int r = read_info(bus, &info);
 
     (void)again; /* a back end's */
     if (r < 0)
         return r;
-    if (!xk_xenbus_number(bus, "feature-flush-cache", 0))
-        xk__blkfront_flush_by_barrier(f->ring);
-    xk_blkfront_connect(f->ring, &info, (unsigned)xk_xenbus_number(bus, "feature-max-indirect-segments", 0));
-    f->dev.info = xk_blkfront_device(f->ring)->info;
+    for (unsigned i = 0; i < f->rings.count; i++) {
+        if (!xk_xenbus_number(bus, "feature-flush-cache", 0))
+            xk__blkfront_flush_by_barrier(f->rings.ring[i]);
+        xk_blkfront_connect(f->rings.ring[i], &info, pieces);
+    }
+    f->dev.info = xk_blkfront_device(f->rings.ring[0])->info;
     f->connected = 1;
     if (f->options.told)
         f->options.told(f->options.arg, 1, 0);
@@ -227,7 +255,8 @@ static void changed(struct xk_xenbus *bus, void *arg)
 
     if (!sectors || sectors == f->dev.info.sectors)
         return;
-    xk_blkfront_resize(f->ring, sectors);
+    for (unsigned i = 0; i < f->rings.count; i++)
+        xk_blkfront_resize(f->rings.ring[i], sectors);
     f->dev.info.sectors = sectors;
     if (f->dev.changed)
         f->dev.changed(&f->dev);
@@ -238,7 +267,7 @@ static void closing(struct xk_xenbus *bus, void *arg, int err)
     struct xk_vbd_front *f = arg;
     int was = f->connected;
 
-    end_ring(f);
+    end_rings(f);
     if (was && f->options.told)
         f->options.told(f->options.arg, 0, err);
     xk_xenbus_closed(bus);
@@ -273,7 +302,9 @@ int xk_vbd_front_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_sto
     struct xk_vbd_front *f;
     int r;
 
-    if (options && (options->ring_order > 4 || options->max_pieces > XK_BLKBACK_PIECES_MAX))
+    if (options &&
+        (options->ring_order > 4 || options->max_pieces > XK_BLKBACK_PIECES_MAX || options->queues > XK_VBD_QUEUES ||
+         (options->pages && options->pages < 2 * (options->queues ? options->queues : 1))))
         return XK_EINVAL;
     f = xk_new(alloc, sizeof(*f));
     if (!f)
@@ -300,11 +331,13 @@ struct xk_xenbus *xk_vbd_front_bus(struct xk_vbd_front *f) { return f->bus; }
 
 int xk_vbd_front_stats(const struct xk_vbd_front *f, struct xk_blkfront_stats *out)
 {
-    if (!f->ring)
+    if (!f->rings.count)
         return XK_EAGAIN;
-    xk_blkfront_stats(f->ring, out);
+    blk_queues_stats(&f->rings, out);
     return 0;
 }
+
+unsigned xk_vbd_front_queues(const struct xk_vbd_front *f) { return f->rings.count; }
 
 void xk_vbd_front_close(struct xk_vbd_front *f)
 {
@@ -312,7 +345,7 @@ void xk_vbd_front_close(struct xk_vbd_front *f)
 
     xk_defer_stop(f->loop, &f->later);
     xk_xenbus_free(f->bus);
-    end_ring(f);
+    end_rings(f);
     cancel(f, XK_ECANCELED);
     xk_free(&alloc, f, sizeof(*f));
 }

@@ -16,12 +16,13 @@ struct xk_blkfront;
 
 struct xk_blkfront_config {
     xk_domid back;       /* who serves the disk */
-    uint16_t pages;      /* for data: 0: as many as the ring's requests of 11 segments take; at most 1008 */
+    uint16_t pages;      /* for data: 0: as many as the ring's requests of 11 segments take; at most 1008; */
+    uint8_t rings;       /* it is one of so many of its disk, which divide these pages, two at least each; 0: 1 */
     uint8_t ring_order;  /* 1 << ring_order pages of ring, 0 .. 4 */
     uint16_t max_pieces; /* segments of a request: 0: 11; more, up to 256, go in indirect pages */
 };
 
-enum { XK_BLKFRONT_RING_MAX = 16 };
+enum { XK_BLKFRONT_RING_MAX = 16, XK_BLKFRONT_RINGS = 4 };
 
 struct xk_blkfront_stats {
     uint64_t requests[XK_BLK_OPS], bytes[2]; /* on the ring; read, written */

@@ -1,5 +1,5 @@
 /* xenkit/vbd.h - a disk between two domains, whole: the life cycle (xenbus.h), what disks negotiate (xen/io/blkif.h),
- * and the ring (blkfront.h, blkback.h).
+ * and the rings (blkfront.h, blkback.h): one, or up to four side by side (multi-queue).
  *
  * SPDX-License-Identifier: MIT */
 #ifndef XENKIT_VBD_H
@@ -11,6 +11,8 @@
 
 XK_API_BEGIN
 
+enum { XK_VBD_QUEUES = XK_BLKFRONT_RINGS /* at most */ };
+
 /* --- front end --- */
 
 struct xk_vbd_front;
@@ -18,7 +20,8 @@ struct xk_vbd_front;
 struct xk_vbd_front_options {
     uint8_t ring_order;  /* the largest ring that is asked for: 1 << order pages; 0 .. 4 */
     uint16_t max_pieces; /* segments of a request, 0 .. 256 */
-    uint16_t pages;      /* for data, see blkfront.h */
+    uint16_t pages;      /* for data, of all rings together, see blkfront.h */
+    uint8_t queues;      /* so many rings, or as many as the back end offers; 0: 1 */
     /* It was connected, or is connected again (connected 1, err 0), or not any more (0, and why: 0 in order, XK_EGONE,
      * XK_EPEER, ...). NULL allowed. Not freed from within. */
     void (*told)(void *arg, int connected, int err);
@@ -38,7 +41,9 @@ struct xk_blkdev *xk_vbd_front_device(struct xk_vbd_front *f);
  * not wanted any more is retired before (xk_xenbus_retire). */
 void xk_vbd_front_close(struct xk_vbd_front *f);
 struct xk_xenbus *xk_vbd_front_bus(struct xk_vbd_front *f);
-int xk_vbd_front_stats(const struct xk_vbd_front *f, struct xk_blkfront_stats *out); /* XK_EAGAIN: not connected */
+/* Of all rings together; XK_EAGAIN: there is none. queues: how many there are. */
+int xk_vbd_front_stats(const struct xk_vbd_front *f, struct xk_blkfront_stats *out);
+unsigned xk_vbd_front_queues(const struct xk_vbd_front *f);
 
 /* --- back end --- */
 
@@ -58,6 +63,7 @@ struct xk_vbd_back_options {
     void *arg;
     uint8_t ring_order;  /* the largest ring that is offered; 0 .. 4 */
     uint16_t max_pieces; /* segments of an indirect request that are offered; 0: none */
+    uint8_t queues;      /* that are offered; 0: 1; a disk of one that was killed keeps those that it has */
     uint8_t no_persistent, no_discard;
 };
 
@@ -69,7 +75,9 @@ XK_MUSTCHECK int xk_vbd_back_open(const xk_alloc *alloc, struct xk_loop *loop, s
  * at once. The states in the store stay as they are, so that another back end can take its place. */
 void xk_vbd_back_close(struct xk_vbd_back *b, void (*closed)(void *arg), void *arg);
 struct xk_xenbus *xk_vbd_back_bus(struct xk_vbd_back *b);
+/* Of all rings together (most_under_way: of the one that had most); XK_EAGAIN: there is none. queues: how many. */
 int xk_vbd_back_stats(const struct xk_vbd_back *b, struct xk_blkback_stats *out);
+unsigned xk_vbd_back_queues(const struct xk_vbd_back *b);
 
 /* xk_vbd_back_resized (b) - the image has another size now: the front end is told. */
 int xk_vbd_back_resized(struct xk_vbd_back *b);

@@ -72,6 +72,10 @@ const char *xk_xenbus_get(const struct xk_xenbus *d, const char *name);
 uint64_t xk_xenbus_number(const struct xk_xenbus *d, const char *name, uint64_t otherwise);
 int xk_xenbus_put(struct xk_xenbus *d, const char *name, const char *fmt, ...) XK_PRINTF(3, 4);
 
+/* xk_xenbus_refuse (d, err, fmt) - (err), for a driver's call to return, which the `error` node then explains: what, in
+ * which node, and what would be right. At most 200 bytes. */
+int xk_xenbus_refuse(struct xk_xenbus *d, int err, const char *fmt, ...) XK_PRINTF(3, 4);
+
 /* xk_xenbus_update (d) - writes what was put outside of a driver's call. A front end looks again when its back end
  * says that it is connected once more: so a new size is told by (put) and update. */
 void xk_xenbus_update(struct xk_xenbus *d);

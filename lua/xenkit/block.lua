@@ -25,7 +25,8 @@ local function wrap(raw, err, code)
 end
 
 --- The disk whose folder in the store is `path`, "device/vbd/51712". It may be used when `wait` gave true.
-function M.front(ctx, path) return wrap(core.front(ctx.world, ctx.store.raw, path)) end
+-- @param opts queues = 1 .. 4 rings, or as many as its back end offers; 1 if it is not said
+function M.front(ctx, path, opts) return wrap(core.front(ctx.world, ctx.store.raw, path, opts)) end
 
 --- An image of zeroes in this domain's memory.
 function M.memory(world, bytes) return wrap(core.memory(world, bytes)) end
@@ -103,7 +104,7 @@ function Disk:discard(at, n) return one(self, "discard", at, n) end
 --- {bytes, sector, readonly, flush, discard, removable, cdrom}
 function Disk:info() return self.raw:info() end
 
---- Counters of the ring; nil for an image.
+--- Counters of the rings, together; nil for an image.
 function Disk:stats() return self.raw:stats() end
 
 --- Waits until the disk is connected. @return true; nil, message, code
@@ -149,12 +150,18 @@ function M.number_of(dev)
   return n < 16 and 202 << 8 | n << 4 or 1 << 28 | n << 8
 end
 
+--- What the domain's description says of the disk `name`, which may also be a device name: number, {dev, queues}
+function M.told(ctx, name)
+  local told = ctx.desc.disk and ctx.desc.disk[name] or { dev = name }
+  return M.number_of(told.dev), told
+end
+
 --- What becomes ctx.disk: disks by the names of the domain's description, or by device names, made when asked for.
 function M.disks(ctx)
   return setmetatable({}, { __index = function(t, name)
-    local number = M.number_of(ctx.desc.disk and ctx.desc.disk[name] or name)
+    local number, told = M.told(ctx, name)
     if not number or not ctx.store then return nil end
-    local disk, err = M.front(ctx, "device/vbd/" .. number)
+    local disk, err = M.front(ctx, "device/vbd/" .. number, told)
     if not disk then error(name .. ": " .. tostring(err), 2) end
     rawset(t, name, disk)
     return disk

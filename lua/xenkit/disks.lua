@@ -29,9 +29,9 @@ local DISKS_MAX = 1024
 local RETRIES = 40 -- of 50 ms
 local UNITS = { K = 1 << 10, M = 1 << 20, G = 1 << 30 }
 
---- @param opts images = ctx.dir.NAME or nil, log(level, text, fields)
+--- @param opts images = ctx.dir.NAME or nil, log(level, text, fields), queues = rings that a disk is offered, 1 .. 4
 function M.new(ctx, opts)
-  return setmetatable({ ctx = ctx, images = opts.images, open = {}, files = {},
+  return setmetatable({ ctx = ctx, images = opts.images, queues = opts.queues, open = {}, files = {},
     backends = backends.new(ctx, "vbd", "disk", DISKS_MAX, opts.log) }, Disks)
 end
 
@@ -103,12 +103,12 @@ end
 -- Taken when it is needed and let go of after, so that whoever serves it may give its image to another meanwhile.
 function makers.vbd(self, what)
   local ctx = self.ctx
-  local number = block.number_of(ctx.desc.disk and ctx.desc.disk[what] or what)
+  local number, told = block.told(ctx, what)
   local path = number and "device/vbd/" .. number
   if not path or not ctx.store:read(path .. "/backend") then
     return nil, "vbd:" .. what .. ": this domain has no such disk", "XK_ENOENT"
   end
-  local disk, err, code = block.front(ctx, path)
+  local disk, err, code = block.front(ctx, path, told)
   if not disk then return nil, err, code end
   local ok
   ok, err, code = disk:wait(30)
@@ -240,7 +240,7 @@ local function serve(self, path)
   local image = wait_for_image(self, path, params, mode)
   if not image then return end
   local _ <close> = setmetatable({}, { __close = function() drop_image(self, image) end })
-  local back <close>, err, code = core.back(self.ctx.world, store.raw, path, image.disk.raw)
+  local back <close>, err, code = core.back(self.ctx.world, store.raw, path, image.disk.raw, { queues = self.queues })
   if not back then return self.backends:refuse(path, err, code) end
   self.backends:follow(path, back, params .. " is in use by another domain; it is waited for")
 end

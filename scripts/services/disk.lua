@@ -6,9 +6,10 @@ return {
   examples = { "xenkit run --on xen scripts/services/disk.lua images=/srv/images" },
   params = {
     { "images", type = "path", default = "", help = "folder of image files; empty: none" },
+    { "queues", type = "integer", default = 4, min = 1, max = 4, help = "rings that a disk is offered" },
   },
   needs = { dir = { images = { "$images", mode = "rw", on = "hosted xen" } } },
   start = function(ctx)
-    disks.new(ctx, { images = ctx.dir.images, log = ctx.log }):run()
+    disks.new(ctx, { images = ctx.dir.images, queues = ctx.params.queues, log = ctx.log }):run()
   end,
 }

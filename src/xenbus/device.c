@@ -162,6 +162,7 @@ static int asks_driver(enum xk__step step) { return step >= XK__OFFER && step <=
 
 static int call_driver(struct xk_xenbus *d, enum xk__step step)
 {
+    d->why[0] = '\0';
     switch (step) {
     case XK__OFFER:
         return d->driver->offer ? d->driver->offer(d, d->arg) : 0;
@@ -182,7 +183,8 @@ static void driver_failed(struct xk_xenbus *d, int err, int was_in_use)
     d->failures += d->failures < DRIVER_MOST;
     d->err = err;
     xk_buf_take(&d->puts, xk_buf_len(&d->puts));
-    (void)xk_xenbus_put(d, "error", "%d %s", -err, xk_err_name(err)); /* without memory it is not told */
+    /* Without memory it is not told. */
+    (void)xk_xenbus_put(d, "error", "%d %s%s%s", -err, xk_err_name(err), *d->why ? ": " : "", d->why);
     d->in_use = (uint8_t)was_in_use;
     close_driver(d, XK_XENBUS_CLOSED, err);
 }

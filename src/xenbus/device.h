@@ -55,6 +55,7 @@ struct xk_xenbus {
     uint32_t tx;
     unsigned step; /* of the writing, nodes.c */
     int write_err;
+    char why[200]; /* of the driver's failure, "": it did not say */
 };
 
 /* device.c */

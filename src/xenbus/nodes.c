@@ -144,6 +144,16 @@ int xk_xenbus_put(struct xk_xenbus *d, const char *name, const char *fmt, ...)
     return n < 0 ? n : 0;
 }
 
+int xk_xenbus_refuse(struct xk_xenbus *d, int err, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(d->why, sizeof(d->why), fmt, ap);
+    va_end(ap);
+    return err;
+}
+
 /* What is under way. */
 enum { BEGIN, LOOK, NODE, STATE, END };
 

@@ -32,6 +32,7 @@ wait_for() { # NAME NODE
 
 mkdir "$tmp/images"
 dd if=/dev/zero of="$tmp/images/data.img" bs=1024 count=4096 2> /dev/null
+dd if=/dev/zero of="$tmp/images/rings.img" bs=1024 count=2048 2> /dev/null
 dd if=/dev/zero of="$tmp/images/direct.img" bs=1024 count=4096 2> /dev/null
 direct=direct: # not on every file system
 dd if="$tmp/images/direct.img" of=/dev/null bs=4096 count=1 iflag=direct 2> /dev/null || direct=
@@ -48,7 +49,7 @@ cat > "$tmp/d.lua" << W
 return { name = "d", domains = {
   { name = "log", service = "log" },
   { name = "disks", service = "disk", params = { images = "$tmp/images" }, restart = "always" },
-  { name = "disks2", service = "disk", params = { images = "$tmp/images" }, restart = "always" },
+  { name = "disks2", service = "disk", params = { images = "$tmp/images", queues = 2 }, restart = "always" },
   { name = "relay", service = "disk", disks = { far = { image = "relay.img", dev = "xvdb", back = "disks" } } },
   { name = "leaf", script = "$user", disks = { data = { image = "vbd:xvdb", back = "relay" } }, restart = "never" },
   { name = "part", script = "$user", restart = "never",
@@ -59,6 +60,8 @@ return { name = "d", domains = {
     disks = { data = { image = "overlay:4M:ro.img2", back = "disks2" } } },
   { name = "user", script = "$user", disks = { data = { image = "data.img", back = "disks" } }, restart = "never" },
   { name = "direct", script = "$user", disks = { data = { image = "${direct}direct.img", back = "disks" } },
+    restart = "never" },
+  { name = "rings", script = "$user", disks = { data = { image = "rings.img", back = "disks", queues = 4 } },
     restart = "never" },
   { name = "mem", script = "$user", disks = { data = { image = "memory:2M", back = "disks2" } }, restart = "never" },
   { name = "mem2", script = "$user", disks = { data = { image = "memory:2M", back = "disks2" } }, restart = "never" },
@@ -84,6 +87,9 @@ case $(cat /proc/sys/kernel/io_uring_disabled 2> /dev/null) in 1 | 2) skip=' # S
 ok $? "the back end has its ring for files$skip"
 rounds mem 1 && [ "$(data mem wrong)" = 0 ]; ok $? "a disk in memory"
 rounds mem2 1 && [ "$(data mem2 wrong)" = 0 ]; ok $? "and another one, which is not the same"
+rings() { $x store read "/local/domain/$(domid "$1")/device/vbd/51712/multi-queue-num-queues"; }
+rounds rings 1 && [ "$(data rings wrong)" = 0 ] && [ "$(rings rings)" = 4 ] && [ "$(rings user)" = 1 ]
+ok $? "a disk of four rings, and others of one"
 rounds part 1 && [ "$(data part wrong)" = 0 ] && [ "$(data part bytes)" = 2097152 ] &&
     dd if="$tmp/images/table.img" bs=512 skip=8 count=1 2> /dev/null | head -c 8 | grep -q 00000000
 ok $? "a partition, with a limit"
@@ -106,8 +112,13 @@ for i in 1 2 3; do
     rounds user 1 || break
 done
 ok $? "its back end is killed three times: nothing fails"
-rounds direct 1 && [ "$(data user wrong)$(data direct wrong)" = 00 ] && [ -z "$(data user error)$(data direct error)" ]
+rounds direct 1 && rounds rings 1 && [ "$(data user wrong)$(data direct wrong)$(data rings wrong)" = 000 ] &&
+    [ -z "$(data user error)$(data direct error)$(data rings error)" ] && [ "$(rings rings)" = 4 ]
 ok $? "and nothing is lost"
+$x move rings data --back disks2 && rounds rings 2 && [ "$(data rings wrong)" = 0 ] && [ "$(rings rings)" = 2 ]
+ok $? "a disk of four rings is moved to a back end that offers two"
+$x move rings data --back disks && rounds rings 2 && [ "$(data rings wrong)" = 0 ] && [ "$(rings rings)" = 4 ]
+ok $? "and back"
 $x move user data --back disks2; ok $? "it is moved to another back end"
 rounds user 2 && [ "$(data user wrong)" = 0 ]; ok $? "and goes on there"
 [ -n "$($x store ls "/local/domain/$(domid disks2)/backend/vbd/$(domid user)")" ] &&

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Disks on real Xen, in every placement: the front end Linux' (PV, PVH) or ours in a stub domain; the back end Linux', ours in
 # dom0, or ours in a stub domain that serves others by `backend=`. Under load that checks every byte, and while our back
-# end in dom0 is killed again and again.
+# end in dom0 is killed again and again. Our front end asks for two rings of each disk, Linux' takes as many as it has
+# processors.
 . tests/lab/lib/tap.sh
 export XK_LAB_CACHE="${XK_LAB_CACHE:-${XK_LAB_DIR:-$build/lab}/cache}" XK_LAB_QUIET=1
 XK_LAB_DIR=$tmp/lab
@@ -15,7 +16,7 @@ printf '#!/bin/sh\n[ "$1" != add ] || PATH=/bin:/usr/bin xenstore-write "$XENBUS
 chmod +x "$tmp/block-ours"
 "${CC:-cc}" -O2 -static -o "$tmp/disk_check" tests/lab/lib/disk_check.c
 "$build/xenkit" build scripts/services/disk.lua -o "$tmp/driver" --as /h/driver --name driver -m 32 > "$tmp/built" 2>&1
-"$build/xenkit" build tests/e2e/lib/disk_user.lua -o "$tmp/user" --as /h/user --name user -m 32 >> "$tmp/built" 2>&1
+"$build/xenkit" build tests/e2e/lib/disk_user.lua queues=2 -o "$tmp/user" --as /h/user --name user -m 32 >> "$tmp/built" 2>&1
 
 # The disk line for a back end.
 line() {
@@ -27,10 +28,12 @@ line() {
 }
 
 # From Linux' front end.
-linux_front() { # BACK TYPE
-    out=$($lab guest "d-$1-$2" "--$2" --memory 96 -t 60 --file "$tmp/disk_check" --config "disk=['$(line "$1")']" -- \
-        "chmod +x disk_check; ./disk_check /dev/xvda $seconds 8; dmesg | grep -e xvda -e 'I/O error'")
-    has "$out" "wrong=0 errors=0"; ok $? "Linux' blkfront ($2) on $1: $(echo "$out" | grep reads=)"
+linux_front() { # BACK TYPE PROCESSORS
+    out=$($lab guest "d-$1-$2-$3" "--$2" --memory 128 -t 60 --file "$tmp/disk_check" --config "vcpus=$3" \
+        --config "disk=['$(line "$1")']" -- "chmod +x disk_check; ./disk_check /dev/xvda $seconds 8
+        echo rings=\$(ls /sys/block/xvda/mq | wc -l); dmesg | grep -e xvda -e 'I/O error'")
+    has "$out" "wrong=0 errors=0" && has "$out" "rings=$3"
+    ok $? "Linux' blkfront ($2, rings: $3) on $1: $(echo "$out" | grep reads=)"
     case "$out" in *"I/O error"*) echo "# $out"; false ;; esac; ok $? "and no error in the guest's log"
 }
 
@@ -40,14 +43,15 @@ stub_front() { # BACK
     echo "disk = ['$(line "$1")']" >> "$tmp/s-$1.cfg"
     $lab put "$tmp/s-$1.cfg"
     out=$($lab run -t 60 "xl create -q /h/s-$1.cfg > /dev/null 2>&1; sleep $seconds; i=\$(xl domid s-$1)
-        for n in connected round wrong error; do echo \"\$n=\$(xenstore-read /local/domain/\$i/data/\$n 2> /dev/null)\"; done
+        for n in connected round wrong error queues; do echo \"\$n=\$(xenstore-read /local/domain/\$i/data/\$n 2> /dev/null)\"; done
         xl shutdown -w s-$1 > /dev/null 2>&1; echo ended \$?
         n=0; while xl list | grep -q -e s-$1 -e null && [ \$n -lt 25 ]; do n=\$((n + 1)); sleep 0.2; done
         xl list | grep -c -e s-$1 -e null
         xenstore-ls -f /local/domain | grep -c \"vbd/\$i\"")
     has "$out" "connected=yes" && has "$out" "wrong=0
-error=" && ! has "$out" "round=
-" > /dev/null; ok $? "our blkfront in a stub domain on $1: $(echo "$out" | grep round=)"
+error=
+queues=2" && ! has "$out" "round=
+" > /dev/null; ok $? "our blkfront (rings: 2) in a stub domain on $1: $(echo "$out" | grep round=)"
     has "$out" "ended 0
 0
 0"; ok $? "it ends, and nothing of it is left"
@@ -72,35 +76,39 @@ database() { # BACK
 $lab up > "$tmp/err" 2>&1 || { cat "$tmp/err"; ok 1 "the lab comes up"; finish; }
 $lab put "$build/xenkit" "$build/xenkit-domain" scripts/services/disk.lua "$tmp/block-ours" "$tmp/driver" "$tmp/user"
 $lab run 'mkdir -p /tmp/images; dd if=/dev/zero of=/tmp/images/disk.img bs=1M count=16 2> /dev/null'
+$lab run 'echo 2 > /sys/module/xen_blkback/parameters/max_queues' # as many as dom0 has processors otherwise
 long() { [ -z "${XK_LONG:-}" ] || "$@"; }
-long stub_front linux
+stub_front linux
 database linux
 
 $lab run 'xl create -q /h/driver/driver.cfg > /dev/null 2>&1; sleep 0.5; xl list' | grep -q driver
 ok $? "a stub domain that serves disks"
-linux_front stub pvh
-long linux_front stub pv
+linux_front stub pvh 1
+long linux_front stub pvh 2
+long linux_front stub pv 1
 long stub_front stub
 
 # dom0: Linux' back end out, ours in.
 $lab run 'rmmod xen_blkback; cd /h; LD_LIBRARY_PATH=/h/lib ./xenkit run --on xen --restart disk.lua images=/tmp/images \
     > /tmp/disk.log 2>&1 & sleep 0.5'
-long linux_front dom0 pvh # the last ones are on dom0 and PV, too
-long linux_front dom0 pv
+long linux_front dom0 pvh 2 # the last ones are on dom0 and PV, too
+long linux_front dom0 pv 1
 long stub_front dom0
 
 # Killed at random moments, while the guest checks.
 longer=$((kills * 2 + 4))
-$lab guest d-killed --pv --memory 96 -t $((longer + 60)) --file "$tmp/disk_check" --config "disk=['$(line dom0)']" -- \
-    "chmod +x disk_check; ./disk_check /dev/xvda $longer 8; dmesg | grep 'I/O error'" > "$tmp/killed" &
+$lab guest d-killed --pv --memory 128 -t $((longer + 60)) --file "$tmp/disk_check" --config "disk=['$(line dom0)']" \
+    --config "vcpus=2" -- "chmod +x disk_check; ./disk_check /dev/xvda $longer 8
+    echo rings=\$(ls /sys/block/xvda/mq | wc -l); dmesg | grep 'I/O error'" > "$tmp/killed" &
 guest=$!
 out=$($lab run -t $((longer + 50)) "until xl list d-killed > /dev/null 2>&1; do sleep 0.2; done; sleep 4
     n=0; while [ \$n -lt $kills ]; do p=\$(pidof xenkit-domain) && kill -9 \$p && n=\$((n + 1))
     usleep \$(awk \"BEGIN { srand(\$n\$\$); print int(500000 + rand() * 1000000) }\"); done
     echo killed \$n; xl list d-killed > /dev/null 2>&1 && echo it goes on")
 wait $guest
-has "$(cat "$tmp/killed")" "wrong=0 errors=0" && ! grep -q 'I/O error' "$tmp/killed"
-ok $? "a Linux guest (pv) sees no wrong byte and no error: $(grep reads= "$tmp/killed")"
+has "$(cat "$tmp/killed")" "wrong=0 errors=0" && has "$(cat "$tmp/killed")" rings=2 &&
+    ! grep -q 'I/O error' "$tmp/killed"
+ok $? "a Linux guest (pv, rings: 2) sees no wrong byte and no error: $(grep reads= "$tmp/killed")"
 has "$out" "killed $kills
 it goes on"; ok $? "while our back end in dom0 is killed $kills times"
 [ "$($lab run 'grep -c restart /tmp/disk.log')" -ge "$kills" ]; ok $? "and started again each time"

@@ -40,7 +40,7 @@ describe("xenkit.block", function()
   end)
 
   -- Both ends are this domain's: what a back end does that is its own front end's, too.
-  local function pair(ctx, image)
+  local function pair(ctx, image, front_opts, back_opts)
     local store, me = ctx.store, ctx.domid
     local home = "/local/domain/" .. me
     local front, back = home .. "/device/vbd/51712", home .. "/backend/vbd/" .. me .. "/51712"
@@ -49,8 +49,8 @@ describe("xenkit.block", function()
       [front .. "/state"] = 1 } do
       assert(store:write(path, value))
     end
-    local b = assert(core.back(ctx.world, store.raw, back, image.raw))
-    return assert(block.front(ctx, front)), b
+    local b = assert(core.back(ctx.world, store.raw, back, image.raw, back_opts))
+    return assert(block.front(ctx, front, front_opts)), b
   end
 
   it("is a disk between two halves, from the store to the ring", function()
@@ -69,6 +69,36 @@ describe("xenkit.block", function()
       back:close()
       image:close()
     end)
+  end)
+
+  it("has as many rings as both halves want", function()
+    xenkit.run(function(ctx)
+      local image = assert(block.memory(ctx.world, 1 << 20))
+      local disk, back = pair(ctx, image, { queues = 3 }, { queues = 4 })
+      assert.is_true(disk:wait(5))
+      local waiting = {}
+      for i = 0, 63 do
+        waiting[i] = task.spawn(function() return disk:write(4096 * i, ("%08d"):format(i):rep(512)) end)
+      end
+      for i = 0, 63 do assert.is_true(waiting[i]:join()) end
+      assert.is_true(disk:flush())
+      for i = 0, 63 do assert.equal(("%08d"):format(i):rep(512), disk:read(4096 * i, 4096)) end
+      local f, b = disk:stats(), back:stats()
+      assert.same({ 3, 64, 64, 1 }, { f.queues, f.writes, f.reads, f.flushes })
+      assert.same({ 3, 65, 64 }, { b.queues, b.writes, b.reads }) -- memory has no flush: a barrier does for it
+      disk:close()
+      back:close()
+      assert.has_error(function() block.front(ctx, "device/vbd/51712", { queues = 5 }) end)
+      image:close()
+    end)
+  end)
+
+  it("knows what the domain's description says of its disks", function()
+    local ctx = { desc = { disk = { data = { dev = "xvdc", queues = 2 } } } }
+    assert.same({ 51744, { dev = "xvdc", queues = 2 } }, { block.told(ctx, "data") })
+    assert.same({ 51728, { dev = "xvdb" } }, { block.told(ctx, "xvdb") })
+    assert.same({ 51712, { dev = "xvda" } }, { block.told({ desc = {} }, "xvda") })
+    assert.is_nil((block.told(ctx, "nothing")))
   end)
 
   local function rows(db)

@@ -168,14 +168,17 @@ describe("xenkit.net", function()
 
   it("lists a domain's devices, with addresses that stay the same", function()
     local desc = { name = "d", vifs = { lan = { back = "net" }, wan = { back = "net", mac = "00:16:3E:AA:00:01" } },
-      disks = { data = { image = "x", back = "disks" } } }
+      disks = { data = { image = "x", back = "disks", queues = 2 }, swap = { image = "y", back = "disks" } } }
     local list = devices.list(desc)
-    assert.same({ "vbd", "vif", "vif" }, { list[1].kind, list[2].kind, list[3].kind })
-    assert.matches("^00:16:3e:[0-7]%x:%x%x:%x%x$", list[2].mac)
-    assert.equal(list[2].mac, devices.list(desc)[2].mac)
-    assert.equal("00:16:3e:aa:00:01", list[3].mac)
+    assert.same({ "vbd", "vbd", "vif", "vif" }, { list[1].kind, list[2].kind, list[3].kind, list[4].kind })
+    assert.matches("^00:16:3e:[0-7]%x:%x%x:%x%x$", list[3].mac)
+    assert.equal(list[3].mac, devices.list(desc)[3].mac)
+    assert.equal("00:16:3e:aa:00:01", list[4].mac)
     local disk, vif = devices.told(list)
-    assert.same({ data = "xvda" }, disk)
+    assert.same({ data = { dev = "xvda", queues = 2 }, swap = { dev = "xvdb" } }, disk)
     assert.same({ lan = { number = 0 }, wan = { number = 1 } }, vif)
+    assert.is_true(devices.check(desc))
+    desc.disks.data.queues = 5
+    assert.same({ nil, "a disk has 1 to 4 queues", "queues" }, { devices.check(desc) })
   end)
 end)

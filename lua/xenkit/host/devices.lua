@@ -12,7 +12,8 @@ local net = require "xenkit.net"
 
 local M = {}
 
-local DISK = { image = "string", back = "string", mode = "string", dev = "string" }
+local DISK = { image = "string", back = "string", mode = "string", dev = "string", queues = "integer" }
+local QUEUES_MAX = 4
 local VIF = { back = "string", mac = "string", vlan = "integer", strict = "boolean", address = "string",
   gateway = "string", address6 = "string", gateway6 = "string", ipv6 = "boolean" }
 
@@ -46,6 +47,9 @@ local function check_disk(name, d, taken)
   if not ok then return nil, err, key end
   if not d.image or not d.back then return nil, "disk '" .. name .. "' needs an image and a back", name end
   if d.mode and d.mode ~= "r" and d.mode ~= "w" then return nil, "a disk's mode is r or w", "mode" end
+  if d.queues and (d.queues < 1 or d.queues > QUEUES_MAX) then
+    return nil, ("a disk has 1 to %d queues"):format(QUEUES_MAX), "queues"
+  end
   if not d.dev then return true end
   ok, err = block.number_of(d.dev)
   if not ok then return nil, err, "dev" end
@@ -118,7 +122,7 @@ local function add_disks(list, disks)
     end
     taken[dev] = true
     list[#list + 1] = { kind = "vbd", name = name, dev = dev, number = block.number_of(dev), image = d.image,
-      back = d.back, mode = d.mode or "w" }
+      back = d.back, mode = d.mode or "w", queues = d.queues }
   end
 end
 
@@ -150,7 +154,7 @@ end
 function M.told(list)
   local disk, vif = {}, {}
   for _, d in ipairs(list) do
-    if d.kind == "vbd" then disk[d.name] = d.dev end
+    if d.kind == "vbd" then disk[d.name] = { dev = d.dev, queues = d.queues } end
     if d.kind == "vif" then
       vif[d.name] = { number = d.number, address = d.address, gateway = d.gateway, address6 = d.address6,
         gateway6 = d.gateway6, ipv6 = d.ipv6 }

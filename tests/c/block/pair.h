@@ -33,7 +33,7 @@ static void slow_pass(struct slow *s, struct xk_blk_request *r)
 }
 
 /* The last one first: answers come in another order than requests. */
-static void slow_go(struct slow *s)
+static inline void slow_go(struct slow *s)
 {
     while (s->n)
         slow_pass(s, s->held[--s->n]);
@@ -154,7 +154,7 @@ static void ask_done(struct xk_blk_request *r, int err)
     a->err = err;
 }
 
-static int ask_put(struct xk_blkdev *d, struct ask *a, int op, uint64_t sector, void *buf, size_t bytes)
+static inline int ask_put(struct xk_blkdev *d, struct ask *a, int op, uint64_t sector, void *buf, size_t bytes)
 {
     memset(a, 0, sizeof(*a));
     a->err = 1;

@@ -1,10 +1,9 @@
-/* blkfront and blkback over one ring: data of all shapes, faults, either half a liar. SPDX-License-Identifier: MIT */
+/* blkfront and blkback over one ring: data of all shapes, ends, barriers, faults. What liars do stands in
+ * test_blkliar.c. SPDX-License-Identifier: MIT */
 #include <xenkit/ring.h>
 
 #include "drivers/block/proto.h"
-#include "tests/c/block/pair.h"
-
-#include <xen/io/blkif.h>
+#include "tests/c/block/liar.h"
 
 static uint64_t seed = 1;
 static unsigned roll(unsigned n)
@@ -119,6 +118,40 @@ TEST(memory_of_the_device_is_not_copied)
     EQ(ask(&p, XK_BLK_DISCARD, 0, NULL, 64 * XK_SECTOR), 0);
     churn(&p, 10, mine, 40 * XK_SECTOR);
     p.dev->ops->memory_free(p.dev, mine, 40 * XK_SECTOR);
+    pair_close(&p);
+}
+
+TEST(the_rings_of_a_disk_divide_its_pages)
+{
+    struct xk_blkfront_stats s;
+    static uint8_t buf[32][XK_SECTOR];
+    static struct ask a[32];
+    struct pair p;
+
+    pair_world(&p);
+    p.fc.pages = 15;
+    p.fc.rings = 4;
+    pair_open(&p);
+    p.disk.hold = 1;
+    for (unsigned i = 0; i < 32; i++)
+        EQ(ask_put(p.dev, &a[i], XK_BLK_WRITE, i, buf[i], XK_SECTOR), 0);
+    xk_blk_kick(p.dev);
+    pair_run(&p);
+    EQ(p.disk.n, 3);
+    p.disk.hold = 0;
+    slow_go(&p.disk);
+    pair_run(&p);
+    for (unsigned i = 0; i < 32; i++)
+        OK(a[i].done == 1 && a[i].err == 0);
+    xk_blkfront_stats(p.front, &s);
+    EQ(s.under_way + s.waiting, 0);
+    xk_blk_close(p.dev);
+    p.fc.pages = 7;
+    EQ(pair_front(&p), XK_EINVAL);
+    p.fc.pages = 0;
+    p.fc.rings = 5;
+    EQ(pair_front(&p), XK_EINVAL);
+    p.front = NULL;
     pair_close(&p);
 }
 
@@ -365,169 +398,7 @@ TEST(who_asks_again_when_it_failed_does_not_stop_the_loop)
     pair_close(&p);
 }
 
-/* --- a lying front end -------------------------------------------------------------------------------------------- */
-
-struct liar {
-    struct pair p;
-    struct xk_ring_front ring;
-    void *page;
-    uint8_t *data;
-    xk_gref ring_ref, ref[4];
-    xk_port port;
-    struct xk_blkback_config bc;
-    uint64_t next_id;
-};
-
-static void liar_open(struct liar *l, enum xk_blk_abi abi, unsigned max_pieces)
-{
-    void *data;
-    int port;
-
-    memset(l, 0, sizeof(*l));
-    pair_world(&l->p);
-    EQ(xk_page_share(l->p.w.dom[1], 2, 1, 0, &l->ring_ref, &l->page), 0);
-    EQ(xk_page_share(l->p.w.dom[1], 2, 4, 0, l->ref, &data), 0);
-    l->data = data;
-    port = xk_evtchn_alloc(l->p.w.dom[1], 2);
-    OK(port > 0);
-    EQ(xk_ring_front_init(&l->ring, l->page, XK_PAGE_SIZE, abi == XK_BLK_ABI_32 ? 108 : 112), 0);
-    l->p.bc = (struct xk_blkback_config){.device = &l->p.disk.dev,
-                                         .front = 1,
-                                         .ring_pages = 1,
-                                         .abi = (uint8_t)abi,
-                                         .persistent = 1,
-                                         .max_pieces = (uint16_t)max_pieces,
-                                         .port = port,
-                                         .broken = pair_back_broken,
-                                         .arg = &l->p};
-    l->p.bc.ring[0] = l->ring_ref;
-    l->port = port;
-    EQ(xk_blkback_open(NULL, l->p.back_loop, &l->p.bc, &l->p.back), 0);
-}
-
-static void liar_close(struct liar *l)
-{
-    xk_blkback_close(l->p.back, pair_back_closed, &l->p);
-    l->p.back = NULL;
-    EQ(xk_page_unshare(l->p.w.dom[1], l->page, 1), 0);
-    EQ(xk_page_unshare(l->p.w.dom[1], l->data, 4), 0);
-    EQ(xk_evtchn_unbind(l->p.w.dom[1], l->port), 0);
-    pair_close(&l->p);
-}
-
-/* Puts a slot as it is, and gives the status of its answer, or 99: none came. */
-static int tell(struct liar *l, const void *slot, size_t bytes)
-{
-    uint8_t out[128] = {0}, in[128];
-    blkif_response_t rsp;
-
-    memcpy(out, slot, bytes);
-    EQ(xk_ring_front_put(&l->ring, out, 1), 1);
-    if (xk_ring_front_publish(&l->ring))
-        xk_evtchn_notify(l->p.w.dom[1], l->port);
-    for (int i = 0; i < 3; i++)
-        xk_loop_run_once(l->p.back_loop, XK_NOW);
-    if (xk_ring_front_take(&l->ring, in, 1) != 1)
-        return 99;
-    memcpy(&rsp, in, sizeof(rsp));                                    /* the 64-bit layout */
-    EQ(rsp.operation, out[0] == BLKIF_OP_INDIRECT ? out[1] : out[0]); /* as Linux' blkfront wants it */
-    EQ(rsp.id, l->next_id);
-    return rsp.status;
-}
-
-static blkif_request_t rw(struct liar *l, unsigned op, uint64_t sector, unsigned n)
-{
-    blkif_request_t q;
-
-    memset(&q, 0, sizeof(q));
-    q.operation = (uint8_t)op;
-    q.nr_segments = (uint8_t)n;
-    q.id = ++l->next_id;
-    q.sector_number = sector;
-    for (unsigned i = 0; i < n && i < 11; i++)
-        q.seg[i] = (struct blkif_request_segment){l->ref[i % 4], 0, 7};
-    return q;
-}
-
-static int honest(struct liar *l)
-{
-    blkif_request_t q = rw(l, BLKIF_OP_READ, 0, 1);
-    return tell(l, &q, sizeof(q));
-}
-
-TEST(requests_that_make_no_sense_are_answered_and_harm_nothing)
-{
-    struct xk_blkback_stats s;
-    struct liar l;
-    blkif_request_t q;
-    int wrong = 0;
-
-    liar_open(&l, XK_BLK_ABI_64, 0);
-#define WRONG(change)                                 \
-    do {                                              \
-        q = rw(&l, BLKIF_OP_WRITE, 8, 2);             \
-        change;                                       \
-        EQ(tell(&l, &q, sizeof(q)), BLKIF_RSP_ERROR); \
-        wrong++;                                      \
-        EQ(honest(&l), BLKIF_RSP_OKAY);               \
-    } while (0)
-    WRONG(q.nr_segments = 0);
-    WRONG(q.nr_segments = 12);
-    WRONG(q.nr_segments = 255);
-    WRONG(q.seg[1].first_sect = 3; q.seg[1].last_sect = 2);
-    WRONG(q.seg[1].last_sect = 8);
-    WRONG(q.seg[0].first_sect = 255; q.seg[0].last_sect = 255);
-    WRONG(q.seg[1].gref = 0x7fffffff);
-    WRONG(q.seg[0].gref = 4711);
-    WRONG(q.sector_number = PAIR_SECTORS - 15);
-    WRONG(q.sector_number = UINT64_MAX);
-    WRONG(q.sector_number = UINT64_MAX / 512);
-    WRONG(q.operation = 4);
-    WRONG(q.operation = 200);
-    WRONG(q.operation = BLKIF_OP_INDIRECT; q.nr_segments = BLKIF_OP_READ);
-#undef WRONG
-    q = rw(&l, BLKIF_OP_WRITE_BARRIER, 8, 1);
-    EQ(tell(&l, &q, sizeof(q)), BLKIF_RSP_OKAY);
-    q = rw(&l, BLKIF_OP_WRITE, 8, 11); /* the same page several times is all right */
-    EQ(tell(&l, &q, sizeof(q)), BLKIF_RSP_OKAY);
-    xk_blkback_stats(l.p.back, &s);
-    EQ(s.refused, wrong);
-    EQ(l.p.back_broken, 0);
-    liar_close(&l);
-}
-
-/* --- barriers --- */
-
-static void put_one(struct liar *l, unsigned op, uint64_t sector, unsigned segments)
-{
-    uint8_t out[128] = {0};
-    blkif_request_t q = rw(l, op, sector, segments);
-
-    memcpy(out, &q, sizeof(q));
-    EQ(xk_ring_front_put(&l->ring, out, 1), 1);
-}
-
-static void run_back(struct liar *l)
-{
-    if (xk_ring_front_publish(&l->ring))
-        xk_evtchn_notify(l->p.w.dom[1], l->port);
-    for (int i = 0; i < 6; i++)
-        xk_loop_run_once(l->p.back_loop, XK_NOW);
-}
-
-/* The answers that came: how many; all well. */
-static int answers(struct liar *l)
-{
-    uint8_t in[128];
-    int n = 0;
-
-    for (; xk_ring_front_take(&l->ring, in, 1) == 1; n++) {
-        blkif_response_t rsp;
-        memcpy(&rsp, in, sizeof(rsp));
-        EQ(rsp.status, BLKIF_RSP_OKAY);
-    }
-    return n;
-}
+/* --- barriers ----------------------------------------------------------------------------------------------------- */
 
 /* What the disk holds now, and nothing that comes from that. */
 static void go_on(struct slow *d)
@@ -617,43 +488,7 @@ TEST(a_barrier_does_not_keep_a_back_end_open)
     pair_close(&l.p);
 }
 
-TEST(indirect_requests_that_make_no_sense)
-{
-    struct blkif_request_segment *seg;
-    struct liar l;
-    blkif_request_indirect_t q;
-
-    liar_open(&l, XK_BLK_ABI_64, 64);
-    seg = (struct blkif_request_segment *)(void *)(l.data + 3 * XK_PAGE_SIZE);
-    for (int i = 0; i < 512; i++)
-        seg[i] = (struct blkif_request_segment){l.ref[0], 0, 0};
-#define INDIRECT(change, want)             \
-    do {                                   \
-        memset(&q, 0, sizeof(q));          \
-        q.operation = BLKIF_OP_INDIRECT;   \
-        q.indirect_op = BLKIF_OP_READ;     \
-        q.id = ++l.next_id;                \
-        q.nr_segments = 64;                \
-        q.indirect_grefs[0] = l.ref[3];    \
-        change;                            \
-        EQ(tell(&l, &q, sizeof(q)), want); \
-        EQ(honest(&l), BLKIF_RSP_OKAY);    \
-    } while (0)
-    INDIRECT(, BLKIF_RSP_OKAY);
-    INDIRECT(q.nr_segments = 1, BLKIF_RSP_OKAY);
-    INDIRECT(q.nr_segments = 0, BLKIF_RSP_ERROR);
-    INDIRECT(q.nr_segments = 65, BLKIF_RSP_ERROR);
-    INDIRECT(q.nr_segments = 65535, BLKIF_RSP_ERROR);
-    INDIRECT(q.indirect_op = BLKIF_OP_INDIRECT, BLKIF_RSP_ERROR);
-    INDIRECT(q.indirect_op = BLKIF_OP_FLUSH_DISKCACHE, BLKIF_RSP_EOPNOTSUPP);
-    INDIRECT(q.indirect_op = BLKIF_OP_DISCARD, BLKIF_RSP_ERROR);
-    INDIRECT(q.indirect_grefs[0] = 999999, BLKIF_RSP_ERROR);
-    INDIRECT(seg[63].last_sect = 9, BLKIF_RSP_ERROR);
-    seg[63].last_sect = 0;
-    INDIRECT(seg[10].gref = 12345678, BLKIF_RSP_ERROR);
-#undef INDIRECT
-    liar_close(&l);
-}
+/* --- another ABI -------------------------------------------------------------------------------------------------- */
 
 /* The 32-bit layout by offsets: id at 4, sector at 12, segments at 20; the answer's operation at 8. */
 TEST(the_32_bit_abi)
@@ -698,170 +533,6 @@ TEST(the_32_bit_abi)
         EQ(back[2 * XK_SECTOR], 0); /* discarded */
     }
     liar_close(&l);
-}
-
-TEST(indices_that_cannot_be_end_the_device)
-{
-    struct liar l;
-
-    liar_open(&l, XK_BLK_ABI_64, 0);
-    EQ(honest(&l), BLKIF_RSP_OKAY);
-    *(volatile uint32_t *)l.page = 1000; /* req_prod */
-    xk_evtchn_notify(l.p.w.dom[1], l.port);
-    for (int i = 0; i < 3; i++)
-        xk_loop_run_once(l.p.back_loop, XK_NOW);
-    EQ(l.p.back_broken, XK_EPEER);
-    liar_close(&l);
-}
-
-TEST(pages_that_are_taken_away_are_an_error_of_one_request)
-{
-    struct liar l;
-    blkif_request_t q;
-    xk_gref ref;
-    void *page;
-
-    liar_open(&l, XK_BLK_ABI_64, 0);
-    EQ(xk_page_share(l.p.w.dom[1], 2, 1, XK_PAGE_READONLY, &ref, &page), 0);
-    q = rw(&l, BLKIF_OP_WRITE, 0, 1);
-    q.seg[0].gref = ref;
-    EQ(tell(&l, &q, sizeof(q)), BLKIF_RSP_OKAY); /* granted for reading: enough to write it to the disk */
-    q = rw(&l, BLKIF_OP_READ, 0, 1);
-    q.seg[0].gref = ref;
-    EQ(tell(&l, &q, sizeof(q)), BLKIF_RSP_ERROR);
-    EQ(xk_page_unshare(l.p.w.dom[1], page, 1), 0); /* nothing of it stayed mapped */
-    q = rw(&l, BLKIF_OP_WRITE, 0, 1);
-    q.seg[0].gref = ref;
-    EQ(tell(&l, &q, sizeof(q)), BLKIF_RSP_ERROR);
-    EQ(honest(&l), BLKIF_RSP_OKAY);
-    liar_close(&l);
-}
-
-TEST(a_storm_of_events_is_counted)
-{
-    struct xk_blkback_stats s;
-    struct liar l;
-
-    liar_open(&l, XK_BLK_ABI_64, 0);
-    for (int i = 0; i < 100; i++) {
-        xk_evtchn_notify(l.p.w.dom[1], l.port);
-        xk_loop_run_once(l.p.back_loop, XK_NOW);
-    }
-    EQ(honest(&l), BLKIF_RSP_OKAY);
-    xk_blkback_stats(l.p.back, &s);
-    OK(s.idle_events > 50);
-    liar_close(&l);
-}
-
-/* --- a lying back end --------------------------------------------------------------------------------------------- */
-
-struct cheat {
-    struct pair p;
-    struct xk_ring_back ring;
-    void *page;
-    int port;
-    uint8_t buf[4][XK_SECTOR];
-    struct ask a[4];
-    blkif_request_t q[4];
-};
-
-static void cheat_open(struct cheat *c)
-{
-    xk_gref ref[XK_BLKFRONT_RING_MAX];
-
-    memset(c, 0, sizeof(*c));
-    pair_world(&c->p);
-    EQ(pair_front(&c->p), 0);
-    EQ(xk_blkfront_ring(c->p.front, ref), 1);
-    EQ(xk_page_map(c->p.w.dom[2], 1, ref, 1, 0, NULL, &c->page), 0);
-    c->port = xk_evtchn_bind(c->p.w.dom[2], 1, xk_blkfront_port(c->p.front));
-    OK(c->port > 0);
-    EQ(xk_ring_back_attach(&c->ring, c->page, XK_PAGE_SIZE, sizeof(blkif_request_t)), 0);
-    xk_blkfront_connect(c->p.front, &c->p.disk.dev.info, 0);
-    for (int i = 0; i < 4; i++)
-        EQ(ask_put(c->p.dev, &c->a[i], XK_BLK_READ, (unsigned)i, c->buf[i], XK_SECTOR), 0);
-    xk_blk_kick(c->p.dev);
-    EQ(xk_ring_back_take(&c->ring, c->q, 4), 4);
-}
-
-static void cheat_close(struct cheat *c)
-{
-    EQ(c->p.front_broken, XK_EPEER);
-    for (int i = 0; i < 4; i++)
-        EQ(c->a[i].done, 1);
-    EQ(c->a[3].err, XK_EPEER);
-    EQ(ask(&c->p, XK_BLK_READ, 0, c->buf[0], XK_SECTOR), XK_EPEER);
-    EQ(xk_page_unmap(c->p.w.dom[2], c->page, 1), 0);
-    EQ(xk_evtchn_unbind(c->p.w.dom[2], c->port), 0);
-    pair_close(&c->p);
-}
-
-static void cheat_answer(struct cheat *c, uint64_t id, unsigned op, int status)
-{
-    uint8_t slot[sizeof(blkif_request_t)] = {0};
-    blkif_response_t r = {.id = id, .operation = (uint8_t)op, .status = (int16_t)status};
-
-    memcpy(slot, &r, sizeof(r));
-    EQ(xk_ring_back_put(&c->ring, slot, 1), 1);
-    xk_ring_back_publish(&c->ring) ? xk_evtchn_notify(c->p.w.dom[2], c->port) : 0;
-    xk_loop_run_once(c->p.front_loop, XK_NOW);
-}
-
-TEST(an_answer_to_nothing_ends_the_disk)
-{
-    static struct cheat c;
-
-    cheat_open(&c);
-    cheat_answer(&c, 31, BLKIF_OP_READ, 0);
-    cheat_close(&c);
-    cheat_open(&c);
-    cheat_answer(&c, UINT64_MAX, BLKIF_OP_READ, 0);
-    cheat_close(&c);
-}
-
-TEST(a_second_answer_to_the_same_ends_the_disk)
-{
-    static struct cheat c;
-
-    cheat_open(&c);
-    cheat_answer(&c, c.q[0].id, BLKIF_OP_READ, 0);
-    EQ(c.a[0].err, 0);
-    cheat_answer(&c, c.q[0].id, BLKIF_OP_READ, 0);
-    cheat_close(&c);
-}
-
-TEST(an_answer_to_another_operation_ends_the_disk)
-{
-    static struct cheat c;
-
-    cheat_open(&c);
-    cheat_answer(&c, c.q[0].id, BLKIF_OP_WRITE, 0);
-    cheat_close(&c);
-}
-
-TEST(more_answers_than_requests_end_the_disk)
-{
-    static struct cheat c;
-
-    cheat_open(&c);
-    ((volatile uint32_t *)c.page)[2] = 77; /* rsp_prod */
-    xk_evtchn_notify(c.p.w.dom[2], c.port);
-    xk_loop_run_once(c.p.front_loop, XK_NOW);
-    cheat_close(&c);
-}
-
-TEST(a_status_of_any_kind_is_an_error_of_one_request)
-{
-    static struct cheat c;
-
-    cheat_open(&c);
-    cheat_answer(&c, c.q[2].id, BLKIF_OP_READ, -77);
-    cheat_answer(&c, c.q[1].id, BLKIF_OP_READ, 5);
-    EQ(c.a[2].err, XK_EIO);
-    EQ(c.a[1].err, XK_EIO);
-    EQ(c.p.front_broken, 0);
-    cheat_answer(&c, 99, BLKIF_OP_READ, 0);
-    cheat_close(&c);
 }
 
 /* --- what may fail ------------------------------------------------------------------------------------------------ */

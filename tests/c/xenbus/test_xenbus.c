@@ -15,7 +15,8 @@ struct half {
     struct xk_store *store;
     struct xk_xenbus *device;
     char log[512];
-    int fail;       /* what the next call gives */
+    int fail;       /* what the next call gives, */
+    int why;        /* with a word of this number */
     int hold_close; /* closed is said later */
     unsigned value; /* what it puts */
     uint64_t seen;  /* what it read of the other's */
@@ -32,9 +33,9 @@ static void note(struct half *h, const char *what, int n)
 
 static int result(struct half *h)
 {
-    int r = h->fail;
-    h->fail = 0;
-    return r;
+    int r = h->fail, why = h->why;
+    h->fail = h->why = 0;
+    return why ? xk_xenbus_refuse(h->device, r, "reason %d", why) : r;
 }
 
 static int offer(struct xk_xenbus *d, void *arg)
@@ -414,6 +415,24 @@ TEST(a_back_end_that_cannot_connect)
     settle();
     STREQ(half[BACK].log, "offer connect offer connect");
     STATES("4", "4");
+    close_world();
+}
+
+TEST(a_driver_says_what_is_wrong)
+{
+    open_world();
+    plug();
+    start(BACK, B);
+    settle();
+    half[BACK].fail = XK_EPEER;
+    half[BACK].why = 17;
+    start(FRONT, "device/vbd/51712");
+    settle();
+    STREQ(look(B "/error"), "1003 XK_EPEER: reason 17");
+    half[BACK].fail = XK_ENOMEM; /* of which it says nothing more */
+    xk_fake_advance(world.fake, XK_SECOND);
+    settle();
+    STREQ(look(B "/error"), "12 XK_ENOMEM");
     close_world();
 }
 

@@ -1,15 +1,40 @@
 -- Writes numbered blocks to its disk and reads them back, for as long as it runs; tells in the store how far it is.
+local block = require "xenkit.block"
 local task = require "xenkit.task"
 
-local BLOCK, BLOCKS = 8192, 128
+local BLOCK, BLOCKS, WRITERS = 8192, 128, 32
 
-local function block(i, round) return (("%08d%08d"):format(i, round)):rep(BLOCK // 16) end
+local function bytes(i, round) return (("%08d%08d"):format(i, round)):rep(BLOCK // 16) end
+
+-- Many at a time, so that all rings of a disk have some. @return true, or nil, message, code
+local function write_all(disk, round)
+  local writers = {}
+  for w = 1, WRITERS do
+    writers[w] = task.spawn(function()
+      for i = w - 1, BLOCKS - 1, WRITERS do
+        local ok, err, code = disk:write(i * BLOCK, bytes(i, round))
+        if not ok then return nil, err, code end
+      end
+      return true
+    end)
+  end
+  for w = 1, WRITERS do
+    local ok, err, code = writers[w]:join()
+    if not ok then return nil, err, code end
+  end
+  return true
+end
 
 return {
   summary = "Uses a disk.",
-  params = { { "readonly", type = "boolean", default = false, help = "writes are to be refused" } },
+  params = {
+    { "readonly", type = "boolean", default = false, help = "writes are to be refused" },
+    { "queues", type = "integer", default = 0, min = 0, max = 4, help = "rings of xvda; 0: as the description says" },
+  },
   start = function(ctx)
-    local store, disk = ctx.store, ctx.disk.data or ctx.disk.xvda
+    local store, n = ctx.store, ctx.params.queues
+    local disk = n > 0 and assert(block.front(ctx, "device/vbd/" .. block.number_of "xvda", { queues = n }))
+      or ctx.disk.data or ctx.disk.xvda
     local function tell(name, value) store:write("data/" .. name, value) end
     local function fail(err, code)
       tell("error", code .. " " .. err)
@@ -30,18 +55,17 @@ return {
     local wrong, round = 0, 0
     while not ctx.stopping() do
       round = round + 1
-      for i = 0, BLOCKS - 1 do
-        ok, err, code = disk:write(i * BLOCK, block(i, round))
-        if not ok then return fail(err, code) end
-      end
+      ok, err, code = write_all(disk, round)
+      if not ok then return fail(err, code) end
       assert(disk:flush())
       local back
       back, err, code = disk:read(0, BLOCK * BLOCKS)
       if not back then return fail(err, code) end
       for i = 0, BLOCKS - 1 do
-        if back:sub(i * BLOCK + 1, (i + 1) * BLOCK) ~= block(i, round) then wrong = wrong + 1 end
+        if back:sub(i * BLOCK + 1, (i + 1) * BLOCK) ~= bytes(i, round) then wrong = wrong + 1 end
       end
       tell("wrong", wrong)
+      tell("queues", disk:stats().queues)
       tell("round", round)
     end
   end,
