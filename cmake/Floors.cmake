@@ -40,6 +40,7 @@ xk_floor(packet DIR src/packet)
 xk_floor(drivers-net DIR drivers/net DEFINITIONS _GNU_SOURCE)
 xk_floor(block DIR src/block)
 xk_floor(fs DIR src/fs)
+xk_floor(archive DIR src/archive DEPENDS zlib)
 xk_floor(net DIR src/net)
 xk_floor(proto-dns DIR src/proto/dns)
 xk_floor(proto-http DIR src/proto/http DEPENDS http_parser)
@@ -65,7 +66,8 @@ endif()
 foreach(t xenkit xenkit_static)
   target_include_directories(${t} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
   target_link_libraries(${t} PRIVATE $<BUILD_INTERFACE:xkdep_http_parser> $<BUILD_INTERFACE:xkdep_cmark>
-                                     $<BUILD_INTERFACE:xkdep_sqlite> $<BUILD_INTERFACE:xkdep_seccomp>
+                                     $<BUILD_INTERFACE:xkdep_sqlite> $<BUILD_INTERFACE:xkdep_zlib>
+                                     $<BUILD_INTERFACE:xkdep_seccomp>
                                      $<BUILD_INTERFACE:xkdep_xen> $<BUILD_INTERFACE:xkdep_uring> Threads::Threads)
 endforeach()
 

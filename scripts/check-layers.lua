@@ -50,7 +50,7 @@ for h in ([[assert ctype errno float inttypes limits math stdalign stdarg stdato
 -- Libraries, and the floors that are there for them.
 local LIBRARY = {
   ["http_parser.h"] = "proto-http", ["cmark.h"] = "markup", ["sqlite3.h"] = "db", ["seccomp.h"] = "host uplink",
-  ["pthread.h"] = "host", ["slirp/libslirp.h"] = "uplink",
+  ["pthread.h"] = "host", ["slirp/libslirp.h"] = "uplink", ["zlib.h"] = "archive",
 }
 
 local bad = 0
