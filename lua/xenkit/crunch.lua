@@ -47,8 +47,8 @@ end
 --- What is known of a file, or nil.
 function Image:find(path) return self.raw:find(path) end
 
---- Contents, or the bytes `first` to `last` of them, from 0 and both included, as `http.parse_range` has them. Damage is
--- XK_EPROTO; in a part of a stored file it goes unseen.
+--- Contents, or the bytes `first` to `last` of them, from 0 and both included, as `http.parse_range` has them. Damage
+-- is XK_EPROTO; in a part of a stored file it goes unseen.
 function Image:read(path, first, last) return self.raw:read(path, first, last) end
 
 --- Contents as gzip, which costs no more than a copy; of deflated files only.

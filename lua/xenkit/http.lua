@@ -46,8 +46,8 @@ function M.fail(status, text, headers)
 end
 
 --- An answer made in advance, which a handler returns alone: `status` (200), `body`, `type`, `headers` (a table),
--- `etag`, `modified` (seconds). With status 200 it obeys If-None-Match, If-Modified-Since, Range and HEAD. With `at` and
--- `n` the body is the `n` bytes of `body` behind its first `at`, which are sent from there.
+-- `etag`, `modified` (seconds). With status 200 it obeys If-None-Match, If-Modified-Since, Range and HEAD. With `at`
+-- and `n` the body is the `n` bytes of `body` behind its first `at`, which are sent from there.
 function M.resource(r)
   local headers = {}
   for k, v in pairs(r.headers or {}) do headers[k] = v end

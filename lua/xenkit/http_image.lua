@@ -29,7 +29,7 @@ local function deflated(image, file, opts, gzip)
   if gzip then body = image:gzip(file.path) else body = image:read(file.path) end
   if not body then return nil, 0 end
   return http.resource { body = body, type = file.type, modified = file.time, headers = fields_for(file, opts, gzip),
-    etag = gzip and file.etag:sub(1, -2) .. '-gzip"' or file.etag }, #body * 2 -- the answer as a whole, too
+    etag = gzip and file.etag:sub(1, -2) .. '-gzip"' or file.etag }, #body * 2 -- alone, and with its head
 end
 
 -- Answers that are kept: `made` in the order in which they were made, from `first` on.
@@ -51,8 +51,8 @@ end
 
 --- A function(request) that gives an answer, or nil for what is not in the image.
 -- @param image of `xenkit.crunch`, open as long as it is used
--- @param opts prefix, headers as in `http.static`; cache (bytes of answers that are kept; 16 MiB), stats (a table, which
---   gets `made`, `dropped`: how many; `bytes`: kept now)
+-- @param opts prefix, headers as in `http.static`; cache (bytes of answers that are kept; 16 MiB), stats (a table,
+--   which gets `made`, `dropped`: how many; `bytes`: kept now)
 return function(image, opts)
   opts = opts or {}
   local prefix, entries, stats = opts.prefix or "/", {}, opts.stats or {}

@@ -1,7 +1,7 @@
 --- Serves a site: the files of a folder, its Markdown as pages, and what this domain is doing.
 --
--- With image=FILE the site is in an image (`xenkit crunch`). A folder beside it goes before it: what is in both is taken
--- from the folder, as is good while one works on it.
+-- With image=FILE the site is in an image (`xenkit crunch`). A folder beside it goes before it: what is in both is
+-- taken from the folder, as is good while one works on it.
 --
 -- Pages are rendered once, at the start, into memory: "docs/x.md" becomes "docs/x.html" through "template.html" of the
 -- tree, where {{title}}, {{content}}, {{nav}} and {{root}} stand for the page's first heading, its HTML, the list of

@@ -14,7 +14,9 @@ local A_LINE = 20 -- numbers in C
 
 local forms = {}
 
-function forms.zip(f) return { put = function(bytes) return f:write(bytes) end, finish = function() return true end } end
+function forms.zip(f)
+  return { put = function(bytes) return f:write(bytes) end, finish = function() return true end }
+end
 
 function forms.c(f, p)
   local name, size, rest = p.c, 0, ""
@@ -194,9 +196,9 @@ return function(fail, say, JSON)
     { name = "make", summary = "make an image of a folder; `xenkit crunch DIR ...` is short for it",
       description = "The image is a ZIP file, so unzip and others read it; services and C programs read it without " ..
         "unpacking (xenkit.crunch, xenkit/crunch.h). Equal files make equal images: their order is that of their " ..
-        "paths, and their time, unless kept, is $SOURCE_DATE_EPOCH or none. Links are followed inside of the folder. " ..
-        "A pattern without \"/\" is for names, one with it for paths in the folder; * stands for anything but \"/\", " ..
-        "** for anything, ? for a letter. OUTPUT itself is left out.",
+        "paths, and their time, unless kept, is $SOURCE_DATE_EPOCH or none. Links are followed inside the folder. " ..
+        "A pattern without \"/\" is for names, one with it for paths in the folder; * stands for anything but " ..
+        "\"/\", ** for anything, ? for a letter. OUTPUT itself is left out.",
       options = { { "-o", "--output", arg = "OUTPUT", type = "path", required = true, help = "the image" },
         { "--c", arg = "NAME", help = "as a C source, with one array of this name" },
         { "--lua", help = "as a Lua module that returns the image as a string" },

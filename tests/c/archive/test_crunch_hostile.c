@@ -17,6 +17,8 @@ static void lay(void)
         text[i] = "some text "[i * i % 10];
     for (size_t i = 0; i < sizeof(noise); i++)
         noise[i] = (uint8_t)roll(256);
+    if (image.data)
+        xk_buf_fini(&image);
     make(files, 3, 0, &image);
     end = xk_buf_head(&image) + xk_buf_len(&image) - ZIP_END_SIZE;
     central[0] = xk_buf_head(&image) + zip_get32(end + 16);
