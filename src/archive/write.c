@@ -13,7 +13,8 @@ struct xk_crunch_writer {
     xk_alloc alloc;
     struct xk_crunch_spec spec;
     z_stream z;
-    struct xk_buf dir, packed;
+    struct xk_buf dir;
+    struct xk_buf packed; /* room for one file; nothing stays in it */
     uint32_t at, count;
     int err; /* why nothing more is done; XK_ECLOSED after its end */
     size_t last_len;
@@ -225,7 +226,6 @@ int xk_crunch_add(struct xk_crunch_writer *w, const char *path, size_t n, const 
     w->err = size > XK_CRUNCH_SIZE_MAX ? XK_E2BIG : add(w, &a);
     memcpy(w->last, path, n);
     w->last_len = n;
-    w->packed.rd = w->packed.wr = 0;
     return w->err;
 }
 

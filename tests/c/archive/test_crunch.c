@@ -95,6 +95,77 @@ TEST(what_goes_in_comes_out)
     }
 }
 
+TEST(each_alignment)
+{
+    static const char path[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    fill();
+    for (uint32_t align = 1; align <= XK_CRUNCH_ALIGN_MAX; align *= 2)
+        for (unsigned k = 0; k<40; k += align> 64 ? 13 : 1) {
+            struct file some[2] = {{"A", noise, k % 7, k}, {k ? path + 40 - k : "b", noise, 50, 0}};
+            struct xk_crunch_file f;
+            struct xk_crunch *c;
+            struct xk_buf b;
+            make(some, 2, align, &b);
+            c = open_image(xk_buf_head(&b), xk_buf_len(&b));
+            xk_crunch_get(c, 1, &f);
+            EQ((f.data - xk_buf_head(&b)) % align, 0);
+            OK(f.data - xk_buf_head(&b) < 200 + 2 * (int)align);
+            xk_crunch_close(c);
+            xk_buf_fini(&b);
+        }
+}
+
+TEST(what_saves_little_is_stored)
+{
+    static char mixed[4400];
+    static const struct {
+        size_t zeroes;
+        int method;
+    } rows[] = {{0, 0}, {150, 0}, {400, 8}};
+
+    fill();
+    memcpy(mixed, noise, 4000);
+    for (int i = 0; i < 3; i++) {
+        struct file one = {"a", mixed, 4000 + rows[i].zeroes, 0};
+        struct xk_crunch_file f;
+        struct xk_crunch *c;
+        struct xk_buf b;
+        make(&one, 1, 0, &b);
+        c = open_image(xk_buf_head(&b), xk_buf_len(&b));
+        xk_crunch_get(c, 0, &f);
+        EQ(f.method, rows[i].method);
+        xk_crunch_close(c);
+        xk_buf_fini(&b);
+    }
+}
+
+static int drop(void *arg, const void *data, size_t n)
+{
+    (void)data;
+    *(size_t *)arg += n;
+    return 0;
+}
+
+TEST(a_writer_keeps_the_directory_only)
+{
+    size_t put = 0, begun;
+    struct xk_crunch_spec spec = {.put = drop, .arg = &put};
+    struct xk_crunch_writer *w;
+    char path[20];
+
+    fill();
+    EQ(xk_crunch_writer_new(&frail, &spec, &w), 0);
+    begun = held;
+    for (int i = 0; i < 60; i++) {
+        snprintf(path, sizeof(path), "%02d", i);
+        EQ(xk_crunch_add(w, path, 2, i & 1 ? text : noise, 100000, 0, NULL), 0);
+    }
+    OK(held < begun + 300000 && put > 3000000);
+    xk_crunch_writer_close(w);
+    EQ(held, 0);
+}
+
 TEST(nothing_else_is_found)
 {
     static const struct file some[] = {{"a", "1", 1, 0}, {"a-b", "2", 1, 0}, {"a/b", "3", 1, 0}, {"b", "4", 1, 0}};

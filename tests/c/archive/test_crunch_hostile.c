@@ -127,7 +127,11 @@ TEST(lies_of_a_file)
     lie32(0, 24, 4999, 0, "another method, CRC or size");
     lie32(1, 20, 299, 1, "size that cannot be");
     lie32(1, 24, 301, 1, "size that cannot be");
-    lie32(0, 24, 4000000, 1, "size that cannot be"); /* more than deflate can blow up to */
+    lay(); /* more than deflate can blow up to, and as much */
+    lie32(0, 24, zip_get32(central[0] + 20) * 1032 + 1, 1, "size that cannot be");
+    zip_put32(central[0] + 24, zip_get32(central[0] + 20) * 1032);
+    zip_put32(local[0] + 22, zip_get32(central[0] + 20) * 1032);
+    EQ(see(xk_buf_head(&image), xk_buf_len(&image), NULL), 0);
     lie32(0, 24, UINT32_MAX, 1, "ZIP64");
     lie32(0, 20, UINT32_MAX, 1, "ZIP64");
     lie32(0, 42, UINT32_MAX, 0, "ZIP64");
