@@ -38,8 +38,8 @@ describe("service descriptions", function()
   it("need what others do not stand in for", function()
     local s = assert(service.describe([[
       return { params = { { "root", default = "" }, { "image", default = "" } }, start = function() end,
-        needs = { tree = { site = "$root", default = { "site", unless = "root image" } }, text = { image = "$image" } } }
-      ]], "f.lua"))
+        needs = { tree = { site = "$root", default = { "site", unless = "root image" } },
+          text = { image = "$image" } } }]], "f.lua"))
     for words, names in pairs { [""] = "default", ["root=a"] = "site", ["image=b"] = "image",
       ["root=a image=b"] = "image site" } do
       local list = {}

@@ -8,7 +8,7 @@ local json = require "xenkit.json"
 local out = require "xenkit.cli.out"
 
 local PAGE = 4096
-local A_LINE = 20 -- numbers in C
+local A_LINE = 30 -- bytes of the image in a line of C
 
 -- --- forms of an image: each gets its bytes in parts, and the whole number of them at the end -----------------------
 
@@ -18,30 +18,38 @@ function forms.zip(f)
   return { put = function(bytes) return f:write(bytes) end, finish = function() return true end }
 end
 
+-- A string and not a list of numbers, as gcc takes a twentieth of the time and a sixth of the memory for it.
+local ESCAPED = {}
+for i = 0, 255 do
+  local c = string.char(i)
+  ESCAPED[c] = c:find '[ -~]' and not c:find '["\\?]' and c or ("\\%03o"):format(i)
+end
+
 function forms.c(f, p)
   local name, size, rest = p.c, 0, ""
   local function lines(bytes)
     local t = {}
     for at = 1, #bytes, A_LINE do
-      t[#t + 1] = "    " .. table.concat({ bytes:byte(at, at + A_LINE - 1) }, ",") .. ",\n"
+      t[#t + 1] = '    "' .. bytes:sub(at, at + A_LINE - 1):gsub("[^%w]", ESCAPED) .. '"\n'
     end
     return f:write(table.concat(t))
   end
-  local ok, err = f:write(([[
-/* Made by `xenkit crunch --c %s`: a ZIP file that xenkit/crunch.h reads where it lies.
+  local ok, err = f:write((([[
+/* Made by `xenkit crunch --c NAME`: a ZIP file that xenkit/crunch.h reads where it lies.
  *
- *     extern const unsigned char %s[];
- *     extern const size_t %s_size;
+ *     extern const unsigned char NAME[];
+ *     extern const size_t NAME_size;
  *     struct xk_crunch *c;
- *     int r = xk_crunch_open(NULL, %s, %s_size, &c, NULL);
+ *     int r = xk_crunch_open(NULL, NAME, NAME_size, &c, NULL);
  */
 #include <stddef.h>
 
-extern const unsigned char %s[];
-extern const size_t %s_size;
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+extern const unsigned char NAME[];
+extern const size_t NAME_size;
 
-_Alignas(%d) const unsigned char %s[] = {
-]]):format(name, name, name, name, name, name, name, PAGE, name))
+_Alignas(%d) const unsigned char NAME[] =
+]]):gsub("NAME", name):gsub("%%d", PAGE)))
   return ok and {
     put = function(bytes)
       bytes, size = rest .. bytes, size + #bytes
@@ -52,7 +60,7 @@ _Alignas(%d) const unsigned char %s[] = {
     finish = function()
       local done, e = lines(rest)
       if not done then return nil, e end
-      return f:write(("};\nconst size_t %s_size = %d;\n"):format(name, size))
+      return f:write(("    ;\nconst size_t %s_size = %d;\n"):format(name, size))
     end,
   }, err
 end
