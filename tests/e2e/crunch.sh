@@ -123,10 +123,11 @@ else
     skip "an image in a C program" "no cc here"
 fi
 mkdir lib && $x crunch in -o lib/site.lua --lua > out && cat > user.lua << L
-local crunch = require "xenkit.crunch"
+local crunch, task = require "xenkit.crunch", require "xenkit.task"
 return { needs = { lib = { conf = "$tmp/lib" } }, start = function()
   local image <close> = assert(crunch.open(require "conf.site"))
   print(image:count(), #image:read "index.html", #image:read "img/noise.png")
+  task.sleep(0.5) -- the last words of a domain that ends at once are lost now and then
 end }
 L
 out=$($x run user.lua 2>&1) && has "$out" "$(find -L in -type f | wc -l)	$(wc -c < in/index.html)	70000"
