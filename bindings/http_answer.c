@@ -9,8 +9,9 @@
 struct resource {
     struct image *image;
     unsigned status;
-    size_t body_len;
-    int64_t modified; /* -1: unknown */
+    size_t body_len, at; /* a part of the string, from (at) on */
+    int part;            /* it is one: no copy is made of it */
+    int64_t modified;    /* -1: unknown */
     char etag[40];
 };
 #define RESOURCE "xenkit.http.resource"
@@ -296,20 +297,28 @@ static int new_fields(lua_State *L)
     return 1;
 }
 
-/* resource (status, body, type, fields, etag, modified) - an answer made in advance, for `send`. With status 200 it
- * obeys conditions and ranges, and refuses all methods but GET and HEAD. */
+/* resource (status, body, type, fields, etag, modified, at, n) - an answer made in advance, for `send`. With status 200
+ * it obeys conditions and ranges, and refuses all methods but GET and HEAD. With (at) and (n) its body is the (n) bytes
+ * of the string from (at) on, and is sent from there. */
 static int new_resource(lua_State *L)
 {
     struct xk_http_str etag = xk_lua_http_str(L, 5);
     struct resource *r;
-    size_t n;
+    size_t n, at = 0;
+    int part = !lua_isnoneornil(L, 7);
 
     luaL_checklstring(L, 2, &n);
+    if (part) {
+        at = (size_t)xk_lua_integer(L, 7, 0, (lua_Integer)n);
+        n = (size_t)xk_lua_integer(L, 8, 0, (lua_Integer)(n - at));
+    }
     lua_settop(L, 6);
     r = xk_lua_new(L, RESOURCE, sizeof(*r), 4);
     luaL_argcheck(L, etag.n < sizeof(r->etag), 5, "too long");
     r->status = (unsigned)xk_lua_integer(L, 1, 200, 999);
     r->body_len = n;
+    r->at = at;
+    r->part = part;
     r->modified = luaL_optinteger(L, 6, -1);
     if (etag.n)
         memcpy(r->etag, etag.p, etag.n);
@@ -386,7 +395,7 @@ static void send_part(lua_State *L, struct xk_lua_http *c, const struct resource
                       uint64_t last)
 {
     struct xk_http_answer a = answer(L, c, status);
-    const char *body = lua_tostring(L, 3);
+    const char *body = lua_tostring(L, 3) + res->at;
     char extra[80] = "";
 
     a.framing = XK_HTTP_LENGTH;
@@ -436,7 +445,7 @@ static int conn_send(lua_State *L)
     struct resource *res = luaL_checkudata(L, 2, RESOURCE);
     uint64_t first = 0, last = 0;
     unsigned status = judge(c->msg, res, &first, &last);
-    int plain = status == res->status && c->msg->method != XK_HTTP_HEAD && c->msg->minor &&
+    int plain = !res->part && status == res->status && c->msg->method != XK_HTTP_HEAD && c->msg->minor &&
                 xk_http_conn_keep_alive(&c->http) && status != 204 && status != 304;
 
     if (c->streaming || c->rest_len || !c->s->o.world)

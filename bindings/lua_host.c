@@ -187,6 +187,32 @@ static int is_dir(lua_State *L)
     return 1;
 }
 
+/* kind (path) -> "f", "d", "l" (a link, which is not followed), "o"; nil, message, name. */
+static int kind(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    int r = xk_host_kind(path);
+    char c = (char)r;
+
+    if (r < 0)
+        return xk_lua_failf(L, r, path);
+    lua_pushlstring(L, &c, 1);
+    return 1;
+}
+
+/* real (path) -> the path from the root, without links. */
+static int real_path(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    char real[4096];
+    int r = xk_host_real(path, real, sizeof(real));
+
+    if (r < 0)
+        return xk_lua_failf(L, r, path);
+    lua_pushstring(L, real);
+    return 1;
+}
+
 /* Lua may raise (memory) while the directory is open; so names are gathered in a C buffer first. */
 struct names {
     luaL_Buffer b;
@@ -500,6 +526,8 @@ int luaopen_xenkit_core_host(lua_State *L)
         {"mkdir", make_dir},
         {"rmdir", remove_dir},
         {"is_dir", is_dir},
+        {"kind", kind},
+        {"real", real_path},
         {"list", list_dir},
         {"sandbox", sandbox},
         {"tty_raw", tty_raw},

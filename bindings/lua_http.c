@@ -563,6 +563,13 @@ static int conn_range(lua_State *L)
                       first, last);
 }
 
+/* accepts (coding) - whether an answer in it, such as "gzip", is better than one without. */
+static int conn_accepts(lua_State *L)
+{
+    lua_pushboolean(L, xk_http_accepts(xk_lua_http_check_msg(L)->msg, luaL_checkstring(L, 2)));
+    return 1;
+}
+
 static const luaL_Reg methods[] = {
     {"next", conn_next},
     {"body", conn_body},
@@ -578,6 +585,7 @@ static const luaL_Reg methods[] = {
     {"header", conn_header},
     {"headers", conn_headers},
     {"range", conn_range},
+    {"accepts", conn_accepts},
     {"not_modified", conn_not_modified},
     {NULL, NULL},
 };

@@ -40,6 +40,7 @@ xk_floor(packet DIR src/packet)
 xk_floor(drivers-net DIR drivers/net DEFINITIONS _GNU_SOURCE)
 xk_floor(block DIR src/block)
 xk_floor(fs DIR src/fs)
+xk_floor(archive DIR src/archive DEPENDS zlib)
 xk_floor(net DIR src/net)
 xk_floor(resolve DIR src/resolve DEPENDS cares DEFINITIONS _GNU_SOURCE)
 xk_floor(proto-dns DIR src/proto/dns)
@@ -68,7 +69,7 @@ foreach(t xenkit xenkit_static)
   target_link_libraries(${t} PRIVATE $<BUILD_INTERFACE:xkdep_http_parser> $<BUILD_INTERFACE:xkdep_cmark>
                                      $<BUILD_INTERFACE:xkdep_sqlite> $<BUILD_INTERFACE:xkdep_seccomp>
                                      $<BUILD_INTERFACE:xkdep_xen> $<BUILD_INTERFACE:xkdep_uring>
-                                     $<BUILD_INTERFACE:xkdep_cares> Threads::Threads)
+                                     $<BUILD_INTERFACE:xkdep_cares> $<BUILD_INTERFACE:xkdep_zlib> Threads::Threads)
 endforeach()
 
 # The arrows, at every build.

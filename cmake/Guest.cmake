@@ -19,7 +19,7 @@ foreach(g ${guests})
   target_link_options(guest_${name} PRIVATE -static-pie -Wl,--gc-sections)
   add_dependencies(guest_${name} xenkit_static)
   target_link_libraries(guest_${name} PRIVATE $<TARGET_FILE:xenkit_static> ${XK_STATIC_sqlite} ${XK_STATIC_http_parser}
-                        ${XK_STATIC_cmark} ${XK_STATIC_xen} ${XK_STATIC_uring} m)
+                        ${XK_STATIC_cmark} ${XK_STATIC_zlib} ${XK_STATIC_xen} ${XK_STATIC_uring} m)
 endforeach()
 if(TARGET guest_openssl)
   target_link_libraries(guest_openssl PRIVATE ${XK_LIBSSL} ${XK_LIBCRYPTO})

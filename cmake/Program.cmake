@@ -20,8 +20,8 @@ add_custom_target(xk_modules_c DEPENDS ${XK_MODULES_C} ${XK_MODULES_DOMAIN_C})
 # and vchan; domain-full all modules.
 list(FILTER XK_BINDINGS EXCLUDE REGEX "lua_host.c$")
 set(XK_BINDINGS_FULL ${XK_BINDINGS})
-list(FILTER XK_BINDINGS_FULL INCLUDE REGEX "/(lua_)?(http|dns|db|markup|resolve)[a-z_]*.c$")
-list(FILTER XK_BINDINGS EXCLUDE REGEX "/(lua_)?(http|dns|db|markup|resolve)[a-z_]*.c$")
+list(FILTER XK_BINDINGS_FULL INCLUDE REGEX "/(lua_)?(http|dns|db|markup|resolve|crunch)[a-z_]*.c$")
+list(FILTER XK_BINDINGS EXCLUDE REGEX "/(lua_)?(http|dns|db|markup|resolve|crunch)[a-z_]*.c$")
 add_library(xk_bindings OBJECT ${XK_BINDINGS})
 add_library(xk_bindings_full OBJECT ${XK_BINDINGS_FULL})
 add_library(xk_bindings_host OBJECT bindings/lua_host.c)
@@ -48,10 +48,10 @@ function(xk_program target)
     add_dependencies(${target} xenkit_static)
     target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/include)
     target_link_libraries(${target} PRIVATE $<TARGET_FILE:xenkit_static> ${XK_STATIC_http_parser} ${XK_STATIC_cmark}
-                          ${XK_STATIC_sqlite} ${XK_STATIC_cares} ${XK_STATIC_lua} ${XK_STATIC_xen} ${XK_STATIC_uring} m)
+                          ${XK_STATIC_sqlite} ${XK_STATIC_cares} ${XK_STATIC_zlib} ${XK_STATIC_lua} ${XK_STATIC_xen} ${XK_STATIC_uring} m)
   else()
     target_link_libraries(${target} PRIVATE xenkit_static xkdep_lua xkdep_http_parser xkdep_cmark xkdep_sqlite
-                          xkdep_seccomp xkdep_xen xkdep_uring xkdep_cares m)
+                          xkdep_seccomp xkdep_xen xkdep_uring xkdep_cares xkdep_zlib m)
   endif()
   add_dependencies(${target} xk_modules_c)
 endfunction()
@@ -93,7 +93,8 @@ endif()
 add_library(xenkit_lua MODULE src/program/module.c $<TARGET_OBJECTS:xk_bindings> $<TARGET_OBJECTS:xk_bindings_full>
             $<TARGET_OBJECTS:xk_bindings_host>)
 target_include_directories(xenkit_lua PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR} SYSTEM ${XK_lua_INCLUDE})
-target_link_libraries(xenkit_lua PRIVATE xenkit_static xkdep_http_parser xkdep_cmark xkdep_sqlite xkdep_seccomp xkdep_xen xkdep_uring xkdep_cares m)
+target_link_libraries(xenkit_lua PRIVATE xenkit_static xkdep_http_parser xkdep_cmark xkdep_sqlite xkdep_seccomp xkdep_xen
+                      xkdep_uring xkdep_cares xkdep_zlib m)
 target_compile_definitions(xenkit_lua PRIVATE XK_PROGRAM_FULL)
 target_link_options(xenkit_lua PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/bindings/module.map)
 set_target_properties(xenkit_lua PROPERTIES PREFIX "" OUTPUT_NAME xenkit

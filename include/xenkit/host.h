@@ -45,6 +45,12 @@ int xk_host_is_dir(const char *path); /* 1, 0, XK_E... */
  * not followed. */
 int xk_host_identity(const char *path, uint64_t out[2]);
 
+/* xk_host_kind (path) - what stands at (path) itself: 'f' a file, 'd' a folder, 'l' a link, 'o' something else; XK_E...
+ * xk_host_real (path, buf, size) - the path from the root without links, as long as it is there. XK_ENOENT; XK_E2BIG.
+ */
+int xk_host_kind(const char *path);
+int xk_host_real(const char *path, char *buf, size_t size);
+
 /* xk_host_list (path, fn, arg) - calls (fn) for each name but . and .., with 1 for a directory, until it returns
  * non-zero, which is returned. */
 int xk_host_list(const char *path, int (*fn)(void *arg, const char *name, int is_dir), void *arg);

@@ -344,6 +344,10 @@ bool xk_http_etag_weak(struct xk_http_str a, struct xk_http_str b);
  * is unknown. */
 bool xk_http_not_modified(const struct xk_http_msg *m, struct xk_http_str etag, int64_t modified);
 
+/* xk_http_accepts (m, coding) - whether an answer in a content coding ("gzip") is to be preferred to one without
+ * (RFC 9110 section 12.5.3): Accept-Encoding names it, or "*", with a weight above 0 and not below identity's. */
+bool xk_http_accepts(const struct xk_http_msg *m, const char *coding);
+
 /* xk_http_range_parse (s, n, size, first, last) - a Range field with one range of bytes. 1: send 206 with bytes (first)
  * to (last), both included; 0: ignore the field (another unit, several ranges, malformed); XK_ERANGE: answer 416.
  * xk_http_range (m, etag, modified, size, first, last) - the same for a message: GET only, and If-Range is obeyed. */

@@ -46,14 +46,16 @@ function M.fail(status, text, headers)
 end
 
 --- An answer made in advance, which a handler returns alone: `status` (200), `body`, `type`, `headers` (a table),
--- `etag`, `modified` (seconds). With status 200 it obeys If-None-Match, If-Modified-Since, Range and HEAD.
+-- `etag`, `modified` (seconds). With status 200 it obeys If-None-Match, If-Modified-Since, Range and HEAD. With `at`
+-- and `n` the body is the `n` bytes of `body` behind its first `at`, which are sent from there.
 function M.resource(r)
   local headers = {}
   for k, v in pairs(r.headers or {}) do headers[k] = v end
   if r.etag then headers["ETag"] = r.etag end
   if r.modified then headers["Last-Modified"] = core.date(r.modified) end
   if (r.status or 200) == 200 then headers["Accept-Ranges"] = "bytes" end
-  return core.resource(r.status or 200, r.body or "", r.type, core.fields(headers), r.etag, r.modified)
+  return core.resource(r.status or 200, r.body or "", r.type, core.fields(headers), r.etag, r.modified,
+    r.at, r.n)
 end
 
 -- ------------------------------------------------------------------------------------------- requests, in a handler
@@ -509,7 +511,7 @@ end
 -- ------------------------------------------------------------------------------------------- files
 
 local function page404(archive, opts)
-  local body = opts.not_found or archive:get("404.html")
+  local body = opts.not_found or archive and archive:get("404.html") or opts.image and opts.image:get("404.html")
   return M.resource { status = 404, body = body or "404 Not Found\n",
                       type = body and "text/html; charset=utf-8" or TEXT }
 end
@@ -520,16 +522,22 @@ local function media_of(name)
   return t
 end
 
+-- What answers with files say where nothing else is asked for.
+M.STATIC_FIELDS = { ["Cache-Control"] = "public, max-age=60" }
+
 --- A handler for the files of an archive (`:get(name)`, `:list()`). Every answer is made in advance. "/x/" is
 -- "x/index.html" and "/x" redirects there; names are looked up whole, so no path leads out of the archive.
+-- @param archive nil: none
 -- @param opts modified (seconds, of all files), headers (a table), prefix ("/" without; "/files/"), not_found (HTML),
---   add: a table name -> content of further files
+--   add: a table name -> content of further files; image: of `xenkit.crunch`, answers for what is in neither
+--   (`xenkit.http_image`, whose `cache` and `stats` may stand here)
 function M.static(archive, opts)
   opts = opts or {}
   local prefix, table_of = opts.prefix or "/", {}
+  local behind = opts.image and require "xenkit.http_image" (opts.image, opts)
   local function add(name, data)
     local r = M.resource { body = data, type = media_of(name), etag = core.etag(data), modified = opts.modified,
-                           headers = opts.headers or { ["Cache-Control"] = "public, max-age=60" } }
+                           headers = opts.headers or M.STATIC_FIELDS }
     table_of[prefix .. name] = r
     local folder = name:match("^(.-)index%.html$")
     if folder and (folder == "" or folder:sub(-1) == "/") then
@@ -541,9 +549,10 @@ function M.static(archive, opts)
       end
     end
   end
-  for _, name in ipairs(archive:list()) do add(name, archive:get(name)) end
+  for _, name in ipairs(archive and archive:list() or {}) do add(name, archive:get(name)) end
   for name, data in pairs(opts.add or {}) do add(name, data) end
   local missing = page404(archive, opts)
+  if behind then return function(req) return table_of[req.path] or behind(req) or missing end end
   return function(req) return table_of[req.path] or missing end
 end
 

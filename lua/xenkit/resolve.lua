@@ -23,7 +23,7 @@ function M.servers(net)
   return list, lease and lease.domain
 end
 
---- The addresses of `name`, those first that there is a way to, of these IPv6's, and for how many seconds they are good.
+--- The addresses of `name`, those first that there is a way to, of these IPv6's; and their seconds.
 -- @param opts version = 4 or 6, otherwise both; servers (a list, otherwise as above), port, timeout (ms until the next
 -- one is asked), tries (rounds of all), domain (for names without a dot)
 -- @return a list, seconds; nil, message, code: XK_ENOENT when there is no such name

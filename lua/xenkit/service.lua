@@ -81,6 +81,14 @@ local KINDS = { tcp = true, udp = true, unix = true, file = true, tree = true, t
 -- Values of a parameter that leave out what is needed only `when` it is set.
 local OFF = { [false] = true, [0] = true, [""] = true }
 
+-- Whether one of several parameters, with blanks between, is set.
+local function is_set(names, params)
+  for name in names:gmatch "%S+" do
+    if not OFF[params[name] or false] then return true end
+  end
+  return false
+end
+
 -- One need: a string, or a table with the string first. @return the need, or nil, message
 local function read_need(kind, name, spec, params, path, ground)
   local where = kind .. "." .. tostring(name)
@@ -96,6 +104,7 @@ local function read_need(kind, name, spec, params, path, ground)
   local v, err = substitute(value, params, path, where)
   if not v then return nil, err end
   if options.when and OFF[params[options.when] or false] then v = "" end
+  if options.unless and is_set(options.unless, params) then v = "" end
   if options.on and not (" " .. options.on .. " "):find(" " .. ground .. " ", 1, true) then v = "" end
   return { kind = kind, name = name, value = v, mode = options.mode, lock = options.lock, optional = options.optional }
 end

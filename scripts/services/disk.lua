@@ -6,7 +6,7 @@ return {
   examples = { "xenkit run --on xen scripts/services/disk.lua images=/srv/images" },
   params = {
     { "images", type = "path", default = "", help = "folder of image files; empty: none" },
-    { "queues", type = "integer", default = 4, min = 1, max = 4, help = "rings that a disk is offered" },
+    { "queues", type = "integer", default = 1, min = 1, max = 4, help = "rings that a disk is offered" },
   },
   needs = { dir = { images = { "$images", mode = "rw", on = "hosted xen" } } },
   start = function(ctx)

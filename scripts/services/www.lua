@@ -1,5 +1,8 @@
 --- Serves a site: the files of a folder, its Markdown as pages, and what this domain is doing.
 --
+-- With image=FILE the site is in an image (`xenkit crunch`). A folder beside it goes before it: what is in both is
+-- taken from the folder, as is good while one works on it.
+--
 -- Pages are rendered once, at the start, into memory: "docs/x.md" becomes "docs/x.html" through "template.html" of the
 -- tree, where {{title}}, {{content}}, {{nav}} and {{root}} stand for the page's first heading, its HTML, the list of
 -- all pages, and the way up to the root ("", "../").
@@ -9,6 +12,7 @@
 -- Every 250 ms it writes its load to its part of the store, `data/load`: three integers, "REQUESTS IN_FLIGHT BUSY",
 -- where REQUESTS counts from the start and BUSY is the share of the interval, in thousandths, that this domain spent on
 -- the processor (kernel included), which for a domain of one thread is how full it is.
+local crunch = require "xenkit.crunch"
 local http = require "xenkit.http"
 local json = require "xenkit.json"
 local markup = require "xenkit.core.markup"
@@ -67,6 +71,22 @@ local function render(tree)
   return out
 end
 
+-- A folder with an image behind it, as one tree.
+local function over(tree, image)
+  if not (tree and image) then return tree or image end
+  local both = {}
+  function both.get(_, name) return tree:get(name) or image:get(name) end
+  function both.list()
+    local names, seen = tree:list(), {}
+    for _, name in ipairs(names) do seen[name] = true end
+    for _, name in ipairs(image:list()) do
+      if not seen[name] then names[#names + 1] = name end
+    end
+    return names
+  end
+  return both
+end
+
 local function status_of(ctx, server, since)
   return function()
     local s = server().stats
@@ -99,23 +119,30 @@ local server -- of the running start, for stop
 return {
   summary = "Serves a site over HTTP.",
   params = {
-    { "root", default = "site", help = "folder to serve" },
+    { "root", default = "", help = "folder to serve; without it, and without an image, 'site'" },
+    { "image", default = "", help = "image to serve, behind the folder if there is one, too (`xenkit crunch`)" },
     { "port", type = "integer", default = 8080, min = 0, max = 65535, help = "TCP port; 0 takes a free one" },
     { "address", default = "127.0.0.1", help = "address to listen on" },
     { "markdown", type = "boolean", default = true, help = "render .md files to pages" },
   },
   needs = {
     tcp = { http = "$address:$port" },
-    tree = { site = "$root" },
+    tree = { site = "$root", default = { "site", unless = "root image" } },
+    text = { image = "$image" },
   },
   start = function(ctx)
-    local tree, since = ctx.tree.site, ctx.world:now()
-    local pages = ctx.params.markdown and render(tree) or nil
+    local tree, since, image = ctx.tree.site or ctx.tree.default, ctx.world:now(), nil
+    if ctx.text.image then
+      local err
+      image, err = crunch.open(ctx.text.image)
+      if not image then error(ctx.params.image .. err:gsub("^image", "", 1), 0) end
+    end
+    local pages = ctx.params.markdown and render(over(tree, image)) or nil
     local handler = http.router {
       ["GET /hello"] = function() return 200, "Hello from domain " .. ctx.domid .. "\n", "text/plain" end,
       ["GET /healthz"] = function() return 200, "ok\n", "text/plain" end,
       ["GET /status"] = status_of(ctx, function() return server end, since),
-      default = http.static(tree, { add = pages, modified = math.floor(ctx.world:wallclock()) }),
+      default = http.static(tree, { add = pages, image = image, modified = math.floor(ctx.world:wallclock()) }),
     }
     server = http.server(ctx.tcp.http, handler, {
       max_requests = 1000, -- a client that stays meets a replica that came later

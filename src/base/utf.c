@@ -1,17 +1,19 @@
 /* UTF-8 and UTF-16 (utf.h). SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include "base/utf.h"
 
 #include <xenkit/err.h>
 
-/* The next character of UTF-8, or -1. */
-static int32_t next_char(const uint8_t **p)
+/* The next character of UTF-8 before (end), or -1. */
+static int32_t next_char(const uint8_t **p, const uint8_t *end)
 {
     static const uint32_t least[4] = {0, 0x80, 0x800, 0x10000};
     const uint8_t *s = *p;
     unsigned more = s[0] < 0x80 ? 0 : s[0] >> 5 == 6 ? 1 : s[0] >> 4 == 14 ? 2 : s[0] >> 3 == 30 ? 3 : 4;
     uint32_t c;
 
-    if (more == 4)
+    if (more == 4 || (size_t)(end - s) <= more)
         return -1;
     c = more == 0 ? s[0] : s[0] & (0x3fu >> more);
     for (unsigned i = 1; i <= more; i++) {
@@ -27,11 +29,11 @@ static int32_t next_char(const uint8_t **p)
 
 int xk__utf16_of(const char *text, uint16_t *out, size_t room)
 {
-    const uint8_t *p = (const uint8_t *)text;
+    const uint8_t *p = (const uint8_t *)text, *end = p + strlen(text);
     size_t n = 0;
 
-    while (*p) {
-        int32_t c = next_char(&p);
+    while (p < end) {
+        int32_t c = next_char(&p, end);
         if (c < 0)
             return XK_EINVAL;
         if (n + (c >= 0x10000 ? 2 : 1) > room)
@@ -44,6 +46,16 @@ int xk__utf16_of(const char *text, uint16_t *out, size_t room)
         out[n++] = (uint16_t)(0xdc00 + ((c - 0x10000) & 0x3ff));
     }
     return (int)n;
+}
+
+int xk__utf8_is(const char *text, size_t n)
+{
+    const uint8_t *p = (const uint8_t *)text, *end = p + n;
+
+    while (p < end)
+        if (next_char(&p, end) < 0)
+            return 0;
+    return 1;
 }
 
 static size_t put_utf8(char *out, uint32_t c)

@@ -9,6 +9,9 @@
  * XK_E2BIG: they are more. */
 int xk__utf16_of(const char *text, uint16_t *out, size_t room);
 
+/* Whether (n) bytes are UTF-8 without control letters. */
+int xk__utf8_is(const char *text, size_t n);
+
 /* (n) units, up to a zero, as UTF-8; what is no character, or a control letter, is a question mark. (out) has room for
  * three bytes a unit, and a zero. How many bytes. */
 size_t xk__utf8_of(const uint16_t *in, size_t n, char *out);

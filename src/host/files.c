@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -104,6 +105,27 @@ int64_t xk_host_modified(const char *path)
     struct stat st;
 
     return stat(path, &st) < 0 ? xk__sys_err(errno) : (int64_t)st.st_mtime;
+}
+
+int xk_host_kind(const char *path)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0)
+        return xk__sys_err(errno);
+    return S_ISREG(st.st_mode) ? 'f' : S_ISDIR(st.st_mode) ? 'd' : S_ISLNK(st.st_mode) ? 'l' : 'o';
+}
+
+int xk_host_real(const char *path, char *buf, size_t size)
+{
+    char real[PATH_MAX];
+
+    if (!realpath(path, real))
+        return xk__sys_err(errno);
+    if (strlen(real) >= size)
+        return XK_E2BIG;
+    memcpy(buf, real, strlen(real) + 1);
+    return 0;
 }
 
 int xk_host_list(const char *path, int (*fn)(void *arg, const char *name, int is_dir), void *arg)

@@ -26,7 +26,7 @@
     XK_CORE_FULL(X)
 
 #ifdef XK_PROGRAM_FULL
-#define XK_CORE_FULL(X) X(http) X(dns) X(db) X(markup) X(resolve)
+#define XK_CORE_FULL(X) X(http) X(dns) X(db) X(markup) X(resolve) X(crunch)
 #else
 #define XK_CORE_FULL(X)
 #endif

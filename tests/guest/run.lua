@@ -122,6 +122,7 @@ local language = sh("lua5.4 tests/guest/language/main.lua")
 ok(language:find("language: %d+ checks, 0 failed"), "the language suite passes under lua5.4", language:sub(-200))
 equal("the same in a hosted domain", language, sh(build .. "/xenkit run tests/guest/services/language.lua"))
 service("language", { memory = 16 }, language)
+service("crunch", { memory = 16 })
 service("specs", { memory = 16, seconds = 200 })
 
 local function script(name, text)

@@ -35,6 +35,21 @@ describe("service descriptions", function()
     assert.same({ { kind = "tcp", name = "a", value = "0.0.0.0:5" } }, assert(service.needs(s, p, "f.lua")))
   end)
 
+  it("need what others do not stand in for", function()
+    local s = assert(service.describe([[
+      return { params = { { "root", default = "" }, { "image", default = "" } }, start = function() end,
+        needs = { tree = { site = "$root", default = { "site", unless = "root image" } },
+          text = { image = "$image" } } }]], "f.lua"))
+    for words, names in pairs { [""] = "default", ["root=a"] = "site", ["image=b"] = "image",
+      ["root=a image=b"] = "image site" } do
+      local list = {}
+      for word in words:gmatch "%S+" do list[#list + 1] = word end
+      list = assert(service.needs(s, assert(service.params(s, list)), "f.lua"))
+      for i, need in ipairs(list) do list[i] = need.name end
+      assert.equal(names, table.concat(list, " "))
+    end
+  end)
+
   it("that do something at load are told so", function()
     assert.truthy(refused('require "x".go()'):find("does nothing at load", 1, true))
     assert.truthy(refused("while true do end"):find("loops at load", 1, true))

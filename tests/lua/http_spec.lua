@@ -389,6 +389,163 @@ describe("http.static", function()
   end)
 end)
 
+describe("http.static with an image", function()
+  local crunch = require "xenkit.crunch"
+  local text, noise, x = ("some text\n"):rep(3000), {}, 1
+  for i = 1, 40000 do
+    x = x * 1103515245 + 12345 & 0x7fffffff
+    noise[i] = string.char(x >> 16 & 255)
+  end
+  noise = table.concat(noise)
+  local files = { ["index.html"] = "<p>home", ["docs/index.html"] = ("<p>docs"):rep(99), ["a.css"] = text, ["e"] = "",
+                  ["small.bin"] = noise:sub(1, 50), ["big.bin"] = noise, ["404.html"] = "<p>gone", ["ü.txt"] = "ü" }
+  local folder = { list = function() return { "a.css", "own.txt" } end,
+    get = function(_, name) return name == "a.css" and "from the folder" or name == "own.txt" and "own" or nil end }
+  local GZIP = "Accept-Encoding: gzip\r\n"
+
+  local function serve(options, fn, damage)
+    local bytes = assert(crunch.make(files, { time = options.time }))
+    if damage then bytes = damage(bytes) end
+    options.image = assert(crunch.open(bytes))
+    with(http.static(options.folder, options), nil, function(c) fn(c()) end)
+  end
+
+  local function gunzip(bytes)
+    local name = os.tmpname()
+    local f = assert(io.open(name, "wb"))
+    f:write(bytes)
+    f:close()
+    local p = assert(io.popen("gzip -dc < " .. name))
+    local out = p:read "a"
+    assert.is_true(p:close())
+    os.remove(name)
+    return out
+  end
+
+  it("finds files and indexes", function()
+    serve({}, function(s)
+      for _ = 1, 2 do
+        for path, data in pairs(files) do
+          local status, h, body = ask(s, get("/" .. http.encode(path, "path")))
+          assert.same({ 200, data }, { status, body })
+          assert.is_nil(h["content-encoding"])
+        end
+      end
+      local status, h, body = ask(s, get("/"))
+      assert.same({ 200, "<p>home", "text/html; charset=utf-8" }, { status, body, h["content-type"] })
+      assert.equal(files["docs/index.html"], (select(3, ask(s, get("/docs/")))))
+      status, h = ask(s, get("/docs"))
+      assert.same({ 308, "/docs/" }, { status, h.location })
+      for _, path in ipairs { "/../x", "/none", "/docs/none/", "/docs/index.html/", "/e/" } do
+        status, _, body = ask(s, get(path))
+        assert.same({ 404, "<p>gone" }, { status, body })
+      end
+    end)
+  end)
+
+  it("sends gzip to who accepts it", function()
+    serve({}, function(s)
+      local _, plain = ask(s, get("/a.css"))
+      assert.same({ "Accept-Encoding", tostring(#text) }, { plain.vary, plain["content-length"] })
+      for _ = 1, 2 do
+        local status, h, body = ask(s, get("/a.css", GZIP))
+        assert.same({ 200, "gzip", "Accept-Encoding", "text/css; charset=utf-8" },
+          { status, h["content-encoding"], h.vary, h["content-type"] })
+        assert.is_true(#body < #text // 10)
+        assert.equal(text, gunzip(body))
+        assert.not_equal(plain.etag, h.etag)
+        local head_status, head = ask(s, "HEAD /a.css HTTP/1.1\r\nHost: t\r\n" .. GZIP .. "\r\n", true)
+        assert.same({ 200, tostring(#body), "gzip", h.etag },
+          { head_status, head["content-length"], head["content-encoding"], head.etag })
+        status, h, body = ask(s, get("/a.css", GZIP .. "If-None-Match: " .. h.etag .. "\r\n"))
+        assert.same({ 304, "", "Accept-Encoding" }, { status, body, h.vary })
+        assert.equal(200, (ask(s, get("/a.css", GZIP .. "If-None-Match: " .. plain.etag .. "\r\n"))))
+      end
+      for _, no in ipairs { "", "Accept-Encoding: gzip;q=0\r\n", "Accept-Encoding: br\r\n" } do
+        local _, h, body = ask(s, get("/a.css", no))
+        assert.same({ plain.etag, text }, { h.etag, body })
+        assert.is_nil(h["content-encoding"])
+      end
+      local _, h, body = ask(s, get("/big.bin", GZIP))
+      assert.is_nil(h["content-encoding"] or h.vary)
+      assert.is_true(body == noise)
+    end)
+  end)
+
+  it("obeys conditions, ranges and methods", function()
+    serve({ time = 1700000001 }, function(s)
+      for path, data in pairs { ["/big.bin"] = noise, ["/small.bin"] = noise:sub(1, 50), ["/a.css"] = text } do
+        local _, h = ask(s, get(path))
+        assert.equal("Tue, 14 Nov 2023 22:13:21 GMT", h["last-modified"])
+        assert.equal(304, (ask(s, get(path, "If-None-Match: " .. h.etag .. "\r\n"))))
+        assert.equal(304, (ask(s, get(path, "If-Modified-Since: " .. h["last-modified"] .. "\r\n"))))
+        local status, h2, body = ask(s, get(path, "Range: bytes=10-14\r\n"))
+        assert.same({ 206, ("bytes 10-14/%d"):format(#data), data:sub(11, 15) }, { status, h2["content-range"], body })
+        status, _, body = ask(s, get(path, "Range: bytes=20-\r\nIf-Range: " .. h.etag .. "\r\n"))
+        assert.is_true(status == 206 and body == data:sub(21))
+        status, h2 = ask(s, get(path, "Range: bytes=999999-\r\n"))
+        assert.same({ 416, "bytes */" .. #data }, { status, h2["content-range"] })
+        status, h2 = ask(s, "POST " .. path .. " HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx")
+        assert.same({ 405, "GET, HEAD" }, { status, h2.allow })
+        status, h2 = ask(s, "HEAD " .. path .. " HTTP/1.1\r\nHost: t\r\n\r\n", true)
+        assert.same({ 200, tostring(#data) }, { status, h2["content-length"] })
+      end
+    end)
+    serve({}, function(s) -- no time is known: nothing to compare with
+      local _, h = ask(s, get("/a.css"))
+      assert.is_nil(h["last-modified"])
+      assert.equal(200, (ask(s, get("/a.css", "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n"))))
+    end)
+  end)
+
+  it("is behind a folder", function()
+    serve({ folder = folder, add = { ["docs/index.html"] = "added" }, prefix = "/p/" }, function(s)
+      assert.equal("from the folder", (select(3, ask(s, get("/p/a.css", GZIP)))))
+      assert.equal("own", (select(3, ask(s, get("/p/own.txt")))))
+      assert.equal("added", (select(3, ask(s, get("/p/docs/")))))
+      assert.equal("<p>home", (select(3, ask(s, get("/p/")))))
+      local status, _, body = ask(s, get("/index.html"))
+      assert.same({ 404, "<p>gone" }, { status, body })
+    end)
+  end)
+
+  it("keeps answers up to a bound", function()
+    local stats = {}
+    local room = 2 * #text + 100
+    serve({ cache = room, stats = stats }, function(s)
+      for _ = 1, 5 do
+        ask(s, get("/a.css", GZIP))
+        ask(s, get("/docs/", GZIP))
+      end
+      assert.same({ 2, 0 }, { stats.made, stats.dropped })
+      ask(s, get("/a.css"))
+      assert.is_true(stats.made == 3 and stats.dropped > 0 and stats.bytes <= room)
+      for _ = 1, 20 do
+        assert.equal(text, (select(3, ask(s, get("/a.css")))))
+        assert.equal(text, gunzip((select(3, ask(s, get("/a.css", GZIP))))))
+        assert.is_true(stats.bytes <= room)
+      end
+      assert.is_true(stats.dropped > 20)
+    end)
+    serve({ cache = 100, stats = stats }, function(s)
+      for _ = 1, 3 do assert.equal(text, (select(3, ask(s, get("/a.css"))))) end
+      assert.same({ 3, 0, 0 }, { stats.made, stats.dropped, stats.bytes })
+    end)
+  end)
+
+  it("says so when a file is damaged", function()
+    serve({}, function(s)
+      local status, _, body = ask(s, get("/a.css"))
+      assert.equal(500, status)
+      assert.truthy(body:find "damaged")
+      assert.equal("<p>home", (select(3, ask(s, get("/")))))
+    end, function(bytes)
+      local f = assert(crunch.open(bytes)):find "a.css"
+      return bytes:sub(1, f.at + 5) .. "????" .. bytes:sub(f.at + 10)
+    end)
+  end)
+end)
+
 describe("http.router", function()
   local handler = http.router {
     ["GET /"] = function() return 200, "root" end,

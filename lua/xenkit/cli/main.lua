@@ -431,7 +431,9 @@ local image_verbs = require "xenkit.cli.image" (fail, say, JSON)
 verbs.image = { summary = "make, look into and change disk images", verbs = image_verbs }
 local fat_verbs = require "xenkit.cli.fat" (fail, say, JSON)
 verbs.fat = { summary = "make and use FAT file systems in image files", verbs = fat_verbs }
-local GROUPS = { store = store_verbs, image = image_verbs, fat = fat_verbs }
+local crunch_verbs = require "xenkit.cli.crunch" (fail, say, JSON)
+verbs.crunch = { summary = "make an image of a folder, and look into one", verbs = crunch_verbs }
+local GROUPS = { store = store_verbs, image = image_verbs, fat = fat_verbs, crunch = crunch_verbs }
 
 verbs.completion = {
   summary = "print the completion script for bash",
@@ -452,7 +454,7 @@ end
 local ORDER = { "up", "down", "list", "info", "top", "build", "create",
   "console", "pause", "unpause", "shutdown", "destroy",
   "scale", "move", "dmesg", "symbolize", "log", "capture", "netns", "repl", "run", "store", "image", "fat",
-  "completion", "man" }
+  "crunch", "completion", "man" }
 
 local function make_cli()
   local list = {}
@@ -478,12 +480,21 @@ local function service_help(argv)
   end
 end
 
+-- `crunch DIR` is `crunch make DIR`.
+local function crunch_dir(words)
+  local word = words[1] == "crunch" and words[2]
+  if word and word ~= "help" and word ~= "--help" and word ~= "-h" and not crunch_verbs.run[word] then
+    table.insert(words, 2, "make")
+  end
+end
+
 --- @return exit code: 0 well, 1 failed, 2 wrong use, 3 no such world
 function M.main(argv)
   local words = {}
   for i = 1, #argv do words[i] = argv[i] end
   local code = service_help(words)
   if code then return code end
+  crunch_dir(words)
   local cli = make_cli()
   local p, message = cli:parse(words)
   if not p then return fail(message .. "\nTry 'xenkit --help'.", 2) end

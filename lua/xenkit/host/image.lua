@@ -12,7 +12,7 @@ local M = {}
 
 local TRAILER = "XKBOOT1\n" -- after the archive's size; see src/platform/stub/abi.h
 local FULL = { ["xenkit.core.http"] = true, ["xenkit.core.dns"] = true, ["xenkit.core.db"] = true,
-  ["xenkit.core.markup"] = true, ["xenkit.core.resolve"] = true }
+  ["xenkit.core.markup"] = true, ["xenkit.core.resolve"] = true, ["xenkit.core.crunch"] = true }
 local NOT_YET = { udp = true, unix = true, file = true, dir = true, pty = true, hypervisor = true }
 local MEMORY = { core = 8, full = 24 } -- MiB, where nothing else is said
 

@@ -158,6 +158,50 @@ TEST(conditions)
     xk_http_conn_fini(&conn);
 }
 
+TEST(content_codings)
+{
+    static const struct {
+        const char *fields;
+        bool yes;
+    } rows[] = {
+        {"", false},
+        {"Accept-Encoding:\r\n", false},
+        {"Accept-Encoding: gzip\r\n", true},
+        {"accept-encoding: GZip\r\n", true},
+        {"Accept-Encoding: gzip, deflate, br, zstd\r\n", true},
+        {"Accept-Encoding: br;q=1.0,gzip;q=0.001\r\n", true},
+        {"Accept-Encoding: x-gzip\r\n", true},
+        {"Accept-Encoding: deflate, br\r\n", false},
+        {"Accept-Encoding: gzipped\r\n", false},
+        {"Accept-Encoding: gzip;q=0\r\n", false},
+        {"Accept-Encoding: gzip;q=0.000\r\n", false},
+        {"Accept-Encoding: gzip ; Q=0.5\r\n", true},
+        {"Accept-Encoding: gzip ;\tq=0\r\n", false},
+        {"Accept-Encoding: *\r\n", true},
+        {"Accept-Encoding: *;q=0\r\n", false},
+        {"Accept-Encoding: gzip;q=0, *\r\n", false},
+        {"Accept-Encoding: gzip, *;q=0\r\n", true},
+        {"Accept-Encoding: identity, gzip;q=0.5\r\n", false},
+        {"Accept-Encoding: identity;q=0.5, gzip;q=0.5\r\n", true},
+        {"Accept-Encoding: identity;q=0, gzip\r\n", true},
+        {"Accept-Encoding: gzip;q=2\r\n", false},
+        {"Accept-Encoding: gzip;q=1.5\r\n", false},
+        {"Accept-Encoding: gzip;q=1.0000\r\n", false},
+        {"Accept-Encoding: gzip;q=\r\n", false},
+        {"Accept-Encoding: gzip;q=-1\r\n", false},
+        {"Accept-Encoding: gzip;level=9\r\n", false},
+        {"Accept-Encoding: ,, ;q=1, gzip\r\n", true},
+        {"Accept-Encoding: br\r\nAccept-Encoding: gzip\r\n", true},
+        {"Accept-Encoding: *\r\nAccept-Encoding: gzip;q=0\r\n", false},
+    };
+
+    xk_http_conn_init(&conn, NULL, NULL, NULL);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (xk_http_accepts(request("GET", rows[i].fields), "gzip") != rows[i].yes)
+            TAP_FAIL("%s", rows[i].fields);
+    xk_http_conn_fini(&conn);
+}
+
 TEST(ranges)
 {
     static const struct {
