@@ -50,7 +50,8 @@ for h in ([[assert ctype errno float inttypes limits math stdalign stdarg stdato
 -- Libraries, and the floors that are there for them.
 local LIBRARY = {
   ["http_parser.h"] = "proto-http", ["cmark.h"] = "markup", ["sqlite3.h"] = "db", ["seccomp.h"] = "host uplink",
-  ["pthread.h"] = "host", ["slirp/libslirp.h"] = "uplink",
+  ["pthread.h"] = "host", ["slirp/libslirp.h"] = "uplink", ["openssl/crypto.h"] = "crypt", ["openssl/evp.h"] = "crypt",
+  ["openssl/rand.h"] = "crypt",
 }
 
 local bad = 0

@@ -24,6 +24,9 @@ local function wrap(raw, err, code)
   return setmetatable({ raw = raw }, Disk)
 end
 
+--- A disk of what another core module made, or its failure.
+function M.of(raw, err, code) return wrap(raw, err, code) end
+
 --- The disk whose folder in the store is `path`, "device/vbd/51712". It may be used when `wait` gave true.
 function M.front(ctx, path) return wrap(core.front(ctx.world, ctx.store.raw, path)) end
 

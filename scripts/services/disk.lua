@@ -6,9 +6,12 @@ return {
   examples = { "xenkit run --on xen scripts/services/disk.lua images=/srv/images" },
   params = {
     { "images", type = "path", default = "", help = "folder of image files; empty: none" },
+    { "keys", type = "path", default = "", help = "folder of key files for encrypted images; empty: none" },
   },
-  needs = { dir = { images = { "$images", mode = "rw", on = "hosted xen" } } },
+  needs = { dir = { images = { "$images", mode = "rw", on = "hosted xen" },
+    keys = { "$keys", mode = "r", on = "hosted xen" } },
+    program = { crypt = { "with encryption", when = "keys", on = "hosted xen" } } },
   start = function(ctx)
-    disks.new(ctx, { images = ctx.dir.images, log = ctx.log }):run()
+    disks.new(ctx, { images = ctx.dir.images, keys = ctx.dir.keys, log = ctx.log }):run()
   end,
 }
