@@ -102,17 +102,31 @@ static EVP_MD *fetch_hash(const char *hash)
     return crypt_hash_bytes(hash) && get_context() ? EVP_MD_fetch(context, hash, NULL) : NULL;
 }
 
-int crypt_hash_counted(const char *hash, uint32_t count, const uint8_t *in, size_t n, uint8_t *out)
+int crypt_hash_open(struct crypt_hash *h, const char *hash)
+{
+    h->bytes = crypt_hash_bytes(hash);
+    h->md = fetch_hash(hash);
+    h->work = h->md ? EVP_MD_CTX_new() : NULL;
+    if (h->work)
+        return 0;
+    crypt_hash_close(h);
+    return crypt_hash_bytes(hash) ? XK_ENOMEM : XK_EINVAL;
+}
+
+void crypt_hash_close(struct crypt_hash *h)
+{
+    EVP_MD_CTX_free(h->work); /* cleanses it */
+    EVP_MD_free(h->md);
+}
+
+int crypt_hash_counted(struct crypt_hash *h, uint32_t count, const uint8_t *in, size_t n, uint8_t *out)
 {
     uint8_t head[4] = {(uint8_t)(count >> 24), (uint8_t)(count >> 16), (uint8_t)(count >> 8), (uint8_t)count};
-    EVP_MD *md = fetch_hash(hash);
-    EVP_MD_CTX *c = EVP_MD_CTX_new();
-    int ok = md && c && EVP_DigestInit_ex2(c, md, NULL) && EVP_DigestUpdate(c, head, 4) && EVP_DigestUpdate(c, in, n) &&
-             EVP_DigestFinal_ex(c, out, NULL);
 
-    EVP_MD_CTX_free(c);
-    EVP_MD_free(md);
-    return ok ? 0 : XK_ENOMEM;
+    return EVP_DigestInit_ex2(h->work, h->md, NULL) && EVP_DigestUpdate(h->work, head, 4) &&
+                   EVP_DigestUpdate(h->work, in, n) && EVP_DigestFinal_ex(h->work, out, NULL)
+               ? 0
+               : XK_EIO;
 }
 
 /* --- PBKDF2 ------------------------------------------------------------------------------------------------------- */

@@ -27,8 +27,15 @@ int crypt_xts_decrypt(struct crypt_xts *c, uint64_t tweak, const uint8_t *in, ui
 /* Bytes of a digest: "sha1", "sha256", "sha512"; 0: of another name. */
 size_t crypt_hash_bytes(const char *hash);
 
-/* of (n) bytes behind four of (count), big endian. */
-int crypt_hash_counted(const char *hash, uint32_t count, const uint8_t *in, size_t n, uint8_t *out);
+struct crypt_hash {
+    void *md, *work;
+    size_t bytes;
+};
+
+int crypt_hash_open(struct crypt_hash *h, const char *hash); /* 0; XK_EINVAL; XK_ENOMEM */
+void crypt_hash_close(struct crypt_hash *h);
+/* Of (n) bytes behind four of (count), big endian. 0; XK_EIO. */
+int crypt_hash_counted(struct crypt_hash *h, uint32_t count, const uint8_t *in, size_t n, uint8_t *out);
 
 /* --- keys from passphrases: PBKDF2 (RFC 8018, 5.2) with HMAC --- */
 

@@ -127,7 +127,7 @@ int luks_header_read(struct xk_file *file, struct luks_header *h, struct xk_diag
         return xk_diag_set(
             d, XK_ENOSYS, 0, 0,
             "its header is LUKS2, which is not known here; `cryptsetup convert --type luks1` makes LUKS1 "
-            "of it when its key slots use PBKDF2");
+            "of it when its key slots use PBKDF2 and its sectors have 512 bytes");
     if (r != VERSION)
         return xk_diag_set(d, XK_ENOSYS, 0, 0, "its header is LUKS%d; known is LUKS1", r);
     r = get_names(raw, &h->info, d);
@@ -178,15 +178,14 @@ void luks_header_write(const struct luks_header *h, uint8_t out[LUKS_HEADER])
 /* --- stripes ------------------------------------------------------------------------------------------------------ */
 
 /* Each piece of a digest's length becomes the digest of its number and itself. */
-static int diffuse(const char *hash, uint8_t *p, size_t bytes)
+static int diffuse(struct crypt_hash *h, uint8_t *p, size_t bytes)
 {
-    size_t size = crypt_hash_bytes(hash);
     uint8_t out[CRYPT_HASH_MAX];
     int r = 0;
 
-    for (size_t at = 0; at < bytes && r == 0; at += size) {
-        size_t n = bytes - at < size ? bytes - at : size;
-        r = crypt_hash_counted(hash, (uint32_t)(at / size), p + at, n, out);
+    for (size_t at = 0; at < bytes && r == 0; at += h->bytes) {
+        size_t n = bytes - at < h->bytes ? bytes - at : h->bytes;
+        r = crypt_hash_counted(h, (uint32_t)(at / h->bytes), p + at, n, out);
         if (r == 0)
             memcpy(p + at, out, n);
     }
@@ -197,14 +196,18 @@ static int diffuse(const char *hash, uint8_t *p, size_t bytes)
 /* What all stripes but the last amount to. */
 static int gather(const char *hash, const uint8_t *stripes, size_t bytes, uint8_t *sum)
 {
-    int r = 0;
+    struct crypt_hash h;
+    int r = crypt_hash_open(&h, hash);
 
+    if (r < 0)
+        return r;
     memset(sum, 0, bytes);
     for (unsigned k = 0; k < XK_LUKS_STRIPES - 1 && r == 0; k++) {
         for (size_t i = 0; i < bytes; i++)
             sum[i] ^= stripes[k * bytes + i];
-        r = diffuse(hash, sum, bytes);
+        r = diffuse(&h, sum, bytes);
     }
+    crypt_hash_close(&h);
     return r;
 }
 
