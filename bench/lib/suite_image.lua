@@ -36,6 +36,35 @@ return function(out)
     ("qemu-img convert -t writeback -f raw -O vpc -o subformat=fixed,force_size=on %s %s/qemu.vhd"):format(raw, dir),
     dir .. "/qemu.vhd")
 
+  -- Encrypted: one block behind the other, in memory, both in one process; the passphrase is not in the time.
+  local crypt = tools.program("crypt_bench")
+  local luks = ("--object secret,id=s,file=%s/key,format=raw --image-opts driver=luks,key-secret=s,file.filename=%s/luks")
+    :format(dir, dir)
+  tools.sh(("cd %s && printf secret > key && %s/build/xenkit image create --luks --key-file key --cost 10 luks 64M")
+    :format(dir, tools.root))
+  local function blocks(op, block, depth, count)
+    local t = { ours = {}, qemu = {}, plain = {} }
+    local ours = ("%s%s %s %d %d %d %s/luks %s/key"):format(tools.on(1), crypt, op, block, depth, count, dir, dir)
+    for _ = 1, rounds do
+      t.ours[#t.ours + 1] = tools.sample(ours)[1]
+      t.plain[#t.plain + 1] = tools.sample(ours .. " plain")[1]
+      local said = qemu and tools.sh(("%sqemu-img bench %s -t writeback -s %d -d %d -c %d %s"):format(tools.on(1),
+        op == "write" and "-w" or "", block, depth, count, luks))
+      local seconds = said and tonumber(said:match "completed in ([%d.]+)")
+      if seconds then t.qemu[#t.qemu + 1] = { rate = count / seconds } end
+    end
+    local title = ("encrypted: %s %d KiB, depth %d"):format(op, block // 1024, depth)
+    out.row({ workload = title, unit = "op/s", ours = t.ours, theirs = t.qemu, peer = "qemu-img bench" })
+    out.row({ workload = "", unit = "op/s", ours = t.ours, theirs = t.plain, peer = "not encrypted" })
+  end
+  if crypt then
+    for _, op in ipairs({ "read", "write" }) do
+      blocks(op, 4096, 1, 100000)
+      blocks(op, 4096, 32, 100000)
+      blocks(op, 65536, 32, 10000)
+    end
+  end
+
   -- Small files: a folder of 1000 of them into a file system and out of it.
   if not tools.which("mcopy") then out.note("image", "peer skipped: install mtools") end
   tools.sh(("mkdir -p %s/in; cd %s/in; for i in $(seq 1000); do head -c $((i * 7 %% 8000)) /dev/urandom > file$i.txt; done")
