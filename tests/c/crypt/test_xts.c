@@ -516,6 +516,35 @@ TEST(an_error_of_a_part_is_the_requests)
     close_disk();
 }
 
+TEST(one_that_is_larger_than_all_its_memory)
+{
+    static uint8_t buf[PAIR_SECTORS * XK_SECTOR];
+    struct xk_xts_stats s;
+
+    for (int hold = 0; hold < 2; hold++) {
+        struct ask a;
+        open_disk();
+        open_xts((struct xk_xts_options){0});
+        disk.hold = hold;
+        for (int what = XK_BLK_WRITE; what >= XK_BLK_READ; what--) {
+            memset(buf, what == XK_BLK_WRITE ? 0x77 : 0, sizeof(buf));
+            EQ(ask_put(top, &a, what, 0, buf, sizeof(buf)), 0);
+            xk_blk_kick(top);
+            EQ(a.done, !hold);
+            while (disk.n)
+                slow_go(&disk);
+            EQ(a.done, 1);
+            EQ(a.err, 0);
+        }
+        for (size_t i = 0; i < sizeof(buf); i++)
+            EQ(buf[i], 0x77);
+        xk_block_xts_stats(top, &s);
+        EQ(s.most_pages, 256);
+        disk.hold = 0;
+        close_disk();
+    }
+}
+
 /* --- its end --- */
 
 TEST(what_waits_and_what_is_below_ends_with_it)
