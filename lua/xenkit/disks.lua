@@ -88,16 +88,15 @@ function makers.overlay(self, what, _, image)
   return layer(self, rest, true, image, function(disk) return disk:overlay(size_of(bytes)) end)
 end
 
--- Encryption is in domain-crypt alone. The name is put together, so that `xenkit build`, which looks for
--- names, does not take that one for every disk service.
+-- Encryption is in domain-crypt alone, which a service with keys runs in. The name is put together, so that `xenkit
+-- build`, which looks for names, does not take that program for every disk service.
 local function crypt_module()
   local there, crypt = pcall(require, ("xenkit.%s"):format "crypt")
   if there then return crypt end
-  return nil, "this domain program has no encryption, and no folder of keys", "XK_ENOSYS"
+  return nil, "this domain program has no encryption", "XK_ENOSYS"
 end
 
 local function open_key(self, crypt, name)
-  if not self.keys then return nil, "this service was given no folder of keys (keys=FOLDER)", "XK_ENOENT" end
   local fd, err, code = self.keys:read(name)
   if not fd then return nil, "the key " .. err, code end
   local key
@@ -111,6 +110,10 @@ local function encrypted(self, kind, what, readonly, image)
   local name, rest = what:match "^([^:]+):(.+)$"
   if not name then
     return nil, ("%s:%s: it is written as %s:KEY:IMAGE"):format(kind, what, kind), "XK_EINVAL"
+  end
+  if not self.keys then
+    return nil, ("%s:%s: this service was given no folder of keys (keys=FOLDER); a stub domain has none")
+      :format(kind, what), "XK_ENOENT"
   end
   local crypt, err, code = crypt_module()
   if not crypt then return nil, ("%s:%s: %s"):format(kind, what, err), code end

@@ -108,7 +108,7 @@ ok $? "its back end is killed twice: nothing fails"
 logged 'no key slot opens with that key (key raw)'; ok $? "and in the log"
 logged 'the key .*none'; ok $? "and a key that is not there"
 logged 'plainer.img: it has no LUKS header'; ok $? "and an image that has no header"
-logged 'this domain program has no encryption\|given no folder of keys'; ok $? "and a service without keys"
+logged 'luks:one:bad1.img: this service was given no folder of keys'; ok $? "and a service without keys"
 logged 'a key of AES-XTS has 32 or 64 bytes'; ok $? "and a key of another length"
 refused "in use by a domain" key add --key-file ../k/one --new-key-file ../k/two data.img
 ok $? "a header that is in use is not changed"
