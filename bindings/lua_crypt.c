@@ -117,8 +117,8 @@ static int over_xts(void *arg, struct xk_blkdev *below, struct xk_blkdev **out)
     return xk_block_xts(NULL, below, arg, out);
 }
 
-/*** A disk that is encrypted with AES-XTS from its first sector on, without a header: the key is the cipher's own, of 32
- * or 64 bytes. Takes the place of the disk. `options`: discard, pass discards on; tweak, of its first sector.
+/*** A disk that is encrypted with AES-XTS from its first sector on, without a header: the key is the cipher's own, of
+ * 32 or 64 bytes. Takes the place of the disk. `options`: discard, pass discards on; tweak, of its first sector.
  * @function xts
  * @param disk
  * @param key
@@ -387,10 +387,9 @@ static int l_try(lua_State *L)
 
 int luaopen_xenkit_core_crypt(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"key", l_key},       {"xts", l_xts},       {"luks", l_luks},
-                                         {"open", l_open},     {"info", l_info},     {"create", l_create},
-                                         {"add", l_add},       {"remove", l_remove}, {"try", l_try},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"key", l_key},   {"xts", l_xts},       {"luks", l_luks}, {"open", l_open},
+                                         {"info", l_info}, {"create", l_create}, {"add", l_add},   {"remove", l_remove},
+                                         {"try", l_try},   {NULL, NULL}};
     static const luaL_Reg key_methods[] = {{"close", key_close}, {NULL, NULL}};
     static const luaL_Reg opening_methods[] = {{"step", opening_step}, {"close", opening_close}, {NULL, NULL}};
 

@@ -1,5 +1,6 @@
 /* xenkit/xts.h - a device over another one that keeps its blocks encrypted: AES-XTS (IEEE 1619-2007), as Linux'
- * dm-crypt does it for "aes-xts-plain64". The cipher is OpenSSL's: who uses this header links libcrypto.
+ * dm-crypt does it for "aes-xts-plain64". The cipher is OpenSSL's: who uses this header links libcrypto. OpenSSL's
+ * configuration is not read then; a program that wants it for its own use of OpenSSL loads it before.
  *
  * A data unit is a sector of 512 bytes, whatever the device's own sectors are; its tweak is its number, little endian.
  * XTS hides contents. It does not tell when somebody changed them, put an older block back, or which blocks were

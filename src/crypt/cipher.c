@@ -1,6 +1,6 @@
-/* OpenSSL, as far as it is used here. It has a library context of its own, which reads no configuration: so no file is
- * looked for, in a sandbox or out of it, and what a program that links libxenkit does with OpenSSL is left alone.
- * OpenSSL takes its memory from the C library. SPDX-License-Identifier: MIT */
+/* OpenSSL, as far as it is used here. It reads no configuration (a sandbox would show it none): its engines, which each
+ * digest looks for, would load that. A library context of its own keeps what a program that links libxenkit does with
+ * OpenSSL apart from this. OpenSSL takes its memory from the C library. SPDX-License-Identifier: MIT */
 #include "crypt/cipher.h"
 
 #include <string.h>
@@ -14,7 +14,11 @@
 static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
 static OSSL_LIB_CTX *context; /* for as long as the process lives */
 
-static void make_context(void) { context = OSSL_LIB_CTX_new(); }
+static void make_context(void)
+{
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL)) /* in vain where somebody has loaded it */
+        context = OSSL_LIB_CTX_new();
+}
 
 static OSSL_LIB_CTX *get_context(void) { return CRYPTO_THREAD_run_once(&once, make_context) ? context : NULL; }
 

@@ -1,4 +1,4 @@
---- `xenkit image ...`: disk images in files, raw, Virtual Hard Disks, or encrypted with a LUKS header. @module xenkit.cli.image
+--- `xenkit image ...`: disk images in files, raw, Virtual Hard Disks, or with a LUKS header. @module xenkit.cli.image
 local core = require "xenkit.core.image"
 local core_stream = require "xenkit.core.stream"
 local crypt = require "xenkit.core.crypt"

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 static uint64_t seed = 11;
 static unsigned roll(unsigned n)
@@ -340,6 +341,21 @@ TEST(each_allocation_fails_once)
         n++;
     }
     EQ(n, 3);
+}
+
+/* A configuration of OpenSSL's that could not be read to its end. */
+TEST(no_configuration_is_read)
+{
+    char path[] = "/tmp/xk-luks-XXXXXX", name[64];
+
+    OK(mkdtemp(path) != NULL);
+    snprintf(name, sizeof(name), "%s/openssl.cnf", path);
+    EQ(mkfifo(name, 0600), 0);
+    EQ(setenv("OPENSSL_CONF", name, 1), 0);
+    alarm(20);
+    xk_file_close(new_disk("p"));
+    unlink(name);
+    rmdir(path);
 }
 
 /* --- cuts of the power -------------------------------------------------------------------------------------------- */
