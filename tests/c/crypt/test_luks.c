@@ -26,7 +26,7 @@ enum { FAST = 1000 /* iterations */ };
 static struct xk_luks_spec spec = {.iterations = FAST, .digest_iterations = FAST};
 static struct xk_diag diag;
 
-/* --- helpers ------------------------------------------------------------------------------------------------------ */
+/* --- opening, asking --------------------------------------------------------------------------------------------- */
 
 static struct xk_file *memory_file(void)
 {
