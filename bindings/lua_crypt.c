@@ -131,7 +131,10 @@ static int l_xts(lua_State *L)
                                .tweak = (uint64_t)xk_lua_field(L, 3, "tweak", 0, LUA_MAXINTEGER),
                                .discard = (int)xk_lua_field(L, 3, "discard", 0, 1)};
 
-    return xk_lua_disk_layer(L, over_xts, &o, "a key of AES-XTS has 32 or 64 bytes, whose halves differ");
+    if ((k->n != 32 && k->n != 64) || memcmp(k->bytes, k->bytes + k->n / 2, k->n / 2) == 0)
+        return fail_diag(L, XK_EINVAL,
+                         &(struct xk_diag){.text = "a key of AES-XTS has 32 or 64 bytes, whose halves differ"});
+    return xk_lua_disk_layer(L, over_xts, &o, "encrypted disk");
 }
 
 static void leave_disk(struct opening *o)
