@@ -18,4 +18,9 @@ struct xk_lua_disk_user {
 struct xk_blkdev *xk_lua_disk_use(lua_State *L, int arg, struct xk_lua_disk_user *user, struct xk_loop **loop);
 void xk_lua_disk_unuse(struct xk_lua_disk_user *user);
 
+/* xk_lua_disk_layer (L, over, arg, what) - pushes what (over) makes of the disk at 1, which is gone for Lua then, or
+ * the failure, said of (what). Returns how many values. */
+int xk_lua_disk_layer(lua_State *L, int (*over)(void *arg, struct xk_blkdev *below, struct xk_blkdev **out), void *arg,
+                      const char *what);
+
 #endif

@@ -215,6 +215,15 @@ static struct device *new_layer(lua_State *L, struct xk_blkdev **below)
     return d;
 }
 
+int xk_lua_disk_layer(lua_State *L, int (*over)(void *arg, struct xk_blkdev *below, struct xk_blkdev **out), void *arg,
+                      const char *what)
+{
+    struct xk_blkdev *below;
+    struct device *d = new_layer(L, &below);
+
+    return finish(L, d, over(arg, below, &d->dev), what);
+}
+
 /*** @type device */
 
 /*** A part of it, as a device of its own; this one may not be used any more.

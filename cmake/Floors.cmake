@@ -39,6 +39,7 @@ xk_floor(drivers-block DIR drivers/block)
 xk_floor(packet DIR src/packet)
 xk_floor(drivers-net DIR drivers/net DEFINITIONS _GNU_SOURCE)
 xk_floor(block DIR src/block)
+xk_floor(crypt DIR src/crypt DEPENDS crypto)
 xk_floor(fs DIR src/fs)
 xk_floor(archive DIR src/archive DEPENDS zlib)
 xk_floor(net DIR src/net)
@@ -67,7 +68,7 @@ endif()
 foreach(t xenkit xenkit_static)
   target_include_directories(${t} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
   target_link_libraries(${t} PRIVATE $<BUILD_INTERFACE:xkdep_http_parser> $<BUILD_INTERFACE:xkdep_cmark>
-                                     $<BUILD_INTERFACE:xkdep_sqlite> $<BUILD_INTERFACE:xkdep_seccomp>
+                                     $<BUILD_INTERFACE:xkdep_sqlite> $<BUILD_INTERFACE:xkdep_crypto> $<BUILD_INTERFACE:xkdep_seccomp>
                                      $<BUILD_INTERFACE:xkdep_xen> $<BUILD_INTERFACE:xkdep_uring>
                                      $<BUILD_INTERFACE:xkdep_cares> $<BUILD_INTERFACE:xkdep_zlib> Threads::Threads)
 endforeach()

@@ -16,11 +16,12 @@ install(FILES ${CMAKE_BINARY_DIR}/xenkit.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/
 set(XK_LUA_DIR ${CMAKE_INSTALL_DATAROOTDIR}/lua/5.4 CACHE STRING "where Lua modules go")
 set(XK_LUA_CDIR ${CMAKE_INSTALL_LIBDIR}/lua/5.4 CACHE STRING "where Lua's C modules go")
 install(TARGETS xenkit_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS xenkit-domain xenkit-domain-core xenkit-uplink RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/xenkit)
+install(TARGETS xenkit-domain xenkit-domain-crypt xenkit-domain-core xenkit-uplink
+        RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/xenkit)
 if(TARGET xenkit-kernel) # with symbols for `xenkit symbolize`, and stripped as they boot
   install(TARGETS xenkit-kernel RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/xenkit)
   install(PROGRAMS ${CMAKE_BINARY_DIR}/xenkit-kernel.boot ${CMAKE_BINARY_DIR}/xenkit-domain.boot
-          ${CMAKE_BINARY_DIR}/xenkit-domain-core.boot DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/xenkit)
+          ${CMAKE_BINARY_DIR}/xenkit-domain-crypt.boot ${CMAKE_BINARY_DIR}/xenkit-domain-core.boot DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/xenkit)
 endif()
 install(TARGETS xenkit_lua LIBRARY DESTINATION ${XK_LUA_CDIR})
 install(DIRECTORY lua/xenkit DESTINATION ${XK_LUA_DIR} PATTERN cli EXCLUDE PATTERN host EXCLUDE)

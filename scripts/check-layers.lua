@@ -51,7 +51,8 @@ for h in ([[assert ctype errno float inttypes limits math stdalign stdarg stdato
 local LIBRARY = {
   ["http_parser.h"] = "proto-http", ["cmark.h"] = "markup", ["sqlite3.h"] = "db", ["seccomp.h"] = "host uplink",
   ["pthread.h"] = "host", ["ares.h"] = "resolve", ["slirp/libslirp.h"] = "uplink",
-  ["zlib.h"] = "archive",
+  ["zlib.h"] = "archive", ["openssl/crypto.h"] = "crypt", ["openssl/evp.h"] = "crypt",
+  ["openssl/rand.h"] = "crypt",
 }
 
 local bad = 0

@@ -36,6 +36,42 @@ return function(out)
     ("qemu-img convert -t writeback -f raw -O vpc -o subformat=fixed,force_size=on %s %s/qemu.vhd"):format(raw, dir),
     dir .. "/qemu.vhd")
 
+  -- Encrypted, in memory, each in one process; passphrases are not in the times. qemu-io tells how fast one large request
+  -- was, ours are of 1 MiB then; small ones are compared with the same image without encryption.
+  local crypt, qemu_io = tools.program("crypt_bench"), tools.which("qemu-io")
+  tools.sh(("cd %s && printf secret > key && %s/build/xenkit image create --luks --key-file key --cost 10 luks 64M")
+    :format(dir, tools.root))
+  local function ours_of(op, block, depth, count, plain)
+    return tools.sample(("%s%s %s %d %d %d %s/luks %s/key%s"):format(tools.on(1), crypt, op, block, depth, count, dir,
+      dir, plain and " plain" or ""))[1]
+  end
+  local function large(op)
+    local t = { ours = {}, qemu = {} }
+    for _ = 1, rounds do
+      t.ours[#t.ours + 1] = ours_of(op, 1 << 20, 1, 256)
+      local said = qemu_io and tools.sh(("%sqemu-io --object secret,id=s,file=%s/key,format=raw -t writeback --image-opts " ..
+        "driver=luks,key-secret=s,file.filename=%s/luks -c '%s 0 32M' -c '%s 0 32M'"):format(tools.on(1), dir, dir, op, op))
+      local n, unit = (said or ""):match "([%d.]+) ([MG])iB/sec[^\n]*\n*$"
+      if n then t.qemu[#t.qemu + 1] = { rate = tonumber(n) * (unit == "G" and 1024 or 1) } end
+    end
+    out.row({ workload = ("encrypted: %s, large"):format(op), unit = "MiB/s", ours = t.ours, theirs = t.qemu,
+      peer = "qemu-io" })
+  end
+  local function small(op, depth)
+    local t = { ours = {}, plain = {} }
+    for _ = 1, rounds do
+      t.ours[#t.ours + 1] = ours_of(op, 4096, depth, 50000)
+      t.plain[#t.plain + 1] = ours_of(op, 4096, depth, 50000, true)
+    end
+    out.row({ workload = ("encrypted: %s 4 KiB, depth %d"):format(op, depth), unit = "op/s", ours = t.ours,
+      theirs = t.plain, peer = "not encrypted" })
+  end
+  for _, op in ipairs(crypt and { "read", "write" } or {}) do
+    large(op)
+    small(op, 1)
+    small(op, 32)
+  end
+
   -- Small files: a folder of 1000 of them into a file system and out of it.
   if not tools.which("mcopy") then out.note("image", "peer skipped: install mtools") end
   tools.sh(("mkdir -p %s/in; cd %s/in; for i in $(seq 1000); do head -c $((i * 7 %% 8000)) /dev/urandom > file$i.txt; done")

@@ -24,6 +24,9 @@ local function wrap(raw, err, code)
   return setmetatable({ raw = raw }, Disk)
 end
 
+--- A disk of what another core module made, or its failure.
+function M.of(raw, err, code) return wrap(raw, err, code) end
+
 --- The disk whose folder in the store is `path`, "device/vbd/51712". It may be used when `wait` gave true.
 -- @param opts queues = 1 .. 4 rings, or as many as its back end offers; 1 if it is not said
 function M.front(ctx, path, opts) return wrap(core.front(ctx.world, ctx.store.raw, path, opts)) end

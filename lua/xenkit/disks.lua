@@ -8,6 +8,8 @@
 --     part:2:IMAGE    a partition of another image
 --     limit:500:8M:IMAGE   another image, with so many requests and bytes a second; 0: no limit
 --     overlay:64M:IMAGE    another image that is only read; what is written is each disk's own, in memory
+--     luks:KEY:IMAGE       what is in another image with a LUKS1 header; KEY is a file of the folder of keys
+--     xts:KEY:IMAGE        what is in another image, encrypted with AES-XTS and no header
 --     fault:100:IMAGE      another image of which about one request in so many fails, for tests
 --
 -- A file is open once; several may read it, one may write it.
@@ -29,9 +31,11 @@ local DISKS_MAX = 1024
 local RETRIES = 40 -- of 50 ms
 local UNITS = { K = 1 << 10, M = 1 << 20, G = 1 << 30 }
 
---- @param opts images = ctx.dir.NAME or nil, log(level, text, fields), queues = rings that a disk is offered, 1 .. 4
+--- @param opts images = ctx.dir.NAME or nil, keys = ctx.dir.NAME or nil, log(level, text, fields), queues = rings that a
+-- disk is offered, 1 .. 4
 function M.new(ctx, opts)
-  return setmetatable({ ctx = ctx, images = opts.images, queues = opts.queues, open = {}, files = {},
+  return setmetatable({ ctx = ctx, images = opts.images, keys = opts.keys, queues = opts.queues, open = {},
+    files = {},
     backends = backends.new(ctx, "vbd", "disk", DISKS_MAX, opts.log) }, Disks)
 end
 
@@ -48,7 +52,7 @@ local function make(self, params, readonly, image)
   local maker = makers[kind or "file"]
   if not maker then
     return nil, params .. ": an image is a file, direct:FILE, vhd:FILE, memory:SIZE, vbd:NAME, or part:, limit:, "
-      .. "overlay:, fault: of one",
+      .. "overlay:, luks:, xts:, fault: of one",
       "XK_EINVAL"
   end
   return maker(self, what or params, readonly, image)
@@ -85,6 +89,47 @@ function makers.overlay(self, what, _, image)
   if not bytes then return nil, "overlay:" .. what .. ": it is written as overlay:64M:IMAGE", "XK_EINVAL" end
   return layer(self, rest, true, image, function(disk) return disk:overlay(size_of(bytes)) end)
 end
+
+-- Encryption is in domain-crypt alone, which a service with keys runs in. The name is put together, so that `xenkit
+-- build`, which looks for names, does not take that program for every disk service.
+local function crypt_module()
+  local there, crypt = pcall(require, ("xenkit.%s"):format "crypt")
+  if there then return crypt end
+  return nil, "this domain program has no encryption", "XK_ENOSYS"
+end
+
+local function open_key(self, crypt, name)
+  local fd, err, code = self.keys:read(name)
+  if not fd then return nil, "the key " .. err, code end
+  local key
+  key, err, code = crypt.key(fd)
+  if not key then return nil, ("the key %s: %s"):format(name, err), code end
+  return key
+end
+
+-- `kind` is luks or xts.
+local function encrypted(self, kind, what, readonly, image)
+  local name, rest = what:match "^([^:]+):(.+)$"
+  if not name then
+    return nil, ("%s:%s: it is written as %s:KEY:IMAGE"):format(kind, what, kind), "XK_EINVAL"
+  end
+  if not self.keys then
+    return nil, ("%s:%s: this service was given no folder of keys (keys=FOLDER); a stub domain has none")
+      :format(kind, what), "XK_ENOENT"
+  end
+  local crypt, err, code = crypt_module()
+  if not crypt then return nil, ("%s:%s: %s"):format(kind, what, err), code end
+  local key <close>, e, c = open_key(self, crypt, name)
+  if not key then return nil, ("%s:%s: %s"):format(kind, what, e), c end
+  return layer(self, rest, readonly, image, function(disk)
+    local plain, why, what_code = crypt[kind](disk, key)
+    if not plain then why = ("%s (key %s)"):format(why, name) end
+    return plain, why, what_code
+  end)
+end
+
+function makers.luks(self, what, readonly, image) return encrypted(self, "luks", what, readonly, image) end
+function makers.xts(self, what, readonly, image) return encrypted(self, "xts", what, readonly, image) end
 
 function makers.fault(self, what, readonly, image)
   local n, rest = what:match "^(%d+):(.+)$"

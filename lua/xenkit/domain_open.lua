@@ -71,6 +71,9 @@ function Dir:rotate(name, keep) return file(self, "rotate", name, keep) end
 --- The file of that name if it is not the one that was opened last. @return descriptor, size; false: it is the same
 function Dir:refresh(name) return file(self, "refresh", name) end
 
+--- A file of a folder that is only read (mode = "r"). @return descriptor, size
+function Dir:read(name) return file(self, "read", name) end
+
 --- A file of the folder that is there already, to be read and written at any place, or only read; `direct`: past the
 -- page cache.
 -- @return descriptor, size; of one that is direct what its requests have to be multiples of, in bytes

@@ -76,7 +76,7 @@ local function substitute(text, params, path, where)
 end
 
 local KINDS = { tcp = true, udp = true, unix = true, file = true, tree = true, text = true, lib = true, rights = true,
-  dir = true, pty = true, hypervisor = true, link = true }
+  dir = true, pty = true, hypervisor = true, link = true, program = true }
 
 -- Values of a parameter that leave out what is needed only `when` it is set.
 local OFF = { [false] = true, [0] = true, [""] = true }

@@ -7,9 +7,12 @@ return {
   params = {
     { "images", type = "path", default = "", help = "folder of image files; empty: none" },
     { "queues", type = "integer", default = 1, min = 1, max = 4, help = "rings that a disk is offered" },
+    { "keys", type = "path", default = "", help = "folder of key files for encrypted images; empty: none" },
   },
-  needs = { dir = { images = { "$images", mode = "rw", on = "hosted xen" } } },
+  needs = { dir = { images = { "$images", mode = "rw", on = "hosted xen" },
+    keys = { "$keys", mode = "r", on = "hosted xen" } },
+    program = { crypt = { "with encryption", when = "keys", on = "hosted xen" } } },
   start = function(ctx)
-    disks.new(ctx, { images = ctx.dir.images, queues = ctx.params.queues, log = ctx.log }):run()
+    disks.new(ctx, { images = ctx.dir.images, keys = ctx.dir.keys, queues = ctx.params.queues, log = ctx.log }):run()
   end,
 }

@@ -23,12 +23,19 @@
     X(inet)             \
     X(blackbox)         \
     X(stub)             \
-    XK_CORE_FULL(X)
+    XK_CORE_FULL(X)     \
+    XK_CORE_CRYPT(X)
 
 #ifdef XK_PROGRAM_FULL
 #define XK_CORE_FULL(X) X(http) X(dns) X(db) X(markup) X(resolve) X(crunch)
 #else
 #define XK_CORE_FULL(X)
+#endif
+
+#ifdef XK_PROGRAM_CRYPT
+#define XK_CORE_CRYPT(X) X(crypt)
+#else
+#define XK_CORE_CRYPT(X)
 #endif
 
 #define DECLARE(name) int luaopen_xenkit_core_##name(lua_State *L);

@@ -48,7 +48,7 @@ user=$PWD/tests/e2e/lib/disk_user.lua
 cat > "$tmp/d.lua" << W
 return { name = "d", domains = {
   { name = "log", service = "log" },
-  { name = "disks", service = "disk", params = { images = "$tmp/images" }, restart = "always" },
+  { name = "disks", service = "disk", params = { images = "$tmp/images", queues = 4 }, restart = "always" },
   { name = "disks2", service = "disk", params = { images = "$tmp/images", queues = 2 }, restart = "always" },
   { name = "relay", service = "disk", disks = { far = { image = "relay.img", dev = "xvdb", back = "disks" } } },
   { name = "leaf", script = "$user", disks = { data = { image = "vbd:xvdb", back = "relay" } }, restart = "never" },

@@ -15,7 +15,7 @@ printf '#!/bin/sh\n[ "$1" != add ] || PATH=/bin:/usr/bin xenstore-write "$XENBUS
     > "$tmp/block-ours"
 chmod +x "$tmp/block-ours"
 "${CC:-cc}" -O2 -static -o "$tmp/disk_check" tests/lab/lib/disk_check.c
-"$build/xenkit" build scripts/services/disk.lua -o "$tmp/driver" --as /h/driver --name driver -m 32 > "$tmp/built" 2>&1
+"$build/xenkit" build scripts/services/disk.lua queues=4 -o "$tmp/driver" --as /h/driver --name driver -m 32 > "$tmp/built" 2>&1
 "$build/xenkit" build tests/e2e/lib/disk_user.lua queues=2 -o "$tmp/user" --as /h/user --name user -m 32 >> "$tmp/built" 2>&1
 
 # The disk line for a back end.
@@ -89,7 +89,7 @@ long linux_front stub pv 1
 long stub_front stub
 
 # dom0: Linux' back end out, ours in.
-$lab run 'rmmod xen_blkback; cd /h; LD_LIBRARY_PATH=/h/lib ./xenkit run --on xen --restart disk.lua images=/tmp/images \
+$lab run 'rmmod xen_blkback; cd /h; LD_LIBRARY_PATH=/h/lib ./xenkit run --on xen --restart disk.lua images=/tmp/images queues=4 \
     > /tmp/disk.log 2>&1 & sleep 0.5'
 long linux_front dom0 pvh 2 # the last ones are on dom0 and PV, too
 long linux_front dom0 pv 1

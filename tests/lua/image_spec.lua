@@ -22,6 +22,13 @@ describe("the form of the program", function()
     assert.equal("xenkit.core.http", why)
     assert.equal("full", (image.form('require "xenkit.core.db"', source)))
   end)
+
+  it("is crypt when encryption is required, whatever else is", function()
+    local form, why = image.form('require "xenkit.http" require "xenkit.core.crypt"', source)
+    assert.equal("crypt", form)
+    assert.equal("xenkit.core.crypt", why)
+    assert.equal("crypt", (image.form('require "xenkit.core.crypt" require "xenkit.core.db"', source)))
+  end)
 end)
 
 describe("the boot archive", function()

@@ -33,10 +33,12 @@ describe("opener", function()
         os.remove(dir)
         local needs = { { kind = "dir", name = "logs", value = dir }, { kind = "pty", name = "tty", value = "any" } }
         assert(opener.prepare(needs))
+        needs[3] = { kind = "dir", name = "keys", value = dir, mode = "r" }
+        assert(opener.prepare(needs))
         local ours, theirs = assert(host.socketpair "seqpacket")
         local server = task.spawn(opener.serve, ctx.world, ours, needs)
         local service = { world = ctx.world, dir = {}, pty = {},
-          desc = { dir = { "logs", "other" }, pty = { "tty", "none" } } }
+          desc = { dir = { "logs", "other", "keys" }, pty = { "tty", "none" } } }
         domain_open.enter(service, theirs)
         local good, err = pcall(fn, ctx, dir, service, server)
         server:cancel()
@@ -98,6 +100,27 @@ describe("opener", function()
     assert.equal("XK_EPERM", select(3, service.dir.other:open "x"))
     assert.equal("XK_EPERM", select(3, service.pty.none:open()))
     core_stream.handle_close((assert(logs:open "still-there")))
+  end))
+
+  it("gives files of a folder that is only read, and changes none of them", with_opener(function(_, dir, service)
+    local keys = service.dir.keys
+    local f <close> = assert(io.open(dir .. "/disk", "wb"))
+    f:write "secret\n"
+    f:close()
+    local fd, size = assert(keys:read "disk")
+    assert.equal(7, size)
+    core_stream.handle_close(fd)
+    local says = 'this folder is not for that: needs.dir.keys says mode = "r"'
+    assert.same({ nil, says, "XK_EPERM" }, { keys:open "disk" })
+    assert.same({ nil, says, "XK_EPERM" }, { keys:rotate("disk", 0) })
+    assert.equal("XK_EPERM", select(3, keys:image("disk", true)))
+    assert.equal("XK_ENOENT", select(3, keys:read "none"))
+    assert.equal("XK_EINVAL", select(3, keys:read "../etc"))
+    assert.same({ nil, "this folder is not for that: needs.dir.logs says no mode", "XK_EPERM" },
+      { service.dir.logs:read "disk" })
+    assert.equal("secret\n", slurp(dir .. "/disk"))
+    assert.same({ nil, dir .. "/none: no such folder", "XK_ENOENT" },
+      { opener.prepare { { kind = "dir", name = "keys", value = dir .. "/none", mode = "r" } } })
   end))
 
   it("that is gone is said", with_opener(function(_, _, service, server)

@@ -40,10 +40,11 @@ M.options = {
   { "-o", "--output", arg = "DIR", help = "folder for the files; default: one of the domain's name, here" },
   { "--name", arg = "NAME", help = "the domain's name; default: the file's" },
   { "-m", "--memory", arg = "MIB", type = "integer", min = 3, max = 65536, help = "its memory; default 8, or 24 for " ..
-    "domain-full" },
+    "domain-full, 32 for domain-crypt" },
   { "--as", arg = "PATH", help = "how the folder is called where xl runs, if that is elsewhere" },
   { "--extra", arg = "TEXT", help = "command line of the kernel: key=value sets a parameter" },
-  { "--form", arg = "FORM", choices = { "core", "full" }, help = "core or full; default: what the script requires" },
+  { "--form", arg = "FORM", choices = { "core", "full", "crypt" }, help = "core, full, or crypt, with " ..
+    "encryption; default: what the script requires" },
   { "--watchdog", arg = "SECONDS", type = "integer", min = 0, help = "how long Lua code may run without giving way; " ..
     "default 10, 0: for ever" },
   { "--repl", help = "a Lua prompt on its console, beside the service" },

@@ -1,6 +1,7 @@
---- `xenkit image ...`: disk images in files, raw or Virtual Hard Disks. @module xenkit.cli.image
+--- `xenkit image ...`: disk images in files, raw, Virtual Hard Disks, or with a LUKS header. @module xenkit.cli.image
 local core = require "xenkit.core.image"
 local core_stream = require "xenkit.core.stream"
+local crypt = require "xenkit.core.crypt"
 local files = require "xenkit.host.files"
 local host = require "xenkit.core.host"
 local json = require "xenkit.json"
@@ -10,6 +11,7 @@ local EPOCH = 946684800 -- seconds from 1970 to 2000, where a VHD's times begin
 local STEP = 64 << 20 -- bytes between two looks at the clock
 local UNITS = { K = 1 << 10, M = 1 << 20, G = 1 << 30, T = 1 << 40 }
 local RAW = ("\0"):rep(16)
+local COST, COST_LEAST, COST_MOST = 2000, 1000, 1 << 26 -- ms; iterations, as cryptsetup has them
 
 -- --- files -------------------------------------------------------------------------------------------------------
 
@@ -114,6 +116,39 @@ local function new_uuid()
   return string.char(table.unpack(bytes))
 end
 
+-- --- encryption --------------------------------------------------------------------------------------------------
+
+local function read_key(path)
+  local fd, err = host.open(path, "r")
+  if not fd then return nil, err end
+  local key, e, code = crypt.key(fd)
+  if code == "XK_E2BIG" then e = "it is longer than a key may be, 1 MiB" end
+  if not key then return nil, path .. ": " .. e end
+  return key
+end
+
+-- How many iterations take so many milliseconds on this machine.
+local function iterations_of(ms, hash, key_bytes)
+  local n, took = 1 << 14, 0
+  while took < 0.1 do
+    n = n * 2
+    local began = os.clock()
+    assert(crypt.try(hash, key_bytes, n))
+    took = os.clock() - began
+  end
+  return math.min(math.max(n * ms // math.floor(took * 1000), COST_LEAST), COST_MOST)
+end
+
+-- What a LUKS header says; nil where there is none; nil, message of one that cannot be used.
+local function luks_info(path)
+  local fd, err = open_read(path)
+  if not fd then return nil, err end
+  local info, e, code = crypt.info(fd)
+  if info then return info end
+  if code == "XK_EPROTO" and e:find "^it has no" then return nil end
+  return nil, path .. ": " .. e
+end
+
 -- --- long work ---------------------------------------------------------------------------------------------------
 
 -- `step(at)` does a part and returns where to go on, whether that was all. On a terminal it is seen how far it is.
@@ -175,10 +210,31 @@ return function(fail, say, JSON)
     return size_of(p.block)
   end
 
+  -- The header comes first; `bytes` are what is behind it.
+  local function make_luks(path, bytes, p)
+    local key <close>, err = read_key(p.key_file)
+    if not key then return nil, err end
+    local n = iterations_of(p.cost or COST, "sha256", 64)
+    local fd, e = host.open(path, "rw")
+    if not fd then return nil, e end
+    local first, why = crypt.create(fd, { iterations = n, digest_iterations = math.max(n // 8, COST_LEAST) }, key)
+    if not first then return nil, path .. ": " .. why end
+    fd, e = host.open(path, "rw")
+    if not fd then return nil, e end
+    return core.truncate(fd, first + bytes)
+  end
+
   function run.create(p)
     local bytes, err = size_of(p.size)
     local block, e = block_of(p)
     if not bytes or not block then return fail(err or e, 2) end
+    if p.luks ~= (p.key_file ~= nil) or p.cost and not p.luks then
+      return fail("--luks and --key-file belong together, and --cost to them", 2)
+    end
+    if p.luks then
+      if format_of(p.file, p.format) ~= "raw" then return fail("--luks makes raw images only", 2) end
+      return make(p.file, p.overwrite, function(part) return make_luks(part, bytes, p) end)
+    end
     return make(p.file, p.overwrite, function(part)
       return make_empty(part, format_of(p.file, p.format), bytes, block)
     end)
@@ -221,7 +277,27 @@ return function(fail, say, JSON)
       parent_uuid = i.parent_uuid and vhd.uuid(i.parent_uuid), parent_time = i.parent_time }
   end
 
+  local function say_luks(path, i, as_json)
+    if as_json then
+      local slots = {}
+      for k = 0, #i.slots do slots[k + 1] = i.slots[k] end
+      say("%s", json.encode(json.array { { file = path, type = "luks", size = i.bytes, cipher = i.cipher,
+        hash = i.hash, key_bits = i.key_bytes * 8, uuid = i.uuid, data_at = i.first, slots = json.array(slots) } },
+        { sorted = true }))
+      return 0
+    end
+    say("%s: LUKS1, %s behind a header of %s, %s with a key of %d bits, %s, uuid %s", path, human(i.bytes),
+      human(i.first), i.cipher, i.key_bytes * 8, i.hash, i.uuid)
+    for k = 0, #i.slots do
+      if i.slots[k].active then say("  key slot %d: %d iterations", k, i.slots[k].iterations) end
+    end
+    return 0
+  end
+
   function run.info(p)
+    local luks, why = luks_info(p.file)
+    if why then return fail(why) end
+    if luks then return say_luks(p.file, luks, p.json) end
     local list, err, code = open_chain(p.file)
     if not list and code == "XK_EPROTO" and not p.file:lower():find "%.vhd$" then
       local raw <close>, e = open_source(p.file, "raw")
@@ -386,15 +462,53 @@ return function(fail, say, JSON)
     return ok and 0 or fail(e)
   end
 
+  -- --- keys ---
+
+  run["key add"] = function(p)
+    local key <close>, err = read_key(p.key_file)
+    if not key then return fail(err) end
+    local new <close>, e = read_key(p.new_key_file)
+    if not new then return fail(e) end
+    local info, why = luks_info(p.file)
+    if not info then return fail(why or p.file .. ": it has no LUKS header") end
+    local fd, e2 = open_alone(p.file)
+    if not fd then return fail(e2) end
+    local slot, e3 = crypt.add(fd, key, new, iterations_of(p.cost or COST, info.hash, info.key_bytes))
+    if not slot then return fail(p.file .. ": " .. e3) end
+    say("%s: key slot %d", p.file, slot)
+    return 0
+  end
+
+  run["key remove"] = function(p)
+    local fd, err = open_alone(p.file)
+    if not fd then return fail(err) end
+    local ok, e = crypt.remove(fd, p.slot)
+    return ok and 0 or fail(p.file .. ": " .. e)
+  end
+
   local FILE = { "FILE", type = "path" }
+  local KEY_FILE = { "--key-file", arg = "KEY", type = "path", help = "file whose bytes, all of them, are the " ..
+    "passphrase; a line end at its end is one of them" }
+  local COST_OPTION = { "--cost", arg = "MS", type = "integer", min = 1, max = 60000, help = "milliseconds that a " ..
+    "passphrase takes to be tried here; default 2000" }
   local FORMAT = { "-f", "--format", arg = "FORMAT", choices = { "raw", "vhd", "vhd-fixed" },
     help = "of the new image; without it vhd for a name that ends with .vhd, raw for others" }
   local BLOCK = { "--block", arg = "SIZE", help = "of a VHD: it grows by so much; default 2M" }
   local OVERWRITE = { "--overwrite", help = "put the new image in the place of what is there" }
   local specs = {
-    { name = "create", summary = "make an empty image", options = { FORMAT, BLOCK, OVERWRITE },
+    { name = "create", summary = "make an empty image", options = { FORMAT, BLOCK, OVERWRITE,
+      { "--luks", help = "encrypted, with a LUKS1 header; needs --key-file" }, KEY_FILE, COST_OPTION },
       positionals = { FILE, { "SIZE", help = "bytes, or with K, M, G or T, such as 10G" } },
-      examples = { "xenkit image create data.vhd 10G" } },
+      examples = { "xenkit image create data.vhd 10G", { "xenkit image create --luks --key-file keys/data data.img 10G",
+        "and luks:data:data.img for a disk" } } },
+    { name = "key", summary = "passphrases of an image with a LUKS header", verbs = {
+      { name = "add", summary = "let one more passphrase open it", options = { { "--key-file", arg = "KEY",
+        type = "path", required = true, help = "a passphrase that opens it" }, { "--new-key-file", arg = "KEY",
+        type = "path", required = true, help = "the new one" }, COST_OPTION }, positionals = { FILE } },
+      { name = "remove", summary = "make a key slot useless", description = "Its part of the header is overwritten. " ..
+        "On a file system or a disk that writes to another place, what was there may be found still.",
+        options = { { "--slot", arg = "N", type = "integer", min = 0, max = 7, required = true,
+          help = "as `xenkit image info` shows them" } }, positionals = { FILE } } } },
     { name = "info", summary = "show what an image is, and the images it stands on", options = { JSON },
       positionals = { FILE } },
     { name = "check", summary = "look for damage in a VHD and its parents",

@@ -503,7 +503,7 @@ function M.main(argv)
     out.flush()
     return 0
   end
-  local name, sub = p.verb:match("^(%S+)%s*(%S*)$")
+  local name, sub = p.verb:match("^(%S+)%s*(.*)$")
   local run = sub ~= "" and GROUPS[name].run[sub] or verbs[name].run
   local ok, result = xpcall(run, function(e)
     return type(e) == "string" and not os.getenv("XENKIT_DEBUG") and e:gsub("^[^\n]-:%d+: ", "")

@@ -1,4 +1,5 @@
 --- `xenkit up` and `xenkit run`: this process becomes domain 0 of a world. @module xenkit.cli.up
+local builder = require "xenkit.host.builder"
 local control = require "xenkit.host.control"
 local core_stream = require "xenkit.core.stream"
 local files = require "xenkit.host.files"
@@ -63,9 +64,8 @@ function M.run(spec, opts)
   local dir = opts.dir
   local lock, err = claim(dir)
   if not lock then return nil, err end
-  local program, e = host.program("xenkit-domain")
-  if not program then return nil, "xenkit-domain is not beside this program: " .. e end
-  local program_fd = assert(host.open(program, "r"))
+  local program, e = builder.program {}
+  if not program then return nil, e end
   local signals = assert(host.signals())
   local join, control_fd
   join, e = host.listen_unix(dir .. "/join", "seqpacket")
@@ -77,7 +77,7 @@ function M.run(spec, opts)
   local stderr_log = assert(host.open(dir .. "/stderr.log", "a"))
   local hyp, world = host.hypervisor(join, stderr_log)
   if not hyp then return nil, world end
-  local T = toolstack.new(world, program_fd, { dir = dir, source = builtin, log = opts.log or function() end,
+  local T = toolstack.new(world, program, { dir = dir, source = builtin, log = opts.log or function() end,
     name = spec.name })
   local code, failure = 0, nil
   local ok, why = pcall(task.run, world, function()

@@ -318,9 +318,9 @@ function M.run(p, fail)
     if need.bound then io.stdout:write(("%s listens on %s\n"):format(need.name, need.bound)) end
   end
   io.stdout:flush()
-  local path = host.program("xenkit-domain")
-  if not path then return fail("xenkit-domain is not beside this program") end
-  local program = assert(host.open(path, "r"))
+  local program
+  program, e = require("xenkit.host.builder").program(grant)
+  if not program then return fail(e) end
   if p.restart and svc.store ~= false then
     return require("xenkit.cli.respawn").run(function()
       local w, fds, given = table.move(words, 1, #words, 1, {}), table.move(keep, 1, #keep, 1, {}), {}

@@ -101,7 +101,7 @@ end
 function M.grant(needs)
   local grant = { list = needs, allow = {}, rights = {} }
   local order = { tcp = 1, unix = 2, udp = 3, file = 4, tree = 5, text = 6, lib = 7, rights = 8, dir = 9, pty = 10,
-    hypervisor = 11, link = 12 }
+    hypervisor = 11, link = 12, program = 13 }
   table.sort(needs, function(a, b) return order[a.kind] < order[b.kind] end)
   local made, why, what = opener.prepare(needs)
   if not made then return nil, why, what end
@@ -118,6 +118,10 @@ function M.grant(needs)
       if allow[need.kind] then grant.allow[allow[need.kind]] = true end
     elseif need.kind == "dir" and need.mode == "rw" then -- files that are read and written at any place: images
       grant.allow.file, grant.allow.aio = true, true
+    elseif need.kind == "dir" and need.mode == "r" then
+      grant.allow.file = true
+    elseif need.kind == "program" then
+      grant.program = need.name
     elseif need.kind == "rights" then
       grant.rights[need.name] = true
     end
@@ -130,6 +134,14 @@ M.release = release
 --- The process in whose network a grant's taps are, or nil.
 function M.netns(grant)
   for _, need in ipairs(grant.list) do if need.netns then return need.netns end end
+end
+
+--- The program that a grant needs, opened. @return descriptor; nil, message, code
+function M.program(grant)
+  local name = grant.program and "xenkit-domain-" .. grant.program or "xenkit-domain"
+  local path, err, code = host.program(name)
+  if not path then return nil, name .. " is not beside this program: " .. err, code end
+  return host.open(path, "r")
 end
 
 --- A template: everything about a kind of domain that does not change from one instance to the next.

@@ -1,7 +1,7 @@
 --- What boots as a stub domain: the kernel, the domain program with the boot archive appended, an xl config.
 --
 -- The program is the one that runs hosted. domain-core is enough for a script that requires none of xenkit's larger
--- modules, directly or through others.
+-- modules, directly or through others; domain-crypt is for those that require encryption.
 -- @module xenkit.host.image
 local files = require "xenkit.host.files"
 local host = require "xenkit.core.host"
@@ -13,8 +13,10 @@ local M = {}
 local TRAILER = "XKBOOT1\n" -- after the archive's size; see src/platform/stub/abi.h
 local FULL = { ["xenkit.core.http"] = true, ["xenkit.core.dns"] = true, ["xenkit.core.db"] = true,
   ["xenkit.core.markup"] = true, ["xenkit.core.resolve"] = true, ["xenkit.core.crunch"] = true }
+local CRYPT = "xenkit.core.crypt"
+local PROGRAMS = { core = "xenkit-domain-core.boot", full = "xenkit-domain.boot", crypt = "xenkit-domain-crypt.boot" }
 local NOT_YET = { udp = true, unix = true, file = true, dir = true, pty = true, hypervisor = true }
-local MEMORY = { core = 8, full = 24 } -- MiB, where nothing else is said
+local MEMORY = { core = 8, full = 24, crypt = 32 } -- MiB, where nothing else is said
 
 -- What a text requires, by its look: a name in quotes after the word.
 -- The names of the modules that a text requires. Bytecode has them as constants, as it has other names of ours.
@@ -31,18 +33,27 @@ end
 --- Which program a script needs.
 -- @param text the script
 -- @param source function(name) -> text or bytecode of an embedded module, or nil
--- @return "core" or "full", and the module that made it full
+-- @return "core", "full" or "crypt", and the module that made it more than core
 function M.form(text, source)
-  local seen, todo = {}, required(text)
+  local seen, todo, full = {}, required(text), nil
   while #todo > 0 do
     local name = table.remove(todo)
-    if FULL[name] then return "full", name end
+    if name == CRYPT then return "crypt", name end
+    if FULL[name] then full = name end
     if not seen[name] then
       seen[name] = true
       for _, more in ipairs(required(source(name) or "")) do todo[#todo + 1] = more end
     end
   end
-  return "core"
+  return full and "full" or "core", full
+end
+
+-- What the needs say of it, else what the script requires.
+local function form_of(d, needs, embedded)
+  for _, need in ipairs(needs) do
+    if need.kind == "program" then return need.name end
+  end
+  return M.form(d.source, embedded)
 end
 
 local function program(name)
@@ -99,13 +110,13 @@ end
 
 --- Makes the files.
 -- @param d source, path, name, dir = where to, words = key=value, memory = MiB, as = how the folder is called where xl
---   runs, extra = the kernel's command line, form = "core" or "full", watchdog = seconds
+--   runs, extra = the kernel's command line, form = "core", "full" or "crypt", watchdog = seconds
 -- @param embedded function(name) -> text of an embedded module
 -- @return {dir, config, image, kernel, form, memory, size, needs, offers}
 function M.build(d, embedded)
   local svc, err, code = describe(d)
   if not svc then return nil, err, code end
-  local form = d.form or M.form(d.source, embedded)
+  local form = d.form or form_of(d, svc.needs, embedded)
   d.memory = d.memory or MEMORY[form]
   d.extra = d.extra or ""
   local boot, kernel, domain
@@ -113,7 +124,8 @@ function M.build(d, embedded)
     name = d.name, template = d.name, watchdog = d.watchdog,
     repl = d.repl }
   if boot then kernel, err, code = program("xenkit-kernel.boot") end
-  if kernel then domain, err, code = program(form == "core" and "xenkit-domain-core.boot" or "xenkit-domain.boot") end
+  if kernel and not PROGRAMS[form] then kernel, err, code = nil, "there is no domain-" .. form, "XK_EINVAL" end
+  if kernel then domain, err, code = program(PROGRAMS[form]) end
   if not domain then return nil, err, code end
   local ok
   ok, err, code = host.mkdir(d.dir)

@@ -68,6 +68,12 @@ function verbs.image(_, path, direct)
   return image(path, "rw", direct)
 end
 
+-- A file that is only read, such as a key.
+function verbs.read(_, path)
+  local fd, err, code = host.open(path, "r")
+  return fd, fd and size_of(path) or err, code
+end
+
 function verbs.rotate(self, path, keep)
   keep = math.min(math.max(math.tointeger(tonumber(keep)) or 1, 0), KEEP_MAX)
   if keep == 0 then os.remove(path) end
@@ -83,6 +89,10 @@ local function serve_dir(self, words)
   end
   if words[3]:match "^image" and need.mode ~= "rw" then
     return nil, "this folder is not for images: needs.dir." .. words[2] .. " says no mode = \"rw\"", "XK_EPERM"
+  end
+  if (words[3] == "read") ~= (need.mode == "r") then
+    return nil, ("this folder is not for that: needs.dir.%s says %s"):format(words[2],
+      need.mode and ('mode = "%s"'):format(need.mode) or "no mode"), "XK_EPERM"
   end
   return verb(self, need.value .. "/" .. words[4], words[5])
 end
@@ -120,7 +130,9 @@ end
 --- Makes the folders. @return true, or nil, message, code
 function M.prepare(needs)
   for _, need in ipairs(needs) do
-    if need.kind == "dir" then
+    if need.kind == "dir" and need.mode == "r" then
+      if not host.identity(need.value) then return nil, need.value .. ": no such folder", "XK_ENOENT" end
+    elseif need.kind == "dir" then
       local ok, err, code = host.mkdir(need.value)
       if not ok then return nil, err, code end
     end

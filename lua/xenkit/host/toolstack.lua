@@ -21,7 +21,7 @@ local BACKOFF = { 0, 0.1, 0.5, 2, 5, 10, 30 }
 --- @param opts dir = the world's runtime folder, source(name) -> text of a built-in service, log(level, text)
 function M.new(world, program, opts)
   return setmetatable({ world = world, program = program, dir = opts.dir, source = opts.source, log = opts.log,
-    name = opts.name, templates = {}, order = {}, domains = {}, by_name = {}, guests = {}, events = {},
+    name = opts.name, templates = {}, order = {}, domains = {}, by_name = {}, guests = {}, events = {}, programs = {},
     started = world:now() }, Toolstack)
 end
 
@@ -121,6 +121,15 @@ function Toolstack:undeclare(t)
   end
 end
 
+-- The program that most domains run is open from the beginning, another one from its first use on.
+local function program_of(self, t)
+  local name = t.grant.program
+  if not name then return self.program end
+  local err, code
+  if not self.programs[name] then self.programs[name], err, code = builder.program(t.grant) end
+  return self.programs[name], err, code
+end
+
 --- Starts one instance of a template. @return its record {domid, name, ...}
 function Toolstack:create(t)
   local began = self.world:now()
@@ -128,8 +137,10 @@ function Toolstack:create(t)
   if self.by_name[name] then return nil, name .. " is running; --name chooses another name", "XK_EEXIST" end
   local list, err, code = place_devices(self, t)
   if not list then return nil, name .. ": " .. err, code end
-  local domid
-  domid, err, code = builder.create(self.world, self.program, t, { name = name })
+  local domid, program
+  program, err, code = program_of(self, t)
+  if not program then return nil, name .. ": " .. err, code end
+  domid, err, code = builder.create(self.world, program, t, { name = name })
   if not domid then return nil, err, code end
   local d = { domid = domid, name = name, template = t, created = began, restarts = 0 }
   self.domains[domid], self.by_name[name], t.instances[domid] = d, d, d
