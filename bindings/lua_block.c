@@ -326,6 +326,36 @@ static int l_front(lua_State *L)
 
 /*** @type device */
 
+/*** Before the domain is saved: its rings are given back, the store client is not used any more. `resume` goes on with
+ * another one. Of what has no back end: nothing.
+ * @function suspend */
+static int device_suspend(lua_State *L)
+{
+    struct device *d = check_device(L, 1);
+
+    if (d->front) {
+        xk_lua_store_unuse(&d->user);
+        xk_vbd_front_suspend(d->front);
+    }
+    return 0;
+}
+
+/*** @return true; nil, message, code
+ * @function resume
+ * @param store of xenkit.core.store */
+static int device_resume(lua_State *L)
+{
+    struct device *d = check_device(L, 1);
+    struct xk_store *store;
+
+    if (!d->front)
+        return xk_lua_ok(L, 0);
+    store = xk_lua_store_use(L, 2, &d->user, &d->o);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, 1, 2);
+    return xk_lua_ok(L, xk_vbd_front_resume(d->front, store));
+}
+
 /*** Notes number (id) when the state changes next.
  * @function arm */
 static int device_arm(lua_State *L)
@@ -712,10 +742,13 @@ int luaopen_xenkit_core_block(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"memory", l_memory}, {"file", l_file}, {"vhd", l_vhd},
                                          {"front", l_front},   {"back", l_back}, {NULL, NULL}};
-    static const luaL_Reg device_methods[] = {
-        {"arm", device_arm},     {"state", device_state},     {"info", device_info},   {"stats", device_stats},
-        {"start", device_start}, {"retire", device_retire},   {"slice", device_slice}, {"throttle", device_throttle},
-        {"fault", device_fault}, {"overlay", device_overlay}, {"close", device_close}, {NULL, NULL}};
+    static const luaL_Reg device_methods[] = {{"suspend", device_suspend}, {"resume", device_resume},
+                                              {"arm", device_arm},         {"state", device_state},
+                                              {"info", device_info},       {"stats", device_stats},
+                                              {"start", device_start},     {"retire", device_retire},
+                                              {"slice", device_slice},     {"throttle", device_throttle},
+                                              {"fault", device_fault},     {"overlay", device_overlay},
+                                              {"close", device_close},     {NULL, NULL}};
     static const luaL_Reg request_methods[] = {{"result", request_result}, {NULL, NULL}};
     static const luaL_Reg back_methods[] = {{"arm", back_arm},         {"state", back_state}, {"stats", back_stats},
                                             {"resized", back_resized}, {"close", back_close}, {NULL, NULL}};

@@ -379,6 +379,36 @@ static int l_join(lua_State *L)
 
 /*** @type device */
 
+/*** Before the domain is saved: its rings are given back, the store client is not used any more. `resume` goes on with
+ * another one. Of what has no back end: nothing.
+ * @function suspend */
+static int device_suspend(lua_State *L)
+{
+    struct device *d = check_device(L, 1);
+
+    if (d->front) {
+        xk_lua_store_unuse(&d->user);
+        xk_vif_front_suspend(d->front);
+    }
+    return 0;
+}
+
+/*** @return true; nil, message, code
+ * @function resume
+ * @param store of xenkit.core.store */
+static int device_resume(lua_State *L)
+{
+    struct device *d = check_device(L, 1);
+    struct xk_store *store;
+
+    if (!d->front)
+        return xk_lua_ok(L, 0);
+    store = xk_lua_store_use(L, 2, &d->user, &d->o);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, 1, 2);
+    return xk_lua_ok(L, xk_vif_front_resume(d->front, store));
+}
+
 /*** Notes number (id) when the state changes next.
  * @function arm */
 static int device_arm(lua_State *L)
@@ -684,8 +714,9 @@ int luaopen_xenkit_core_net(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"switch", l_switch}, {"front", l_front}, {"plug", l_plug}, {"back", l_back},
                                          {"tap", l_tap},       {"join", l_join},   {NULL, NULL}};
-    static const luaL_Reg device_methods[] = {{"arm", device_arm},     {"state", device_state}, {"info", device_info},
-                                              {"stats", device_stats}, {"close", device_close}, {NULL, NULL}};
+    static const luaL_Reg device_methods[] = {
+        {"suspend", device_suspend}, {"resume", device_resume}, {"arm", device_arm},     {"state", device_state},
+        {"info", device_info},       {"stats", device_stats},   {"close", device_close}, {NULL, NULL}};
     static const luaL_Reg back_methods[] = {{"arm", back_arm},         {"state", back_state}, {"stats", back_stats},
                                             {"capture", back_capture}, {"close", back_close}, {NULL, NULL}};
     static const luaL_Reg capture_methods[] = {

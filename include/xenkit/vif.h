@@ -38,6 +38,13 @@ struct xk_netdev *xk_vif_front_device(struct xk_vif_front *f);
 /* xk_vif_front_close (f) - the states in the store stay; one that is not wanted any more is retired before. Not from
  * within a call-back of its device. */
 void xk_vif_front_close(struct xk_vif_front *f);
+
+/* xk_vif_front_suspend (f) - for a domain that is about to be saved: rings, pages and ports are given back without a
+ * word to the back end, and the store client is not used any more. xk_vif_front_resume (f, store) - goes on, with a
+ * client that was opened since, as after a break; where the domain was not saved after all its back end is asked to
+ * begin anew. XK_ENOMEM: nothing has changed. XK_EBUSY: it was not suspended. Not from within call-backs. */
+void xk_vif_front_suspend(struct xk_vif_front *f);
+XK_MUSTCHECK int xk_vif_front_resume(struct xk_vif_front *f, struct xk_store *store);
 struct xk_xenbus *xk_vif_front_bus(struct xk_vif_front *f);
 /* Of all queues together; how many there are, 0: not connected. */
 unsigned xk_vif_front_stats(const struct xk_vif_front *f, struct xk_netfront_stats *out);

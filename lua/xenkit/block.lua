@@ -29,7 +29,11 @@ function M.of(raw, err, code) return wrap(raw, err, code) end
 
 --- The disk whose folder in the store is `path`, "device/vbd/51712". It may be used when `wait` gave true.
 -- @param opts queues = 1 .. 4 rings, or as many as its back end offers; 1 if it is not said
-function M.front(ctx, path, opts) return wrap(core.front(ctx.world, ctx.store.raw, path, opts)) end
+function M.front(ctx, path, opts)
+  local raw, err, code = core.front(ctx.world, ctx.store.raw, path, opts)
+  if not raw then return nil, err, code end
+  return wrap(ctx.store:keep(raw))
+end
 
 --- An image of zeroes in this domain's memory.
 function M.memory(world, bytes) return wrap(core.memory(world, bytes)) end

@@ -31,8 +31,8 @@ local DISKS_MAX = 1024
 local RETRIES = 40 -- of 50 ms
 local UNITS = { K = 1 << 10, M = 1 << 20, G = 1 << 30 }
 
---- @param opts images = ctx.dir.NAME or nil, keys = ctx.dir.NAME or nil, log(level, text, fields), queues = rings that a
--- disk is offered, 1 .. 4
+--- @param opts images = ctx.dir.NAME or nil, keys = ctx.dir.NAME or nil, log(level, text, fields), queues = rings of
+-- which a disk may have so many, 1 .. 4
 function M.new(ctx, opts)
   return setmetatable({ ctx = ctx, images = opts.images, keys = opts.keys, queues = opts.queues, open = {},
     files = {},

@@ -90,6 +90,7 @@ end
 function M.front(ctx, path, conf)
   local device, err, code = core_net.front(ctx.world, ctx.store.raw, path, conf)
   if not device then return nil, err, code end
+  ctx.store:keep(device)
   return M.on(ctx.world, device, conf, ctx.name)
 end
 

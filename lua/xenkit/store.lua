@@ -27,7 +27,8 @@ function M.open(world, stream)
   if handle then stream = assert(core_stream.from_handle(world, handle)) end
   local raw, err, code = core.open(world, stream)
   if not raw then return nil, err, code end
-  return setmetatable({ raw = raw, tx = 0, timeout = TIMEOUT, watches = setmetatable({}, { __mode = "k" }) }, Store)
+  return setmetatable({ raw = raw, tx = 0, timeout = TIMEOUT, watches = setmetatable({}, { __mode = "k" }),
+    devices = setmetatable({}, { __mode = "k" }) }, Store)
 end
 
 --- One request as it stands on the wire: operation name, payload. @return the answer's payload
@@ -292,9 +293,17 @@ function Store:wait_for(path, fn, timeout)
   end
 end
 
+--- A device of xenkit.core that uses this client, and goes on with the next one after a suspend: it has `suspend` and
+-- `resume`. Held weakly.
+function Store:keep(device)
+  self.devices[device] = true
+  return device
+end
+
 --- Before a suspend: nothing of the old connection is used any more. `reopen` goes on.
 function Store:suspend()
   self.suspended = true
+  for device in pairs(self.devices) do pcall(device.suspend, device) end -- one that is closed says so
   self.raw:close()
 end
 
@@ -312,6 +321,7 @@ function Store:reopen(world)
     if not w.raw then return nil, err, code end
   end
   self.suspended = nil
+  for device in pairs(self.devices) do pcall(device.resume, device, raw) end
   return true
 end
 

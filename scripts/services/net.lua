@@ -53,7 +53,7 @@ local function start_uplinks(ctx, all)
     local conf = ctx.desc.vif and ctx.desc.vif[own] or {}
     local number = conf.number or math.tointeger(own)
     if not number then error("uplink_vif: there is no network '" .. own .. "' of this domain's own", 0) end
-    join(own, assert(core.front(ctx.world, ctx.store.raw, "device/vif/" .. number)))
+    join(own, ctx.store:keep(assert(core.front(ctx.world, ctx.store.raw, "device/vif/" .. number))))
   end
 end
 

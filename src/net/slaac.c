@@ -90,7 +90,9 @@ void slaac_expire(struct xk_inet *s, xk_time *next)
     expire(s, six->prefix, SIX_PREFIXES, next);
     expire(s, six->router, SIX_ROUTERS, next);
     expire(s, six->dns, SIX_DNS, next);
-    if (six->ask_at <= s->now && s->dev->info.up) {
+    if (!s->dev->info.up) /* asked when it comes */
+        return;
+    if (six->ask_at <= s->now) {
         solicit(s);
         six->ask_at = s->now + six->gap + inet_some(s, six->gap / 10);
         six->gap = six->gap * 2 < LAST_GAP ? six->gap * 2 : LAST_GAP;

@@ -53,6 +53,34 @@ describe("xenkit.block", function()
     return assert(block.front(ctx, front, front_opts)), b
   end
 
+  it("goes on after a suspend, with what was under way", function()
+    xenkit.run(function(ctx)
+      local image = assert(block.memory(ctx.world, 1 << 20))
+      local disk, back = pair(ctx, image)
+      assert.is_true(disk:wait(5))
+      assert.is_true(disk:write(0, ("a"):rep(512)))
+      for i = 1, 3 do
+        local text = ("%08d"):format(i):rep(64)
+        disk.raw:suspend()
+        disk.raw:suspend()
+        assert.equal("XK_EAGAIN", select(3, disk.raw:state()))
+        local writer = task.spawn(function() return disk:write(512 * i, text) end)
+        task.sleep(0.02)
+        assert.equal(("\0"):rep(512), image:read(512 * i, 512)) -- it waits
+        assert.is_true(disk.raw:resume(ctx.store.raw))
+        assert.equal("XK_EBUSY", select(3, disk.raw:resume(ctx.store.raw)))
+        assert.is_true(writer:join())
+        assert.equal(text, image:read(512 * i, 512))
+      end
+      assert.equal(("a"):rep(512), disk:read(0, 512))
+      disk.raw:suspend()
+      disk.raw:close() -- while it is
+      back:close()
+      image.raw:suspend() -- one without a back end has nothing to do
+      assert.is_true(image.raw:resume(ctx.store.raw))
+    end)
+  end)
+
   it("is a disk between two halves, from the store to the ring", function()
     xenkit.run(function(ctx)
       local image = assert(block.memory(ctx.world, 1 << 20))

@@ -947,6 +947,23 @@ TEST(routers_are_asked_for_ever_more_rarely)
     close_net();
 }
 
+TEST(nothing_is_asked_while_the_device_is_down)
+{
+    open_net(0);
+    cable[1]->receive = on_raw;
+    EQ(xk_inet6_start(a, 0), 0);
+    pass(3 * XK_SECOND);
+    cable[0]->info.up = 0;
+    memset(types, 0, sizeof(types));
+    pass(3600 * XK_SECOND);
+    EQ(types[133], 0);
+    cable[0]->info.up = 1;
+    cable[0]->changed(cable[0]);
+    pass(XK_SECOND);
+    EQ(types[133], 1);
+    close_net();
+}
+
 TEST(what_makes_no_sense_is_counted_and_nothing_else)
 {
     static const uint8_t next[] = {0, 17, 43, 44, 58, 60};

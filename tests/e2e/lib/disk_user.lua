@@ -65,7 +65,8 @@ return {
         if back:sub(i * BLOCK + 1, (i + 1) * BLOCK) ~= bytes(i, round) then wrong = wrong + 1 end
       end
       tell("wrong", wrong)
-      tell("queues", disk:stats().queues)
+      local rings = disk:stats()
+      if rings then tell("queues", rings.queues) end -- none between two back ends
       tell("round", round)
     end
   end,
