@@ -7,11 +7,11 @@
 #else
 #define CORE_FULL(X)
 #endif
-#define CORE_MODULES(X)                                                                                        \
-    X(world)                                                                                                   \
-    X(stream)                                                                                                  \
-    X(store) X(vchan) X(console) X(xenbus) X(block) X(image) X(fat) X(net) X(inet) X(blackbox) X(stub) X(host) \
-        CORE_FULL(X)
+#define CORE_MODULES(X) \
+    X(world)            \
+    X(stream)           \
+    X(store)            \
+    X(vchan) X(console) X(xenbus) X(block) X(image) X(fat) X(net) X(inet) X(blackbox) X(stub) X(host) CORE_FULL(X)
 
 int luaopen_xenkit_core(lua_State *L);
 
