@@ -498,6 +498,7 @@ static void on_igmp(struct xk_netdev *d, const struct xk_packet *p, unsigned n)
     }
 }
 
+static uint8_t query_hops = 1;
 static void query(xk_ip4 group, uint8_t tenths)
 {
     uint8_t *m = frame + 34;
@@ -508,7 +509,7 @@ static void query(xk_ip4 group, uint8_t tenths)
     xk_packet_put32(m + 4, group);
     xk_packet_put16(m + 2, xk_sum_fold(xk_sum(m, 8, 0)));
     raw(1, 0, 8); /* with hops that are too many */
-    frame[14 + 8] = 1;
+    frame[14 + 8] = query_hops;
     frame[14 + 9] = XK_IP_IGMP;
     xk_packet_put32(frame + 30, group ? group : 0xe0000001);
     xk_packet_put16(frame + 24, 0);
@@ -541,6 +542,11 @@ TEST(routers_are_told_of_groups)
     pass(11 * XK_SECOND);
     EQ(igmps, 4);
     query(0, 10);
+    pass(XK_SECOND);
+    EQ(igmps, 6);
+    query_hops = 2; /* it came over a router */
+    query(0, 1);
+    query_hops = 1;
     pass(XK_SECOND);
     EQ(igmps, 6);
     query(H, 0);
@@ -609,6 +615,10 @@ TEST(fragments_that_overlap_or_never_end_cost_little)
     raw(2, 0x2000, 16);
     raw(2, 0x2001, 16); /* overlaps */
     raw(2, 2, 8);
+    EQ(got_count, 1);
+    raw(8, 0x2000, 8);
+    raw(8, 0x2000, 8); /* twice: as many bytes as there are, and a hole */
+    raw(8, 2, 8);
     EQ(got_count, 1);
     raw(3, 2, 8); /* the last first */
     raw(3, 0x2000, 16);

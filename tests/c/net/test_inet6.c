@@ -541,6 +541,26 @@ TEST(neighbours_are_answered_by_the_book)
     close_net();
 }
 
+TEST(an_address_in_use_is_defended_and_not_given_up)
+{
+    struct xk_inet_stats s;
+
+    alone();
+    send_na("fd00::1", "fd00::1", 0x20, macs[1]); /* from ourselves it cannot be */
+    EQ(types[136], 0);
+    send_na("fe80::2", "fd00::1", 0x20, macs[1]);
+    EQ(types[136], 1);
+    EQ(state_of(a, "fd00::1"), XK_INET6_PREFERRED);
+    send_na("fe80::2", "fd00::1", 0x20, macs[1]); /* once in ten seconds */
+    EQ(types[136], 1);
+    xk_inet_stats(a, &s);
+    EQ(s.conflicts, 2);
+    pass(11 * XK_SECOND);
+    send_na("fe80::2", "fd00::1", 0x20, macs[1]);
+    EQ(types[136], 2);
+    close_net();
+}
+
 /* fd00::2's Ethernet address, as a datagram to it shows. */
 static const uint8_t *mac_now(struct xk_udp *x)
 {
@@ -665,7 +685,12 @@ TEST(a_router_that_does_not_answer_is_passed_by)
     pass(0);
     MEMEQ(back, macs[1], 6); /* known by its own word; asked, as it is used */
     IPEQ(asked, "fe80::2");
-    pass(5 * XK_SECOND); /* dead */
+    pass(3 * XK_SECOND / 2); /* silent for long enough that the other one is tried */
+    EQ(xk_udp_send(&x, ip("2001:db8::1"), 9, "x", 1), 0);
+    pass(0);
+    IPEQ(asked, "fe80::3");
+    pass(5 * XK_SECOND); /* both dead */
+    send_ra("fe80::3", 1800, 3600, 3600, "fd00:1::");
     EQ(xk_udp_send(&x, ip("2001:db8::1"), 9, "x", 1), 0);
     pass(0);
     IPEQ(asked, "fe80::3");
@@ -869,12 +894,13 @@ TEST(fragments_that_overlap_end_their_datagram)
 
 /* --- multicast listeners ------------------------------------------------------------------------------------------ */
 
+static uint8_t query_hops = 1;
 static void send_query(const char *group, size_t n, uint16_t code)
 {
     uint8_t m[28] = {130};
 
     xk_packet_put16(m + 4, code);
-    hop_limit = 1;
+    hop_limit = query_hops;
     head("fe80::2", "ff02::1", 0);
     put("\72\0\5\2\0\0\1\0", 8);
     memcpy(m + 8, ip(group).b, 16);
@@ -902,6 +928,11 @@ TEST(routers_are_told_of_groups)
     EQ(types[143], 4);                 /* the one of our two addresses, and that one */
     send_query("ff05::5", 28, 0x8fff); /* 65 seconds */
     pass(66 * XK_SECOND);
+    EQ(types[143], 5);
+    query_hops = 2; /* it came over a router */
+    send_query("::", 28, 0);
+    query_hops = 1;
+    pass(XK_SECOND);
     EQ(types[143], 5);
     send_query("ff05::6", 28, 0);
     pass(XK_SECOND);
