@@ -400,13 +400,19 @@ static int device_resume(lua_State *L)
 {
     struct device *d = check_device(L, 1);
     struct xk_store *store;
+    int r;
 
     if (!d->front)
         return xk_lua_ok(L, 0);
+    if (d->user.link) /* it was not suspended */
+        return xk_lua_fail(L, XK_EBUSY);
     store = xk_lua_store_use(L, 2, &d->user, &d->o);
+    r = xk_vif_front_resume(d->front, store);
+    if (r < 0)
+        xk_lua_store_unuse(&d->user);
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, 1, 2);
-    return xk_lua_ok(L, xk_vif_front_resume(d->front, store));
+    return xk_lua_ok(L, r);
 }
 
 /*** Notes number (id) when the state changes next.
