@@ -1,6 +1,7 @@
 -- The network service: a switch whose ports are other domains' networks, hosted, in dom0, or as a stub domain; with an
 -- address of its own it answers echoes, and can give addresses to others. See docs/devices.md.
 local core = require "xenkit.core.net"
+local flow = require "xenkit.flow"
 local net = require "xenkit.net"
 local stream = require "xenkit.stream"
 local task = require "xenkit.task"
@@ -34,6 +35,40 @@ end
 local function start_router(own, p, prefix)
   local ok, err = own:advertise { prefix = prefix, seconds = p.lease, router = p.router6 }
   if not ok then error("prefix6: " .. err, 0) end
+end
+
+-- On Xen `xenkit capture` comes by a socket, where this is dom0's, or by a flow; of the latter dom0's alone are let in.
+-- The first line says which network, as "DOMID/NUMBER SNAP".
+local function serve_captures(ctx, all)
+  local function serve(s)
+    task.detach(function()
+      local which, snap = tostring(s:read_line(64, 5)):match "^(%d+/%d+) (%d+)$"
+      local ok, err = nil, "a line DOMID/NUMBER SNAP is wanted"
+      if which then ok, err = all:capture(which, tonumber(snap), s) end
+      if not ok then s:write("error " .. tostring(err) .. "\n") end
+      s:close()
+    end)
+  end
+  local listener = ctx.unix.capture
+  if listener then
+    ctx.store:write("data/net/socket", ctx.params.socket)
+  elseif ctx.world:platform() == "stub" then
+    listener = assert(flow.listen(ctx, "capture", { ring = 1 << 16, private = true }))
+  else
+    return
+  end
+  task.spawn(function()
+    while true do
+      local s = listener:accept()
+      if not s then task.sleep(0.1)
+      elseif s.peer and s.peer ~= 0 then
+        ctx.log("warn", "domain " .. s.peer .. " asked for a capture and was refused")
+        s:close()
+      else
+        serve(s)
+      end
+    end
+  end)
 end
 
 -- Ways out: a descriptor that domain 0 opened, or a network of this domain's own.
@@ -74,9 +109,11 @@ return {
     { "router6", type = "integer", default = 0, help = "seconds for which it is IPv6's gateway; 0: it is none" },
     { "uplink", default = "", help = "a way out: tap:NAME,BRIDGE, netns:10.9.0.254/24, or slirp; see docs/uplinks.md" },
     { "uplink_vif", default = "", help = "a network of its own as a way out, by name or number" },
+    { "socket", type = "path", default = "/run/xenkit/net.sock", help = "in dom0: where xenkit capture comes to" },
     { "strict", type = "boolean", default = true, help = "guests send from their own Ethernet address only" },
   },
-  needs = { link = { uplink = { "$uplink", when = "uplink", optional = true } } },
+  needs = { unix = { capture = { "$socket", on = "xen" } },
+    link = { uplink = { "$uplink", when = "uplink", optional = true } } },
   start = function(ctx)
     local p = ctx.params
     local all = vifs.new(ctx, { log = ctx.log, strict = p.strict })
@@ -89,6 +126,7 @@ return {
       end)
     end
     start_uplinks(ctx, all)
+    serve_captures(ctx, all)
     if p.address ~= "" then
       assert(net.cidr(p.address))
       local prefix = p.prefix6 ~= "" and prefix_of(p)

@@ -45,6 +45,7 @@ stub_front() { # BACK
         until [ -n \"\$(xenstore-read /local/domain/\$i/data/round 2> /dev/null)\" ] || [ \$n = 100 ]; do n=\$((n + 1)); sleep 0.1; done
         n=0; until [ -n \"\$(xenstore-read /local/domain/\$i/data/six 2> /dev/null)\" ] || [ \$n = 100 ]; do n=\$((n + 1)); sleep 0.1; done
         for n in address pings wrong error six; do echo \"\$n=\$(xenstore-read /local/domain/\$i/data/\$n 2> /dev/null)\"; done
+        [ $1 = linux ] || { cd /h; LD_LIBRARY_PATH=/h/lib ./xenkit capture --on xen s-$1 -c 40 -o /tmp/c.pcapng 2>&1; cd /; }
         xl shutdown -w s-$1 > /dev/null 2>&1; echo ended \$?
         n=0; while xl list | grep -q -e s-$1 -e null && [ \$n -lt 25 ]; do n=\$((n + 1)); sleep 0.2; done
         xl list | grep -c -e s-$1 -e null
@@ -53,6 +54,8 @@ stub_front() { # BACK
 error=
 " && ! has "$out" "pings=
 " > /dev/null && ! has "$out" "pings=0" > /dev/null; ok $? "our netfront in a stub domain on $1: $(echo "$out" | grep address=)"
+    [ "$1" = linux ] || { has "$out" "40 frames" && $lab run 'base64 /tmp/c.pcapng' | base64 -d > "$tmp/c.pcapng" &&
+        { ! command -v tcpdump > /dev/null || is "$(tcpdump -n -r "$tmp/c.pcapng" 2> /dev/null | grep -c '^[0-9]')" 40; }; ok $? "what goes over its network is captured"; }
     has "$out" "six=local 18 of 18"; ok $? "and echoes of IPv6 from the others there, none lost"
     has "$out" "ended 0
 0

@@ -19,12 +19,13 @@ M.options = {
 M.examples = {
   { "xenkit capture web | tcpdump -n -r -", "watch" },
   { "xenkit capture web lan -o web.pcapng -t 60", "a minute, for Wireshark" },
+  { "xenkit capture --on xen guest 0 | tcpdump -n -r -", "in dom0" },
 }
 
 M.description = "The domain that serves the network sees the frames; the guest is not asked and does not notice. " ..
   "What a slow reader has no room for (4 MiB) is left out, and its number stands with the next frame. Ends at " ..
   "Ctrl-C, or when the network is moved or its back end ends. Checksums that the guest left to its network card " ..
-  "are blank."
+  "are blank. On Xen it is run in dom0, and the network is one that a service of ours has, there or in a stub domain."
 
 local function connect(world, dir, p)
   local s, err = client.connect(world, dir)
@@ -69,7 +70,8 @@ local function copy(world, s, p, write)
   return frames
 end
 
-local function run(world, dir, p, fail)
+-- Where the frames come from: `open(p)` gives a stream of pcapng.
+local function run(world, open, p, fail)
   local file
   if p.output then -- the descriptor's error names the file
     local fd, err = host.open(p.output, "w")
@@ -81,7 +83,7 @@ local function run(world, dir, p, fail)
     return fail(("pcapng is nothing for a terminal: `xenkit capture %s | tcpdump -n -r -`, or -o FILE")
       :format(p.domain), 2)
   end
-  local s <close>, err = connect(world, dir, p)
+  local s <close>, err = open()
   if not s then return fail(err) end
   local failed
   local frames, why = copy(world, s, p, function(bytes)
@@ -104,7 +106,12 @@ end
 --- @return function(p) for the verb
 function M.verb(with_world, fail)
   return function(p)
-    return with_world(p, function(world, dir) return run(world, dir, p, fail) end)
+    if (p.on or os.getenv "XENKIT_PLATFORM") == "xen" then
+      return require("xenkit.cli.capture_xen").run(p, run, fail)
+    end
+    return with_world(p, function(world, dir)
+      return run(world, function() return connect(world, dir, p) end, p, fail)
+    end)
   end
 end
 

@@ -393,7 +393,7 @@ local capture = require "xenkit.cli.capture"
 verbs.capture = {
   summary = "see what a domain sends and gets by network, as pcapng for Wireshark or tcpdump",
   description = capture.description,
-  options = { WORLD, table.unpack(capture.options) },
+  options = { ON, WORLD, table.unpack(capture.options) },
   positionals = { { "DOMAIN", help = "a name or a number, as `xenkit list` shows them" },
     { "VIF", optional = true, help = "which of its networks, when it has several" } },
   examples = capture.examples,
