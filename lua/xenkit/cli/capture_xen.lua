@@ -21,7 +21,7 @@ local function find(s, p)
   if not number then
     return nil, ("domain '%s' has several networks; choose one of %s"):format(p.domain, table.concat(list, ", "))
   end
-  local server = math.tointeger(tonumber(s:read(home .. "/" .. number .. "/backend-id")))
+  local server = math.tointeger(tonumber((s:read(home .. "/" .. number .. "/backend-id"))))
   if not server then return nil, ("domain '%s' has no network '%s'"):format(p.domain, number) end
   return domid .. "/" .. number, server
 end
