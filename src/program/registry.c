@@ -18,7 +18,6 @@
     X(xenbus)           \
     X(block)            \
     X(image)            \
-    X(fat)              \
     X(net)              \
     X(inet)             \
     X(blackbox)         \
@@ -27,7 +26,7 @@
     XK_CORE_CRYPT(X)
 
 #ifdef XK_PROGRAM_FULL
-#define XK_CORE_FULL(X) X(http) X(dns) X(db) X(markup) X(resolve) X(crunch)
+#define XK_CORE_FULL(X) X(http) X(dns) X(db) X(markup) X(resolve) X(crunch) X(fat)
 #else
 #define XK_CORE_FULL(X)
 #endif

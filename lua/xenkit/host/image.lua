@@ -12,7 +12,8 @@ local M = {}
 
 local TRAILER = "XKBOOT1\n" -- after the archive's size; see src/platform/stub/abi.h
 local FULL = { ["xenkit.core.http"] = true, ["xenkit.core.dns"] = true, ["xenkit.core.db"] = true,
-  ["xenkit.core.markup"] = true, ["xenkit.core.resolve"] = true, ["xenkit.core.crunch"] = true }
+  ["xenkit.core.markup"] = true, ["xenkit.core.resolve"] = true, ["xenkit.core.crunch"] = true,
+  ["xenkit.core.fat"] = true }
 local CRYPT = "xenkit.core.crypt"
 local PROGRAMS = { core = "xenkit-domain-core.boot", full = "xenkit-domain.boot", crypt = "xenkit-domain-crypt.boot" }
 local NOT_YET = { udp = true, unix = true, file = true, dir = true, pty = true, hypervisor = true }
