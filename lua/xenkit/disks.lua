@@ -18,6 +18,7 @@ local backends = require "xenkit.backends"
 local block = require "xenkit.block"
 local core = require "xenkit.core.block"
 local partition = require "xenkit.partition"
+local size = require "xenkit.size"
 local core_stream = require "xenkit.core.stream"
 local task = require "xenkit.task"
 local vhd = require "xenkit.vhd"
@@ -29,7 +30,6 @@ Disks.__name = "xenkit.disks"
 
 local DISKS_MAX = 1024
 local RETRIES = 40 -- of 50 ms
-local UNITS = { K = 1 << 10, M = 1 << 20, G = 1 << 30 }
 
 --- @param opts images = ctx.dir.NAME or nil, keys = ctx.dir.NAME or nil, log(level, text, fields), queues = rings of
 -- which a disk may have so many, 1 .. 4
@@ -37,11 +37,6 @@ function M.new(ctx, opts)
   return setmetatable({ ctx = ctx, images = opts.images, keys = opts.keys, queues = opts.queues, open = {},
     files = {},
     backends = backends.new(ctx, "vbd", "disk", DISKS_MAX, opts.log) }, Disks)
-end
-
-local function size_of(text)
-  local n, unit = text:match "^(%d+)([KMG]?)$"
-  return n and tonumber(n) * (UNITS[unit] or 1)
 end
 
 local makers = {}
@@ -78,16 +73,18 @@ function makers.part(self, what, readonly, image)
 end
 
 function makers.limit(self, what, readonly, image)
-  local requests, bytes, rest = what:match "^(%d+):(%d+[KMG]?):(.+)$"
-  if not requests then return nil, "limit:" .. what .. ": it is written as limit:500:8M:IMAGE", "XK_EINVAL" end
-  local limits = { requests = tonumber(requests), bytes = size_of(bytes) }
+  local requests, text, rest = what:match "^(%d+):(%w+):(.+)$"
+  local bytes = text and size.read(text)
+  if not bytes then return nil, "limit:" .. what .. ": it is written as limit:500:8M:IMAGE", "XK_EINVAL" end
+  local limits = { requests = tonumber(requests), bytes = bytes }
   return layer(self, rest, readonly, image, function(disk) return disk:throttle(limits) end)
 end
 
 function makers.overlay(self, what, _, image)
-  local bytes, rest = what:match "^(%d+[KMG]?):(.+)$"
+  local text, rest = what:match "^(%w+):(.+)$"
+  local bytes = text and size.read(text)
   if not bytes then return nil, "overlay:" .. what .. ": it is written as overlay:64M:IMAGE", "XK_EINVAL" end
-  return layer(self, rest, true, image, function(disk) return disk:overlay(size_of(bytes)) end)
+  return layer(self, rest, true, image, function(disk) return disk:overlay(bytes) end)
 end
 
 -- Encryption is in domain-crypt alone, which a service with keys runs in. The name is put together, so that `xenkit
@@ -138,7 +135,7 @@ function makers.fault(self, what, readonly, image)
 end
 
 function makers.memory(self, what)
-  local bytes = size_of(what)
+  local bytes = size.read(what)
   if not bytes or bytes < 512 or bytes > 1 << 40 then
     return nil, "memory:" .. what .. ": a size is a number with K, M or G, such as 64M", "XK_EINVAL"
   end

@@ -6,15 +6,9 @@ local files = require "xenkit.host.files"
 local host = require "xenkit.core.host"
 local json = require "xenkit.json"
 local out = require "xenkit.cli.out"
+local size = require "xenkit.size"
 
 local PIECE = 4 << 20
-local UNITS = { K = 1 << 10, M = 1 << 20, G = 1 << 30, T = 1 << 40 }
-
-local function size_of(text)
-  local n, unit = text:upper():match "^(%d+)([KMGT]?)I?B?$"
-  n = n and math.tointeger(tonumber(n))
-  return n and n < 1 << 23 and n * (UNITS[unit] or 1)
-end
 
 local function open_image(path, mode)
   if not host.identity(path) then return nil, path .. ": no such file" end
@@ -49,9 +43,9 @@ return function(fail, say, JSON)
   end
 
   function run.format(p)
-    local bytes = p.size and size_of(p.size)
+    local bytes = p.size and size.read(p.size)
     if p.size and not bytes then return fail(("'%s' is no size, such as 64M"):format(p.size), 2) end
-    local cluster = p.cluster and size_of(p.cluster)
+    local cluster = p.cluster and size.read(p.cluster)
     if p.cluster and not cluster then return fail(("'%s' is no size of a cluster, such as 4K"):format(p.cluster), 2) end
     local there = host.identity(p.image)
     if there and not p.overwrite then

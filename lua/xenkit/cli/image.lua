@@ -5,11 +5,11 @@ local crypt = require "xenkit.core.crypt"
 local files = require "xenkit.host.files"
 local host = require "xenkit.core.host"
 local json = require "xenkit.json"
+local size = require "xenkit.size"
 local vhd = require "xenkit.vhd"
 
 local EPOCH = 946684800 -- seconds from 1970 to 2000, where a VHD's times begin
 local STEP = 64 << 20 -- bytes between two looks at the clock
-local UNITS = { K = 1 << 10, M = 1 << 20, G = 1 << 30, T = 1 << 40 }
 local RAW = ("\0"):rep(16)
 local COST, COST_LEAST, COST_MOST = 2000, 1000, 1 << 26 -- ms; iterations, as cryptsetup has them
 
@@ -88,24 +88,15 @@ end
 
 -- --- numbers -----------------------------------------------------------------------------------------------------
 
+-- In whole sectors.
 local function size_of(text)
-  local n, unit = text:upper():match "^(%d+)([KMGT]?)I?B?$"
-  n = n and math.tointeger(tonumber(n))
-  local bytes = n and n * (UNITS[unit] or 1)
-  if not bytes or bytes < 512 or bytes // (UNITS[unit] or 1) ~= n then
-    return nil, ("'%s' is no size: a number of bytes, or with K, M, G or T, such as 10G"):format(text)
-  end
+  local bytes, err = size.read(text)
+  if not bytes then return nil, err end
+  if bytes < 512 then return nil, "'" .. text .. "' is less than a sector of 512 bytes" end
   return bytes // 512 * 512
 end
 
-local function human(n)
-  for _, u in ipairs { "T", "G", "M", "K" } do
-    if n >= UNITS[u] then
-      return (n % UNITS[u] == 0 and "%.0f %siB" or "%.1f %siB"):format(n / UNITS[u], u)
-    end
-  end
-  return n .. " B"
-end
+local human = size.write
 
 local function new_uuid()
   local f = assert(io.open("/dev/urandom", "rb"))
