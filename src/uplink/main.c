@@ -81,8 +81,9 @@ static int serve_netns(int fd, char **argv, char *error)
 
     if (!argv[0])
         return uplink_fail(error, 0, "a network of its own needs an address such as 10.9.0.254/24");
-    if (netns_enter(error) < 0 || (tap = tap_open(TAP, error)) < 0 || tap_address(TAP, argv[0], error) < 0 ||
-        tap_up(TAP, error) < 0 || tap_up("lo", error) < 0 || (argv[1] && tap_route(argv[1], error) < 0))
+    if (tap_check_address(argv[0], error) < 0 || netns_enter(error) < 0 || (tap = tap_open(TAP, error)) < 0 ||
+        tap_address(TAP, argv[0], error) < 0 || tap_up(TAP, error) < 0 || tap_up("lo", error) < 0 ||
+        (argv[1] && tap_route(argv[1], error) < 0))
         return -1;
     say_ok(fd, TAP_HEADER, tap);
     close(tap);

@@ -90,11 +90,9 @@ static void put(struct sockaddr *to, struct in_addr ip)
     memcpy(to, &a, sizeof(a));
 }
 
-int tap_address(const char *name, const char *address, char *error)
+static int read_address(const char *address, struct in_addr *ip, struct in_addr *mask, char *error)
 {
     char text[32], *slash, *end;
-    struct in_addr ip, mask;
-    struct ifreq r;
     long bits;
 
     snprintf(text, sizeof(text), "%s", address);
@@ -102,14 +100,29 @@ int tap_address(const char *name, const char *address, char *error)
     bits = slash ? strtol(slash + 1, &end, 10) : -1;
     if (slash)
         *slash = 0;
-    if (!slash || *end || bits < 1 || bits > 32 || inet_pton(AF_INET, text, &ip) != 1)
+    if (!slash || *end || bits < 1 || bits > 32 || inet_pton(AF_INET, text, ip) != 1)
         return uplink_fail(error, 0, "'%s' is not written as 10.9.0.254/24", address);
-    if (set_name(&r, name, error) < 0)
+    mask->s_addr = htonl(bits == 32 ? 0xffffffff : ~(0xffffffffu >> bits));
+    return 0;
+}
+
+int tap_check_address(const char *address, char *error)
+{
+    struct in_addr ip, mask;
+
+    return read_address(address, &ip, &mask, error);
+}
+
+int tap_address(const char *name, const char *address, char *error)
+{
+    struct in_addr ip, mask;
+    struct ifreq r;
+
+    if (read_address(address, &ip, &mask, error) < 0 || set_name(&r, name, error) < 0)
         return -1;
     put(&r.ifr_addr, ip);
     if (ask(SIOCSIFADDR, &r) < 0)
         return uplink_fail(error, errno, "the address %s", address);
-    mask.s_addr = htonl(bits == 32 ? 0xffffffff : ~(0xffffffffu >> bits));
     put(&r.ifr_netmask, mask);
     return ask(SIOCSIFNETMASK, &r) < 0 ? uplink_fail(error, errno, "the address %s", address) : 0;
 }

@@ -10,10 +10,11 @@ enum { UPLINK_ERROR = 256 };
 
 /* tap.c. open - the tap (name), made if it is not there; its frames have a header of 12 bytes, and large packets and
  * blank checksums are its own to deal with. bridge - makes it a port of the bridge (name). up - in use. address -
- * "10.0.0.1/24". */
+ * "10.0.0.1/24"; check_address only looks whether it is one. */
 int tap_open(const char *name, char *error);
 int tap_bridge(const char *name, const char *bridge, char *error);
 int tap_up(const char *name, char *error);
+int tap_check_address(const char *address, char *error);
 int tap_address(const char *name, const char *address, char *error);
 int tap_route(const char *gateway, char *error); /* by default */
 
