@@ -115,11 +115,11 @@ cp fixed.vhd gone.vhd
 refused "the one that is there is another" info lone.vhd; ok $? "and one that is another"
 world vhd:lone.vhd vhd:data.vhd part:1:vhd:data.vhd
 i=0
-while [ $i -lt 100 ] && ! $x log 2> /dev/null | grep -q 'the one that is there is another'; do i=$((i + 1)); sleep 0.05; done
-[ $i -lt 100 ] && goes_on u2; ok $? "the disk service says so, and serves others"
+while [ $i -lt 400 ] && ! $x log 2> /dev/null | grep -q 'the one that is there is another'; do i=$((i + 1)); sleep 0.05; done
+[ $i -lt 400 ] && goes_on u2; ok $? "the disk service says so, and serves others"
 i=0
-while [ $i -lt 100 ] && ! $x log 2> /dev/null | grep -q 'data.vhd is in use by another image'; do i=$((i + 1)); sleep 0.05; done
-[ $i -lt 100 ]; ok $? "a file that one image writes is no other's"
+while [ $i -lt 400 ] && ! $x log 2> /dev/null | grep -q 'data.vhd is in use by another image'; do i=$((i + 1)); sleep 0.05; done
+[ $i -lt 400 ]; ok $? "a file that one image writes is no other's"
 $x down
 echo "1..$n"
 exit $bad
