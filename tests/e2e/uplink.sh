@@ -131,6 +131,25 @@ $x down > /dev/null 2>&1
 i=0; while kill -0 "$holder" 2> /dev/null && [ $i -lt 50 ]; do i=$((i + 1)); sleep 0.1; done
 ! kill -0 "$holder" 2> /dev/null; ok $? "the network goes with its world"
 
+# A tap of the host's, on a bridge: the host is a network of this test's own, which takes root.
+cat > "$tmp/b.lua" << W
+return { name = "b", domains = {
+  { name = "log", service = "log" },
+  { name = "net", service = "net", params = { address = "10.9.0.1/24", uplink = "tap:xk7,br0" } },
+} }
+W
+out=$(timeout 60 unshare -n sh -c "ip link add br0 type bridge && ip addr add 10.9.0.254/24 dev br0 && ip link set br0 up || exit 9
+    $build/xenkit up -d -q $tmp/b.lua || exit 1; ip link show xk7; ping -c 3 -i 0.2 -W 2 10.9.0.1
+    $build/xenkit down; ip link show xk7 2> /dev/null || echo gone" 2>&1)
+case $? in
+    0) has "$out" "master br0" && has "$out" " 3 received" && has "$out" gone; ok $? "a tap of the host's is a port of its bridge" ;;
+    9 | 1) case "$out" in
+        *"not permitted"* | *"No such file"*) skip "a tap on a bridge" "it cannot be made here: $(echo "$out" | tail -n 1)" ;;
+        *) echo "# $out"; ok 1 "a tap of the host's is a port of its bridge" ;;
+    esac ;;
+    *) echo "# $out"; ok 1 "a tap of the host's is a port of its bridge" ;;
+esac
+
 # Two of Linux' stacks, with two switches and a ring between them: large packets and blank checksums all the way.
 cat > "$tmp/t.lua" << W
 return { name = "t", domains = {
