@@ -31,8 +31,7 @@ struct inet6 {
     uint16_t mtu;        /* an advertisement's; 0: as the device's */
     uint8_t hops;        /* an advertisement's; 0: INET_HOPS */
     unsigned turn;       /* of routers that are not known to answer */
-    unsigned asked;      /* routers, so often */
-    xk_time ask_at, gap; /* and when again */
+    xk_time ask_at, gap; /* when routers are asked next, and when again */
     xk_time mld1;        /* until then a router speaks MLD's version 1 */
     struct xk_timer timer;
     struct xk_advertiser *advertiser;
@@ -108,7 +107,6 @@ void slaac_ask(struct xk_inet *s);
 void slaac_expire(struct xk_inet *s, xk_time *next);
 int slaac_on_link(const struct xk_inet *s, struct xk_ip to);
 int slaac_router(struct xk_inet *s, struct xk_ip *hop);
-int slaac_is_router(const struct xk_inet *s, struct xk_ip ip);
 
 /* advertise.c */
 void advertise_asked(struct xk_inet *s, struct xk_ip by);

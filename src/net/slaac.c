@@ -64,7 +64,6 @@ void slaac_ask(struct xk_inet *s)
 {
     if (s->six->flags & XK_INET6_QUIET)
         return;
-    s->six->asked = 0;
     s->six->gap = FIRST_GAP;
     s->six->ask_at = s->now;
     address6_wake(s, s->now);
@@ -96,7 +95,6 @@ void slaac_expire(struct xk_inet *s, xk_time *next)
         solicit(s);
         six->ask_at = s->now + six->gap + inet_some(s, six->gap / 10);
         six->gap = six->gap * 2 < LAST_GAP ? six->gap * 2 : LAST_GAP;
-        six->asked++;
     }
     *next = six->ask_at < *next ? six->ask_at : *next;
 }
@@ -219,14 +217,6 @@ int slaac_on_link(const struct xk_inet *s, struct xk_ip to)
             return 1;
     }
     return 0;
-}
-
-int slaac_is_router(const struct xk_inet *s, struct xk_ip ip)
-{
-    for (int i = 0; i < SIX_ROUTERS; i++)
-        if (s->six->router[i].used && xk_ip_equal(s->six->router[i].ip, ip))
-            return 1;
-    return xk_ip_equal(s->six->gateway, ip) && !xk_ip_is_none(ip);
 }
 
 /* One that answers is taken before one that may not; of these one after the other (RFC 4861 6.3.6). */

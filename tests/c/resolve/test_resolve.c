@@ -11,7 +11,7 @@
 enum { A = 0x0a000001, B = 0x0a000002, C = 0x0a000003 };
 enum { A_RECORD = 1, AAAA_RECORD = 28, NXDOMAIN = 3, SERVFAIL = 2, REFUSED = 5 };
 
-static struct xk_udp server;
+static struct xk_udp server, stranger; /* the latter at another port */
 static unsigned queries, rcode, forged;
 static uint16_t ports[64], ids[64];
 static int silent;
@@ -64,6 +64,11 @@ static void on_query(struct xk_udp *u, struct xk_ip from, uint16_t port, struct 
         EQ(xk_udp_send(u, from, port, r, at), 0);
         r[0] ^= 1;
         EQ(xk_udp_send(u, from, port, r, 13), 0);
+    }
+    if (stranger.s) { /* the right number, a wrong address, from elsewhere: first */
+        r[at - 1] ^= 1;
+        EQ(xk_udp_send(&stranger, from, port, r, at), 0);
+        r[at - 1] ^= 1;
     }
     EQ(xk_udp_send(u, from, port, r, at), 0);
 }
@@ -218,6 +223,18 @@ TEST(a_forged_answer_is_not_taken)
     look("www.example", XK_RESOLVE_IP4);
     EQ(done_err, 0);
     STREQ(text_of(0), "192.0.2.7");
+    end();
+}
+
+TEST(a_stranger_is_not_heard)
+{
+    begin();
+    stranger = (struct xk_udp){.receive = on_query};
+    EQ(xk_udp_open(b, &stranger, 54), 0);
+    look("www.example", XK_RESOLVE_IP4);
+    EQ(done_err, 0);
+    STREQ(text_of(0), "192.0.2.7");
+    xk_udp_close(&stranger);
     end();
 }
 
