@@ -259,7 +259,9 @@ static void front_told(void *arg, int connected, int err)
  * @param world
  * @param store of xenkit.core.store
  * @tparam string path "device/vif/0"
- * @tparam[opt] table options `queues`, `plain` (no offloads) */
+ * @tparam[opt] table options `queues`, `plain` (no offloads), `keep` (its pages stay mapped by the back end), `hash`
+ * (how flows are spread over queues: {key = up to 40 bytes, otherwise random, types = {"ip4", "ip4_tcp", "ip6",
+ * "ip6_tcp"}, otherwise all, map = {0, 1, ...}, queues by hash}); the latter two where the back end knows them */
 static int l_front(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 3);
@@ -270,6 +272,9 @@ static int l_front(lua_State *L)
 
     o.queues = (uint8_t)xk_lua_field(L, 4, "queues", 0, XK_VIF_QUEUES);
     o.plain = (uint8_t)xk_lua_field(L, 4, "plain", 0, 1);
+    o.keep = (uint8_t)xk_lua_field(L, 4, "keep", 0, 1);
+    lua_settop(L, 4);
+    xk_lua_net_hash(L, 4, xk_loop_platform(xk_lua_check_world(L, 1)->loop), &o.hash);
     d = xk_lua_new(L, DEVICE, sizeof(*d), 3);
     o.arg = d;
     xk_lua_adopt(L, &d->o, 1, device_shut);
@@ -450,7 +455,29 @@ static int device_info(lua_State *L)
     return 1;
 }
 
-/*** Counters of a front end; of a port of ours, its switch's.
+/* What became of `hash` and `keep`, and what each queue got. */
+static void push_control(lua_State *L, const struct xk_vif_front *front)
+{
+    struct xk_netfront_stats s;
+    struct xk_vif_control c;
+
+    xk_vif_front_control(front, &c);
+    lua_pushstring(L, c.hash == 0 ? "in use" : xk_err_name(c.hash));
+    lua_setfield(L, -2, "hash");
+    lua_pushstring(L, c.keep == 0 ? "in use" : xk_err_name(c.keep));
+    lua_setfield(L, -2, "keep");
+    xk_lua_set_integer(L, "kept", c.kept);
+    lua_newtable(L);
+    for (unsigned i = 0; xk_vif_front_queue(front, i, &s) == 0; i++) {
+        lua_pushinteger(L, (lua_Integer)s.packets[1]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "received");
+}
+
+/*** Counters of a front end; of a port of ours, its switch's. A front end's `hash` and `keep` are "in use", XK_ENOSYS
+ * (not asked for, or not known by the back end), XK_EAGAIN (not answered yet), XK_EINVAL (refused); `kept` pages,
+ * packets `hashed`; `received` is a list, of queue 0 first.
  * @function stats */
 static int device_stats(lua_State *L)
 {
@@ -463,6 +490,8 @@ static int device_stats(lua_State *L)
         return 1;
     }
     xk_lua_set_integer(L, "queues", xk_vif_front_stats(d->front, &s));
+    push_control(L, d->front);
+    xk_lua_set_integer(L, "hashed", s.hashed);
     xk_lua_set_integer(L, "packets_sent", s.packets[0]);
     xk_lua_set_integer(L, "packets_received", s.packets[1]);
     xk_lua_set_integer(L, "bytes_sent", s.bytes[0]);
@@ -539,7 +568,8 @@ static int back_close(lua_State *L)
  * @param store of xenkit.core.store
  * @tparam string path "backend/vif/7/0"
  * @tparam[opt] table options `vlan` (1 .. 4094), `strict` (its own address alone), `addresses` that may be learnt (64),
- * `queues` (1 .. 4), `plain` (no offloads) */
+ * `queues` (1 .. 4), `plain` (no offloads), `keep` (0 .. 512: pages of a queue that its guest may have us keep mapped)
+ */
 static int l_back(lua_State *L)
 {
     struct lua_switch *s = check_switch(L, 2);
@@ -551,6 +581,7 @@ static int l_back(lua_State *L)
 
     o.queues = (uint8_t)xk_lua_field(L, 5, "queues", 0, XK_VIF_QUEUES);
     o.plain = (uint8_t)xk_lua_field(L, 5, "plain", 0, 1);
+    o.keep = (uint16_t)xk_lua_field(L, 5, "keep", 0, XK_NETBACK_GREFS);
     b = xk_lua_new(L, BACK, sizeof(*b), 3);
     o.arg = b;
     xk_lua_adopt(L, &b->o, 1, back_shut);
@@ -614,6 +645,7 @@ static int back_stats(lua_State *L)
     xk_lua_set_integer(L, "events", s.events);
     xk_lua_set_integer(L, "idle_events", s.idle_events);
     xk_lua_set_integer(L, "waiting", s.waiting);
+    xk_lua_set_integer(L, "kept", s.kept);
     push_port_stats(L, &b->port);
     return 1;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include <xenkit/netdev.h>
+#include <xenkit/vif.h>
 
 #include "bindings/world.h"
 
@@ -18,6 +19,10 @@ struct xk_lua_net_user {
  * already. xk_lua_net_unuse - before (object) is freed. */
 struct xk_netdev *xk_lua_net_use(lua_State *L, int arg, struct xk_lua_net_user *user, struct xk_lua_object *object);
 void xk_lua_net_unuse(struct xk_lua_net_user *user);
+
+/* xk_lua_net_hash (L, arg, platform, h) - the field `hash` of the options at (arg), which is the top of the stack, or
+ * raises; algorithm XK_NET_HASH_NONE: there is none. */
+void xk_lua_net_hash(lua_State *L, int arg, struct xk_platform *platform, struct xk_net_hash *h);
 
 /* xk_lua_push_mac (L, mac) - as "00:16:3e:00:00:01". */
 static inline void xk_lua_push_mac(lua_State *L, const uint8_t mac[6])

@@ -10,6 +10,7 @@
 #include <xenkit/ring.h>
 
 #include "base/list.h"
+#include "drivers/net/grefs.h"
 #include "drivers/net/multicast.h"
 #include "drivers/net/proto.h"
 
@@ -52,8 +53,10 @@ struct xk_netback {
     uint8_t *arena;
     uint32_t used;
     struct multicast groups;
+    struct grefs kept;
     /* to the guest */
-    struct net_rx want[NET_RING]; /* pages it gave */
+    const struct xk_net_hash *hash; /* NULL: the guest cannot ask for one */
+    struct net_rx want[NET_RING];   /* pages it gave */
     uint32_t want_first, want_end;
     struct out out[NET_RING];
     struct xk_page_copy out_copy[NET_RING];
@@ -84,10 +87,7 @@ static void finish_batch(struct xk_netback *b)
     struct xk_packet whole[BATCH];
     unsigned n = 0, at = 0;
 
-    if (b->copies) {
-        b->stats.copies++;
-        xk_page_copy(b->platform, b->config.front, b->copy, b->copies, 0);
-    }
+    b->stats.copies += grefs_copy(&b->kept, b->copy, b->copies, 0);
     for (unsigned i = 0; i < b->packets; i++) {
         struct gathered *g = &b->gathered[i];
         int bad = 0;
@@ -265,9 +265,11 @@ static int pages_given(struct xk_netback *b)
     return (int)(b->want_end - b->want_first);
 }
 
-static unsigned slots_for(const struct xk_packet *p)
+static int hashes(const struct xk_netback *b) { return b->hash && b->hash->algorithm && b->hash->types; }
+
+static unsigned slots_for(const struct xk_netback *b, const struct xk_packet *p)
 {
-    return (p->len + XK_PAGE_SIZE - 1) / XK_PAGE_SIZE + (p->gso != XK_GSO_NONE);
+    return (p->len + XK_PAGE_SIZE - 1) / XK_PAGE_SIZE + (p->gso != XK_GSO_NONE) + (hashes(b) != 0);
 }
 
 static struct out *next_out(struct xk_netback *b, struct net_rx *page)
@@ -278,6 +280,30 @@ static struct out *next_out(struct xk_netback *b, struct net_rx *page)
     memset(o, 0, sizeof(*o));
     o->copy = -1;
     return o;
+}
+
+/* What is said of a packet behind its first page. 1: something is. */
+static int place_extras(struct xk_netback *b, const struct xk_packet *p)
+{
+    struct net_extra gso = {.type = NET_EXTRA_GSO}, hash = {.type = NET_EXTRA_HASH};
+    struct net_rx page;
+    int type = -1;
+    uint32_t value = hashes(b) ? xk_net_hash(b->hash, p, &type) : 0;
+
+    if (p->gso) {
+        gso.flags = type >= 0 ? NET_EXTRA_MORE : 0;
+        gso.u.gso.size = p->gso_size;
+        gso.u.gso.type = p->gso;
+        next_out(b, &page)->slot.extra = gso;
+    }
+    if (type >= 0) {
+        hash.u.hash.type = (uint8_t)type;
+        hash.u.hash.algorithm = b->hash->algorithm;
+        for (int i = 0; i < 4; i++)
+            hash.u.hash.value[i] = (uint8_t)(value >> (8 * i));
+        next_out(b, &page)->slot.extra = hash;
+    }
+    return p->gso || type >= 0;
 }
 
 /* The guest has given enough pages. */
@@ -297,13 +323,7 @@ static void place(struct xk_netback *b, const struct xk_packet *p)
             a->flags |= p->flags & XK_PACKET_CSUM_BLANK   ? NET_RX_BLANK | NET_RX_VALIDATED
                         : p->flags & XK_PACKET_CSUM_VALID ? NET_RX_VALIDATED
                                                           : 0;
-            a->flags |= p->gso ? NET_EXTRA : 0;
-        }
-        if (at == 0 && p->gso) {
-            o = next_out(b, &page);
-            o->slot.extra.type = NET_EXTRA_GSO;
-            o->slot.extra.u.gso.size = p->gso_size;
-            o->slot.extra.u.gso.type = p->gso;
+            a->flags |= place_extras(b, p) ? NET_EXTRA : 0;
         }
         at += n;
     }
@@ -314,10 +334,7 @@ static void place(struct xk_netback *b, const struct xk_packet *p)
 /* Makes the copies and shows the answers. */
 static void flush(struct xk_netback *b)
 {
-    if (b->out_copies) {
-        b->stats.copies++;
-        xk_page_copy(b->platform, b->config.front, b->out_copy, b->out_copies, XK_COPY_TO);
-    }
+    b->stats.copies += grefs_copy(&b->kept, b->out_copy, b->out_copies, XK_COPY_TO);
     for (unsigned i = 0; i < b->outs; i++) {
         struct out *o = &b->out[i];
         if (o->copy >= 0 && b->out_copy[o->copy].status < 0) {
@@ -369,7 +386,7 @@ static int drain(struct xk_netback *b)
         struct xk_packet p;
         memcpy(&p, b->backlog + b->backlog_first, sizeof(p));
         p.data = b->backlog + b->backlog_first + sizeof(p);
-        if (slots_for(&p) > b->want_end - b->want_first)
+        if (slots_for(b, &p) > b->want_end - b->want_first)
             break;
         place(b, &p);
         b->backlog_first += room_for(&p);
@@ -398,7 +415,7 @@ static int back_send(struct xk_netdev *d, const struct xk_packet *p)
         fail(b, given);
         return XK_EGONE;
     }
-    if (waiting(b) || slots_for(p) > (unsigned)given)
+    if (waiting(b) || slots_for(b, p) > (unsigned)given)
         return wait_in_line(b, p);
     place(b, p);
     if (in_scratch)
@@ -507,6 +524,7 @@ static void destroy(struct xk_netback *b)
     xk_spinner_stop(&b->spinner);
     end_port(b, &b->rx_watch);
     end_port(b, &b->tx_watch);
+    grefs_fini(&b->kept);
     if (b->tx_page)
         xk_page_unmap(b->platform, b->tx_page, 1);
     if (b->rx_page)
@@ -572,7 +590,7 @@ int xk_netback_open(const xk_alloc *alloc, struct xk_loop *loop, const struct xk
     struct xk_netback *b;
     int r;
 
-    if (config->backlog && config->backlog < 2 * XK_PACKET_MAX)
+    if ((config->backlog && config->backlog < 2 * XK_PACKET_MAX) || config->grefs > XK_NETBACK_GREFS)
         return XK_EINVAL;
     b = xk_new(alloc, sizeof(*b));
     if (!b)
@@ -585,6 +603,7 @@ int xk_netback_open(const xk_alloc *alloc, struct xk_loop *loop, const struct xk
     b->alloc = alloc ? *alloc : *xk_alloc_libc();
     b->loop = loop;
     b->platform = xk_loop_platform(loop);
+    grefs_init(&b->kept, &b->alloc, b->platform, config->front, config->grefs);
     b->tx_watch.fn = on_tx_event;
     b->rx_watch.fn = on_rx_event;
     b->spinner.fn = on_spin;
@@ -601,8 +620,14 @@ int xk_netback_open(const xk_alloc *alloc, struct xk_loop *loop, const struct xk
 
 struct xk_netdev *xk_netback_device(struct xk_netback *b) { return &b->dev; }
 
+unsigned xk_netback_keeps(const struct xk_netback *b) { return b->config.grefs; }
+int xk_netback_keep(struct xk_netback *b, xk_gref ref, int readonly) { return grefs_add(&b->kept, ref, readonly); }
+int xk_netback_let_go(struct xk_netback *b, xk_gref ref) { return grefs_remove(&b->kept, ref); }
+void xk_netback_hash(struct xk_netback *b, const struct xk_net_hash *hash) { b->hash = hash; }
+
 void xk_netback_stats(const struct xk_netback *b, struct xk_netback_stats *out)
 {
     *out = b->stats;
     out->waiting = waiting(b);
+    out->kept = b->kept.count;
 }

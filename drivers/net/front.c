@@ -186,9 +186,12 @@ static void end_chain(struct xk_netfront *f)
         deliver(f);
 }
 
-static void take_extra(struct chain *c, const struct net_extra *e)
+static void take_extra(struct xk_netfront *f, const struct net_extra *e)
 {
+    struct chain *c = &f->chain;
+
     c->extra = (e->flags & NET_EXTRA_MORE) != 0;
+    f->stats.hashed += e->type == NET_EXTRA_HASH;
     if (e->type != NET_EXTRA_GSO)
         return;
     c->gso = e->u.gso.type;
@@ -224,7 +227,7 @@ static int take_slot(struct xk_netfront *f, const union net_rx_slot *slot, uint3
 
     c->slots++;
     if (c->slots > 1 && c->extra)
-        take_extra(c, &slot->extra);
+        take_extra(f, &slot->extra);
     else
         r = take_data(f, &slot->answer, page);
     if (r < 0 || c->slots > NET_SLOTS_LIAR)
@@ -450,6 +453,18 @@ int xk_netfront_create(const xk_alloc *alloc, struct xk_loop *loop, const struct
 void xk_netfront_rings(const struct xk_netfront *f, struct xk_netfront_rings *out)
 {
     *out = (struct xk_netfront_rings){f->ring_refs[0], f->ring_refs[1], f->tx.watch.port, f->rx.watch.port};
+}
+
+unsigned xk_netfront_pages(const struct xk_netfront *f, xk_gref *refs, unsigned room, unsigned *to_send)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < f->tx.pages && n < room; i++)
+        refs[n++] = f->tx.refs[i];
+    *to_send = n;
+    for (unsigned i = 0; i < f->rx.pages && n < room; i++)
+        refs[n++] = f->rx.refs[i];
+    return n;
 }
 
 void xk_netfront_connect(struct xk_netfront *f)

@@ -10,12 +10,22 @@ static const uint8_t key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 
                                 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
                                 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
 
+static unsigned queue_for(const struct net_queues *q, const struct xk_packet *p)
+{
+    int type;
+
+    if (q->count < 2)
+        return 0;
+    if (q->hash && q->hash->algorithm && q->hash->types)
+        return xk_net_hash_queue(q->hash, xk_net_hash(q->hash, p, &type), q->count);
+    return xk_packet_hash(key, p) % q->count;
+}
+
 static int queues_send(struct xk_netdev *d, const struct xk_packet *p)
 {
     struct net_queues *q = (struct net_queues *)d;
-    unsigned i = q->count > 1 ? xk_packet_hash(key, p) % q->count : 0;
 
-    return q->count ? xk_net_send(q->queue[i], p) : XK_EGONE;
+    return q->count ? xk_net_send(q->queue[queue_for(q, p)], p) : XK_EGONE;
 }
 
 static void queues_kick(struct xk_netdev *d)

@@ -9,6 +9,7 @@ struct net_queues {
     struct xk_netdev dev; /* first; what its user sees */
     struct xk_netdev *queue[XK_VIF_QUEUES];
     unsigned count;
+    const struct xk_net_hash *hash; /* how flows are spread; NULL, or one that says nothing: as we like */
 };
 
 void net_queues_init(struct net_queues *q, const uint8_t mac[6], uint16_t mtu);

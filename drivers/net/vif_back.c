@@ -1,10 +1,12 @@
 /* A network's back end from the store to the rings. SPDX-License-Identifier: MIT */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <xenkit/vif.h>
 
 #include "base/list.h"
+#include "drivers/net/control.h"
 #include "drivers/net/queues.h"
 
 struct xk_vif_back {
@@ -15,6 +17,7 @@ struct xk_vif_back {
     struct xk_vif_back_options options;
     struct xk_netback *ring[XK_VIF_QUEUES];
     unsigned rings;
+    struct control_back control;
     struct xk_defer later;
     int attached, broken;
 };
@@ -36,6 +39,8 @@ static const char *const wanted[] = {"feature-sg",
                                      "request-multicast-control",
                                      "multi-queue-num-queues",
                                      "mtu",
+                                     "ctrl-ring-ref",
+                                     "event-channel-ctrl",
                                      QUEUE(0),
                                      QUEUE(1),
                                      QUEUE(2),
@@ -51,6 +56,8 @@ static void end_rings(struct xk_vif_back *b)
     if (was && b->options.detach)
         b->options.detach(b->options.arg, &b->all.dev);
     net_queues_down(&b->all);
+    b->all.hash = NULL;
+    control_back_close(&b->control);
     b->all.dev.receive = NULL;
     b->all.dev.room = NULL;
     b->rings = 0;
@@ -69,6 +76,8 @@ static int offer(struct xk_xenbus *bus, void *arg)
         r = xk_xenbus_put(bus, "feature-split-event-channels", "1");
     if (r == 0)
         r = xk_xenbus_put(bus, "feature-multicast-control", "1");
+    if (r == 0)
+        r = xk_xenbus_put(bus, "feature-ctrl-ring", "1");
     return r ? r : xk_xenbus_put(bus, "multi-queue-max-queues", "%u", b->options.queues ? b->options.queues : 1);
 }
 
@@ -140,11 +149,34 @@ static int open_rings(struct xk_vif_back *b, struct xk_netback_config *c, unsign
     return 0;
 }
 
+/* A guest need not have a control ring. One that is ours says its wishes again when we are another instance than the
+ * one that heard them. */
+static int open_control(struct xk_vif_back *b)
+{
+    uint64_t ref = number(b->bus, "", "ctrl-ring-ref"), port = number(b->bus, "", "event-channel-ctrl");
+    struct control_back *c = &b->control;
+    int r;
+
+    if (ref == UINT64_MAX)
+        return 0;
+    if (ref > UINT32_MAX || port == 0 || port > INT32_MAX)
+        return XK_EPEER;
+    *c = (struct control_back){.loop = b->loop, .front = xk_xenbus_peer(b->bus), .queue = b->ring, .queues = b->rings};
+    c->broken = on_broken;
+    c->arg = b;
+    r = control_back_open(c, (xk_gref)ref, (xk_port)port);
+    if (r < 0)
+        return r;
+    b->all.hash = &c->hash;
+    return xk_xenbus_put(b->bus, "xenkit-instance", "%" PRId64, xk_now(xk_loop_platform(b->loop)));
+}
+
 static int connect(struct xk_xenbus *bus, void *arg, int again)
 {
     struct xk_vif_back *b = arg;
     uint64_t n = xk_xenbus_number(bus, "multi-queue-num-queues", 1);
-    struct xk_netback_config c = {.front = xk_xenbus_peer(bus), .backlog = b->options.backlog, .broken = on_broken};
+    struct xk_netback_config c = {
+        .front = xk_xenbus_peer(bus), .backlog = b->options.backlog, .grefs = b->options.keep};
     const char *mac = xk_xenbus_get(bus, "mac");
     int r;
 
@@ -153,13 +185,15 @@ static int connect(struct xk_xenbus *bus, void *arg, int again)
         return XK_EPEER;
     if (mac && net_mac_read(mac, c.mac) < 0)
         return XK_EINVAL;
+    c.broken = on_broken;
     c.arg = b;
     c.features = net_features_read(bus);
     c.multicast = xk_xenbus_number(bus, "request-multicast-control", 0) != 0;
     r = open_rings(b, &c, (unsigned)n);
-    if (r < 0)
-        return r;
-    r = b->options.attach(b->options.arg, &b->all.dev, c.front, xk_xenbus_path(bus));
+    if (r == 0)
+        r = open_control(b);
+    if (r == 0)
+        r = b->options.attach(b->options.arg, &b->all.dev, c.front, xk_xenbus_path(bus));
     if (r < 0) {
         end_rings(b);
         return r;
@@ -200,7 +234,7 @@ int xk_vif_back_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_stor
     struct xk_vif_back *b;
     int r;
 
-    if (!options || !options->attach || options->queues > XK_VIF_QUEUES)
+    if (!options || !options->attach || options->queues > XK_VIF_QUEUES || options->keep > XK_NETBACK_GREFS)
         return XK_EINVAL;
     b = xk_new(alloc, sizeof(*b));
     if (!b)
@@ -249,6 +283,7 @@ unsigned xk_vif_back_stats(const struct xk_vif_back *b, struct xk_netback_stats 
         out->events += s.events;
         out->idle_events += s.idle_events;
         out->waiting += s.waiting;
+        out->kept += s.kept;
     }
     return b->rings;
 }

@@ -6,6 +6,7 @@
 #include <xenkit/vif.h>
 
 #include "base/list.h"
+#include "drivers/net/control.h"
 #include "drivers/net/queues.h"
 
 enum { NET_PATH = 128 };
@@ -19,6 +20,8 @@ struct xk_vif_front {
     struct xk_vif_front_options options;
     struct xk_netfront *ring[XK_VIF_QUEUES]; /* made, and perhaps connected */
     unsigned rings;
+    struct control_front control;
+    uint64_t instance; /* of the back end that heard our wishes */
     struct xk_defer later;
     int connected, dead;
 };
@@ -30,8 +33,10 @@ static const char *const wanted[] = {"feature-sg",
                                      "feature-ipv6-csum-offload",
                                      "feature-split-event-channels",
                                      "multi-queue-max-queues",
+                                     "feature-ctrl-ring",
+                                     "xenkit-instance",
                                      NULL};
-static const char *const own[] = {"mac", "mtu", NULL};
+static const char *const own[] = {"mac", "mtu", "ctrl-ring-ref", NULL};
 
 static void end_rings(struct xk_vif_front *f)
 {
@@ -40,6 +45,7 @@ static void end_rings(struct xk_vif_front *f)
 
     f->rings = 0;
     f->connected = 0;
+    control_front_close(&f->control);
     if (was)
         net_queues_down(&f->all); /* closes them */
     for (unsigned i = 0; i < n && !was; i++)
@@ -90,6 +96,18 @@ static int put_ring(struct xk_xenbus *bus, const struct xk_netfront *ring, unsig
     return rc || !split ? rc : xk_xenbus_put(bus, name, "%d", r.rx_port);
 }
 
+/* What was said of a ring that is no more (a service before this one had it) is taken back. */
+static int put_control(struct xk_vif_front *f)
+{
+    const struct control_front *c = &f->control;
+    int r;
+
+    if (!c->memory)
+        return xk_xenbus_get(f->bus, "ctrl-ring-ref") ? xk_xenbus_put(f->bus, "ctrl-ring-ref", "%s", "") : 0;
+    r = xk_xenbus_put(f->bus, "ctrl-ring-ref", "%u", c->refs[0]);
+    return r ? r : xk_xenbus_put(f->bus, "event-channel-ctrl", "%d", c->watch.port);
+}
+
 /* The number of queues is said also when it is one: it may have been another with the back end before. */
 static int put_all(struct xk_vif_front *f, unsigned n, int split)
 {
@@ -98,12 +116,42 @@ static int put_all(struct xk_vif_front *f, unsigned n, int split)
     for (unsigned i = 0; i < n && r == 0; i++)
         r = put_ring(f->bus, f->ring[i], i, n, split);
     if (r == 0)
+        r = put_control(f);
+    if (r == 0)
         r = xk_xenbus_put(f->bus, "request-rx-copy", "1");
     if (r == 0)
         r = xk_xenbus_put(f->bus, "feature-rx-notify", "1");
     if (r == 0)
         r = xk_xenbus_put(f->bus, "feature-xenkit-move", "1"); /* it follows when `backend` becomes another */
     return r ? r : net_features_put(f->bus, f->options.plain);
+}
+
+static unsigned list_pages(void *arg, unsigned queue, struct control_gref *list, unsigned room)
+{
+    const struct xk_vif_front *f = arg;
+    xk_gref refs[CONTROL_GREFS];
+    unsigned to_send, n = xk_netfront_pages(f->ring[queue], refs, room, &to_send);
+
+    for (unsigned i = 0; i < n; i++)
+        list[i] = (struct control_gref){refs[i], i < to_send ? CONTROL_GREF_READONLY : 0, 0};
+    return n;
+}
+
+/* Only who wishes for something makes the third ring. */
+static int make_control(struct xk_vif_front *f)
+{
+    struct control_front *c = &f->control;
+
+    if ((!f->options.keep && f->options.hash.algorithm == XK_NET_HASH_NONE) ||
+        !xk_xenbus_number(f->bus, "feature-ctrl-ring", 0))
+        return 0;
+    *c = (struct control_front){.loop = f->loop, .back = xk_xenbus_peer(f->bus), .queues = f->rings};
+    c->wish = f->options.hash;
+    c->grefs_wish = f->options.keep;
+    c->list = list_pages;
+    c->broken = on_broken;
+    c->arg = f;
+    return control_front_create(c);
 }
 
 static int setup(struct xk_xenbus *bus, void *arg)
@@ -129,10 +177,25 @@ static int setup(struct xk_xenbus *bus, void *arg)
             xk_netfront_on_broken(f->ring[f->rings++], on_broken, f);
     }
     if (r == 0)
+        r = make_control(f);
+    if (r == 0)
         r = put_all(f, n, c.split);
     if (r < 0)
         end_rings(f);
     return r;
+}
+
+static uint64_t instance_of(const struct xk_xenbus *bus) { return xk_xenbus_number(bus, "xenkit-instance", 0); }
+
+/* One that took the rings up after another has not heard what we wish. */
+static void changed(struct xk_xenbus *bus, void *arg)
+{
+    struct xk_vif_front *f = arg;
+
+    if (!f->connected || instance_of(bus) == f->instance)
+        return;
+    f->instance = instance_of(bus);
+    control_front_start(&f->control);
 }
 
 static int connect(struct xk_xenbus *bus, void *arg, int again)
@@ -140,14 +203,15 @@ static int connect(struct xk_xenbus *bus, void *arg, int again)
     struct xk_vif_front *f = arg;
     struct xk_netdev *queue[XK_VIF_QUEUES];
 
-    (void)bus;
     (void)again; /* a back end's */
+    f->instance = instance_of(bus);
     for (unsigned i = 0; i < f->rings; i++) {
         xk_netfront_connect(f->ring[i]);
         queue[i] = xk_netfront_device(f->ring[i]);
     }
     f->connected = 1;
     net_queues_up(&f->all, queue, f->rings);
+    control_front_start(&f->control);
     if (f->options.told)
         f->options.told(f->options.arg, 1, 0);
     return 0;
@@ -170,7 +234,7 @@ static void gone(struct xk_xenbus *bus, void *arg)
     (void)arg;
 }
 
-static const struct xk_xenbus_driver driver = {wanted, own, NULL, setup, connect, NULL, closing, gone, 1};
+static const struct xk_xenbus_driver driver = {wanted, own, NULL, setup, connect, changed, closing, gone, 1};
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
 
@@ -181,7 +245,8 @@ int xk_vif_front_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_sto
     struct xk_vif_front *f;
     int r;
 
-    if ((options && options->queues > XK_VIF_QUEUES) || strlen(path) >= sizeof(f->path))
+    if ((options && (options->queues > XK_VIF_QUEUES || options->hash.map_size > XK_NET_HASH_MAP)) ||
+        strlen(path) >= sizeof(f->path))
         return XK_EINVAL;
     f = xk_new(alloc, sizeof(*f));
     if (!f)
@@ -205,6 +270,24 @@ int xk_vif_front_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_sto
 struct xk_netdev *xk_vif_front_device(struct xk_vif_front *f) { return &f->all.dev; }
 struct xk_xenbus *xk_vif_front_bus(struct xk_vif_front *f) { return f->bus; }
 
+void xk_vif_front_control(const struct xk_vif_front *f, struct xk_vif_control *out)
+{
+    const struct control_front *c = &f->control;
+    int none = f->connected ? XK_ENOSYS : XK_ENOTCONN;
+
+    *out = (struct xk_vif_control){none, none, 0, 0};
+    if (f->connected && c->memory)
+        *out = (struct xk_vif_control){c->hash, c->grefs, c->types, c->grefs == XK_EAGAIN ? 0 : c->mapped};
+}
+
+int xk_vif_front_queue(const struct xk_vif_front *f, unsigned queue, struct xk_netfront_stats *out)
+{
+    if (!f->connected || queue >= f->rings)
+        return XK_ERANGE;
+    xk_netfront_stats(f->ring[queue], out);
+    return 0;
+}
+
 unsigned xk_vif_front_stats(const struct xk_vif_front *f, struct xk_netfront_stats *out)
 {
     memset(out, 0, sizeof(*out));
@@ -216,6 +299,7 @@ unsigned xk_vif_front_stats(const struct xk_vif_front *f, struct xk_netfront_sta
             out->bytes[way] += s.bytes[way];
             out->errors[way] += s.errors[way];
         }
+        out->hashed += s.hashed;
         out->full += s.full;
         out->notified += s.notified;
         out->events += s.events;

@@ -27,6 +27,7 @@ struct xk_netfront_config {
 struct xk_netfront_stats {
     uint64_t packets[2], bytes[2]; /* sent, received */
     uint64_t errors[2];            /* answers that were no success; packets that came and made no sense */
+    uint64_t hashed;               /* packets that came with their hash */
     uint64_t full;                 /* how often there was no room to send */
     uint64_t notified, events;
 };
@@ -42,6 +43,10 @@ struct xk_netfront_rings {
     xk_port tx_port, rx_port;
 };
 void xk_netfront_rings(const struct xk_netfront *f, struct xk_netfront_rings *out);
+
+/* xk_netfront_pages (f, refs, room, to_send) - the references of the pages for data, as many as there is (room) for:
+ * first those that are sent from, (to_send) of them, then those that are received into. Returns how many. */
+unsigned xk_netfront_pages(const struct xk_netfront *f, xk_gref *refs, unsigned room, unsigned *to_send);
 
 /* xk_netfront_connect (f) - the back end serves it: it is up. */
 void xk_netfront_connect(struct xk_netfront *f);

@@ -7,6 +7,7 @@
 
 #include <xenkit/netback.h>
 #include <xenkit/netfront.h>
+#include <xenkit/nethash.h>
 #include <xenkit/xenbus.h>
 
 XK_API_BEGIN
@@ -21,6 +22,8 @@ struct xk_vif_front_options {
     uint8_t queues;              /* so many, or as many as the back end has; 0: 1 */
     uint16_t tx_pages, rx_pages; /* of each, see netfront.h */
     uint8_t plain;               /* asks for no offloads: frames of the MTU with right checksums */
+    uint8_t keep;                /* asks that its pages stay mapped, where the back end does that */
+    struct xk_net_hash hash;     /* how what comes is to be spread over its queues, where the back end does that */
     /* It was connected (1, 0), or is not any more (0, and why: 0 in order, XK_EGONE, XK_EPEER ...). NULL allowed. Not
      * freed from within. */
     void (*told)(void *arg, int connected, int err);
@@ -46,7 +49,19 @@ void xk_vif_front_close(struct xk_vif_front *f);
 void xk_vif_front_suspend(struct xk_vif_front *f);
 XK_MUSTCHECK int xk_vif_front_resume(struct xk_vif_front *f, struct xk_store *store);
 struct xk_xenbus *xk_vif_front_bus(struct xk_vif_front *f);
-/* Of all queues together; how many there are, 0: not connected. */
+
+/* What became of the wishes (hash) and (keep): XK_ENOTCONN; XK_EAGAIN: not answered yet; 0: in use; XK_ENOSYS: there
+ * was none, or the back end does not know it; XK_EINVAL: it refused. (types): what is hashed, of those that were asked
+ * for; (kept): pages that stay mapped, of all queues. */
+struct xk_vif_control {
+    int hash, keep;
+    uint8_t types;
+    uint32_t kept;
+};
+void xk_vif_front_control(const struct xk_vif_front *f, struct xk_vif_control *out);
+
+/* Of all queues together; how many there are, 0: not connected. xk_vif_front_queue - of one of them; XK_ERANGE. */
+int xk_vif_front_queue(const struct xk_vif_front *f, unsigned queue, struct xk_netfront_stats *out);
 unsigned xk_vif_front_stats(const struct xk_vif_front *f, struct xk_netfront_stats *out);
 
 /* --- back end --- */
@@ -56,6 +71,7 @@ struct xk_vif_back;
 struct xk_vif_back_options {
     uint8_t queues;   /* that are offered; 0: 1 */
     uint8_t plain;    /* offers no offloads */
+    uint16_t keep;    /* pages of each queue that may stay mapped, see (grefs) of netback.h; 0: none */
     uint32_t backlog; /* of each, see netback.h */
     /* A guest is connected: (device) is its port, to be given (receive) and (room); it is valid until (detach).
      * XK_E...: the guest is refused. */

@@ -13,9 +13,11 @@ Vifs.__name = "xenkit.vifs"
 
 local VIFS_MAX, UPLINK_ADDRESSES = 250, 1024
 
---- @param opts log(level, text, fields), strict = false: guests may send from any address
+--- @param opts log(level, text, fields), strict = false: guests may send from any address; queues, keep: offered
+-- to each, see `back` of xenkit.core.net
 function M.new(ctx, opts)
   return setmetatable({ ctx = ctx, served = {}, switch = assert(core.switch(ctx.world)), strict = opts.strict ~= false,
+    queues = opts.queues, keep = opts.keep,
     backends = backends.new(ctx, "vif", "network", VIFS_MAX, opts.log) }, Vifs)
 end
 
@@ -52,7 +54,7 @@ local function serve(self, path)
     return self.backends:refuse(path, "a VLAN's number is 1 to 4094", "XK_EINVAL")
   end
   local back <close>, err, code = core.back(self.ctx.world, self.switch, store.raw, path,
-    { vlan = vlan, strict = self.strict and strict ~= "0" })
+    { vlan = vlan, strict = self.strict and strict ~= "0", queues = self.queues, keep = self.keep })
   if not back then return self.backends:refuse(path, err, code) end
   self.served[path] = back
   self.backends:follow(path, back)

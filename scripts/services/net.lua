@@ -110,13 +110,17 @@ return {
     { "uplink", default = "", help = "a way out: tap:NAME,BRIDGE, netns:10.9.0.254/24, or slirp; see docs/uplinks.md" },
     { "uplink_vif", default = "", help = "a network of its own as a way out, by name or number" },
     { "socket", type = "path", default = "/run/xenkit/net.sock", help = "in dom0: where xenkit capture comes to" },
+    { "queues", type = "integer", default = 1, min = 1, max = 4,
+      help = "pairs of rings that a network may have, up to 4" },
+    { "keep", type = "integer", default = 0, min = 0, max = 512,
+      help = "pages of each that a guest may have it keep mapped, up to 512" },
     { "strict", type = "boolean", default = true, help = "guests send from their own Ethernet address only" },
   },
   needs = { unix = { capture = { "$socket", on = "xen" } },
     link = { uplink = { "$uplink", when = "uplink", optional = true } } },
   start = function(ctx)
     local p = ctx.params
-    local all = vifs.new(ctx, { log = ctx.log, strict = p.strict })
+    local all = vifs.new(ctx, { log = ctx.log, strict = p.strict, queues = p.queues, keep = p.keep })
     function ctx.on_handle(name, fd) -- `xenkit capture`, by way of domain 0
       local s <const> = stream.from_handle(ctx.world, fd)
       local which, snap = name:match "^capture:(%d+/%d+):(%d+)$"

@@ -37,7 +37,7 @@ return { name = "n", domains = {
   { name = "log", service = "log" },
   { name = "net", service = "net", restart = "always",
     params = { address = "10.9.0.1/24", dhcp = "10.9.0.100-10.9.0.110", router = "10.9.0.1", dns = "10.9.0.1",
-      prefix6 = "fd09::/64" } },
+      prefix6 = "fd09::/64", queues = 4, keep = 100 } },
   { name = "net2", service = "net", restart = "always",
     params = { address = "10.9.0.1/24", dhcp = "10.9.0.100-10.9.0.110" } },
   { name = "a", script = "$user", vifs = { lan = { back = "net", address = "10.9.0.10/24" } }, restart = "never" },
@@ -46,6 +46,8 @@ return { name = "n", domains = {
     vifs = { lan = { back = "net", mac = "00:16:3E:00:00:0C" } } },
   { name = "far", script = "$user", params = { to = "10.9.0.10" }, restart = "never",
     vifs = { lan = { back = "net", vlan = 7, address = "10.9.0.77/24" } } },
+  { name = "q", script = "$user", params = { to = "10.9.0.10" }, restart = "never",
+    vifs = { lan = { back = "net", queues = 4, keep = true, hash = { map = { 2, 2, 2 } } } } },
 } }
 W
 $x up -d -q "$tmp/n.lua" > "$tmp/up.log" 2>&1
@@ -60,6 +62,11 @@ is "$(data b wrong) $(data b lost)" "0 0"; ok $? "and none was lost or wrong"
 lost=$(data far lost)
 [ -z "$(data far ping)" ] && [ "${lost:-1}" -gt 0 ]; ok $? "who is in another VLAN hears nothing"
 is "$(wait_for c six)" "fd09::216:3eff:fe00:c 18 of 18"; ok $? "an IPv6 address by a router's advertisement, and its echoes"
+rounds q 2; ok $? "a network of four queues, with pages that stay mapped, carries all of that"
+out=$(data q queues)
+case "$out" in [0-9]" "[0-9]" "[1-9][0-9]*" "[0-9]"; hash in use; keep in use 400") true ;; *) echo "# $out"; false ;; esac
+ok $? "and what comes for it comes over the queue that it chose, but for a few frames before it could say so"
+is "$(data b queues | cut -d';' -f2-)" " hash XK_ENOSYS; keep XK_ENOSYS 0"; ok $? "who asked for nothing has none of it"
 leases="/local/domain/$(domid net)/data/leases"
 i=0
 while [ $i -lt 120 ] && ! $x store ls "$leases" 2> /dev/null | grep -q 00:16:3e:00:00:0c; do i=$((i + 1)); sleep 0.05; done

@@ -181,4 +181,24 @@ describe("xenkit.net", function()
     desc.disks.data.queues = 5
     assert.same({ nil, "a disk has 1 to 4 queues", "queues" }, { devices.check(desc) })
   end)
+
+  it("says what is wrong with the wish how flows are spread", function()
+    local function check(queues, hash)
+      local desc = { name = "d", vifs = { lan = { back = "net", queues = queues, hash = hash, keep = true } } }
+      return devices.check(desc)
+    end
+    assert.is_true(check(4, { key = "secret", types = { "ip4", "ip6_tcp" }, map = { 0, 3, 3 } }))
+    assert.is_true(check(nil, {}))
+    for wrong, h in pairs { ["types and map"] = { maps = {} }, ["40 bytes"] = { key = ("k"):rep(41) },
+      ["not 'udp'"] = { types = { "udp" } }, ["a queue of 0 to 1"] = { map = { 0, 2 } } } do
+      local got, err, key = check(2, h)
+      assert.is_nil(got)
+      assert.equal("hash", key)
+      assert.matches(wrong, err, 1, true)
+    end
+    assert.same({ nil, "a vif has 1 to 4 queues", "queues" }, { check(5) })
+    local told = select(2, devices.told(devices.list { name = "d", vifs = { lan = { back = "n", queues = 2,
+      hash = { map = { 1 } } } } }))
+    assert.same({ lan = { number = 0, queues = 2, hash = { map = { 1 } } } }, told)
+  end)
 end)

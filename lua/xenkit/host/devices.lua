@@ -15,7 +15,11 @@ local M = {}
 local DISK = { image = "string", back = "string", mode = "string", dev = "string", queues = "integer" }
 local QUEUES_MAX = 4
 local VIF = { back = "string", mac = "string", vlan = "integer", strict = "boolean", address = "string",
-  gateway = "string", address6 = "string", gateway6 = "string", ipv6 = "boolean" }
+  gateway = "string", address6 = "string", gateway6 = "string", ipv6 = "boolean", queues = "integer", keep = "boolean",
+  hash = "table" }
+local HASH = { key = "string", types = "table", map = "table" }
+local HASH_TYPES = { ip4 = true, ip4_tcp = true, ip6 = true, ip6_tcp = true }
+local KEY_MAX, MAP_MAX = 40, 128
 
 local function known(keys)
   local list = {}
@@ -42,19 +46,47 @@ local function check_table(what, name, d, keys)
   return true
 end
 
+local function check_queues(what, n)
+  if n and (n < 1 or n > QUEUES_MAX) then
+    return nil, ("a %s has 1 to %d queues"):format(what, QUEUES_MAX), "queues"
+  end
+  return true
+end
+
 local function check_disk(name, d, taken)
   local ok, err, key = check_table("disk", name, d, DISK)
   if not ok then return nil, err, key end
   if not d.image or not d.back then return nil, "disk '" .. name .. "' needs an image and a back", name end
   if d.mode and d.mode ~= "r" and d.mode ~= "w" then return nil, "a disk's mode is r or w", "mode" end
-  if d.queues and (d.queues < 1 or d.queues > QUEUES_MAX) then
-    return nil, ("a disk has 1 to %d queues"):format(QUEUES_MAX), "queues"
-  end
+  ok, err, key = check_queues("disk", d.queues)
+  if not ok then return nil, err, key end
   if not d.dev then return true end
   ok, err = block.number_of(d.dev)
   if not ok then return nil, err, "dev" end
   if taken[d.dev] then return nil, "there are two disks " .. d.dev, "dev" end
   taken[d.dev] = true
+  return true
+end
+
+-- How a guest wants what comes spread over its queues.
+local function check_hash(h, queues)
+  for key, v in pairs(h) do
+    if HASH[key] ~= type(v) then
+      return nil, ("hash has key (a string), types and map (lists), not '%s' that is a %s")
+        :format(tostring(key), type(v))
+    end
+  end
+  if h.key and #h.key > KEY_MAX then return nil, ("a hash's key has up to %d bytes"):format(KEY_MAX) end
+  for _, t in ipairs(h.types or {}) do
+    if not HASH_TYPES[t] then
+      return nil, ("a hash has the types %s, not '%s'"):format(known(HASH_TYPES), tostring(t))
+    end
+  end
+  for i, q in ipairs(h.map or {}) do
+    if i > MAP_MAX or math.type(q) ~= "integer" or q < 0 or q >= (queues or 1) then
+      return nil, ("a hash's map has up to %d places, each a queue of 0 to %d"):format(MAP_MAX, (queues or 1) - 1)
+    end
+  end
   return true
 end
 
@@ -67,6 +99,12 @@ local function check_vif(name, d, taken)
   end
   if d.mac and taken[d.mac] then return nil, "there are two vifs " .. d.mac, "mac" end
   taken[d.mac or name] = true
+  ok, err, key = check_queues("vif", d.queues)
+  if not ok then return nil, err, key end
+  if d.hash then
+    ok, err = check_hash(d.hash, d.queues)
+    if not ok then return nil, err, "hash" end
+  end
   if d.vlan and (d.vlan < 1 or d.vlan > 4094) then return nil, "a VLAN's number is 1 to 4094", "vlan" end
   if d.address then
     ok, err = net.cidr(d.address)
@@ -138,7 +176,8 @@ local function add_vifs(list, vifs, domain)
     local d = vifs[name]
     list[#list + 1] = { kind = "vif", name = name, dev = "vif" .. i - 1, number = i - 1, back = d.back,
       mac = (d.mac or mac_of(domain, name)):lower(), vlan = d.vlan, strict = d.strict, address = d.address,
-      gateway = d.gateway, address6 = d.address6, gateway6 = d.gateway6, ipv6 = d.ipv6 }
+      gateway = d.gateway, address6 = d.address6, gateway6 = d.gateway6, ipv6 = d.ipv6,
+      queues = d.queues, keep = d.keep, hash = d.hash }
   end
 end
 
@@ -157,7 +196,7 @@ function M.told(list)
     if d.kind == "vbd" then disk[d.name] = { dev = d.dev, queues = d.queues } end
     if d.kind == "vif" then
       vif[d.name] = { number = d.number, address = d.address, gateway = d.gateway, address6 = d.address6,
-        gateway6 = d.gateway6, ipv6 = d.ipv6 }
+        gateway6 = d.gateway6, ipv6 = d.ipv6, queues = d.queues, keep = d.keep, hash = d.hash }
     end
   end
   return next(disk) and disk or nil, next(vif) and vif or nil

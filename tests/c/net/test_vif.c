@@ -27,6 +27,8 @@ static struct xk_vif_front *front;
 static struct xk_netdev *net;
 static int front_connected, front_err, front_got, changes;
 static struct xk_vif_back_options back_options;
+static struct xk_vif_front_options wishes; /* of the front end, beside those of open_world */
+static uint16_t back_keeps;
 
 static void back_receive(struct xk_netdev *d, const struct xk_packet *p, unsigned n)
 {
@@ -156,7 +158,9 @@ static void open_world(unsigned front_queues, unsigned back_queues, int plain)
         .queues = (uint8_t)front_queues, .told = front_told, .tx_pages = 32, .rx_pages = 64};
 
     o.plain = (uint8_t)plain;
-    back_options = (struct xk_vif_back_options){.queues = (uint8_t)back_queues};
+    o.hash = wishes.hash;
+    o.keep = wishes.keep;
+    back_options = (struct xk_vif_back_options){.queues = (uint8_t)back_queues, .keep = back_keeps};
     ring_world(&world, 11);
     ring_service(&world, NULL);
     ring_introduce_all(&world);
@@ -343,6 +347,75 @@ TEST(a_network_goes_on_after_a_suspend)
         carries(BACK, 16);
     }
     xk_vif_front_suspend(front); /* and is closed while it is */
+    close_world();
+}
+
+/* All flows come over the queue that the guest wants, also after its back end was killed and another took its place. */
+TEST(a_guest_says_how_flows_are_spread_and_what_stays_mapped)
+{
+    struct xk_vif_control c;
+    struct xk_netfront_stats s;
+    struct xk_netback_stats bs;
+    uint8_t f[200];
+
+    wishes.hash = (struct xk_net_hash){1, XK_NET_HASH_ALL, {1, 2, 3}, 2, {3, 3}};
+    wishes.keep = 1;
+    back_keeps = 50;
+    open_world(4, 4, 0);
+    for (int i = 0; i < 3; i++) {
+        xk_vif_front_control(front, &c);
+        EQ(c.hash, 0);
+        EQ(c.types, XK_NET_HASH_ALL);
+        EQ(c.keep, 0);
+        EQ(c.kept, 4 * 50);
+        EQ(xk_vif_back_stats(server[BACK].back, &bs), 4);
+        EQ(bs.kept, 4 * 50);
+        for (int flow = 0; flow < 20; flow++) {
+            struct xk_packet p = {f, frame_tcp(f, 4, 50, 1), 0, 0, 0};
+            xk_packet_put16(f + 34, (uint16_t)(1000 + flow));
+            EQ(xk_net_send(server[BACK].port, &p), 0);
+        }
+        xk_net_kick(server[BACK].port);
+        settle();
+        for (unsigned q = 0; q < 4; q++) {
+            EQ(xk_vif_front_queue(front, q, &s), 0);
+            EQ(s.packets[1], q == 3 ? 20 * (i + 1) : 0);
+            EQ(s.hashed, s.packets[1]);
+        }
+        stop_back(BACK);
+        settle();
+        start_back(BACK);
+        settle();
+        EQ(changes, 1);
+    }
+    EQ(xk_vif_front_queue(front, 4, &s), XK_ERANGE);
+    carries(BACK, 20);
+    wishes = (struct xk_vif_front_options){0};
+    back_keeps = 0;
+    close_world();
+}
+
+TEST(a_guest_that_wishes_nothing_has_no_third_ring)
+{
+    struct xk_vif_control c;
+
+    open_world(1, 1, 0);
+    xk_vif_front_control(front, &c);
+    EQ(c.hash, XK_ENOSYS);
+    EQ(c.keep, XK_ENOSYS);
+    node(F, "ctrl-ring-ref", "12345"); /* left by another service of the domain */
+    xk_vif_front_close(front);
+    stop_back(BACK);
+    node(server[BACK].path, "state", "1");
+    node(F, "state", "1");
+    start_back(BACK);
+    EQ(xk_vif_front_open(NULL, front_loop, front_store, "device/vif/0", NULL, &front), 0);
+    net = xk_vif_front_device(front);
+    net->receive = front_receive;
+    settle();
+    xk_vif_front_control(front, &c);
+    EQ(c.hash, XK_ENOSYS);
+    carries(BACK, 5);
     close_world();
 }
 

@@ -63,6 +63,8 @@ return {
       tell("wrong", wrong)
       tell("lost", lost)
       tell("row", lost_in_row)
+      local s = net.device:stats()
+      tell("queues", ("%s; hash %s; keep %s %d"):format(table.concat(s.received, " "), s.hash, s.keep, s.kept))
       tell("round", round)
       task.sleep(0.01)
     end
