@@ -87,8 +87,14 @@ function M.on(world, device, conf, hostname)
 end
 
 --- The network whose folder in the store is `path`, "device/vif/0".
+-- @param conf as of M.on, and queues, plain, hash, keep of xenkit.core.net; keep: where copies are hypercalls its pages stay
+-- mapped unless this says false
 function M.front(ctx, path, conf)
-  local device, err, code = core_net.front(ctx.world, ctx.store.raw, path, conf)
+  local opts = conf or {}
+  if opts.keep == nil and ctx.world:platform() ~= "hosted" then
+    opts = { queues = opts.queues, plain = opts.plain, hash = opts.hash, keep = true }
+  end
+  local device, err, code = core_net.front(ctx.world, ctx.store.raw, path, opts)
   if not device then return nil, err, code end
   ctx.store:keep(device)
   return M.on(ctx.world, device, conf, ctx.name)

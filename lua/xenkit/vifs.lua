@@ -12,12 +12,14 @@ Vifs.__index = Vifs
 Vifs.__name = "xenkit.vifs"
 
 local VIFS_MAX, UPLINK_ADDRESSES = 250, 1024
+-- Pages that stay mapped, of all guests together: a stub domain has room for 4096 in all, and rings need theirs.
+local KEPT_MAX = 2048
 
 --- @param opts log(level, text, fields), strict = false: guests may send from any address; queues, keep: offered
 -- to each, see `back` of xenkit.core.net
 function M.new(ctx, opts)
   return setmetatable({ ctx = ctx, served = {}, switch = assert(core.switch(ctx.world)), strict = opts.strict ~= false,
-    queues = opts.queues, keep = opts.keep,
+    queues = opts.queues or 1, keep = opts.keep or 0, kept = 0,
     backends = backends.new(ctx, "vif", "network", VIFS_MAX, opts.log) }, Vifs)
 end
 
@@ -53,11 +55,15 @@ local function serve(self, path)
   if math.type(vlan) ~= "integer" or vlan < 0 or vlan > 4094 then
     return self.backends:refuse(path, "a VLAN's number is 1 to 4094", "XK_EINVAL")
   end
+  local share = self.queues * self.keep -- none for who comes late, and copies work without
+  if self.kept + share > KEPT_MAX then share = 0 end
   local back <close>, err, code = core.back(self.ctx.world, self.switch, store.raw, path,
-    { vlan = vlan, strict = self.strict and strict ~= "0", queues = self.queues, keep = self.keep })
+    { vlan = vlan, strict = self.strict and strict ~= "0", queues = self.queues, keep = share // self.queues })
   if not back then return self.backends:refuse(path, err, code) end
   self.served[path] = back
+  self.kept = self.kept + share
   self.backends:follow(path, back)
+  self.kept = self.kept - share
   self.served[path] = nil
 end
 

@@ -17,6 +17,8 @@ chmod +x "$tmp/vif-ours"
     --as /h/netdrv --name netdrv -m 32 > "$tmp/built" 2>&1
 "$build/xenkit" build tests/e2e/lib/net_user.lua to=dhcp to6=ff02::1 -o "$tmp/user" --as /h/user --name user -m 32 >> "$tmp/built" 2>&1
 
+"$build/xenkit" build tests/lab/lib/net_queues.lua -o "$tmp/queues" --as /h/queues --name queues -m 32 >> "$tmp/built" 2>&1
+
 # The vif line for a back end.
 line() { # BACK NUMBER
     case $1 in
@@ -83,7 +85,8 @@ file_between() { # BACK TYPE TYPE [KILL]
 }
 
 $lab up > "$tmp/err" 2>&1 || { cat "$tmp/err"; ok 1 "the lab comes up"; finish; }
-$lab put "$build/xenkit" "$build/xenkit-domain" scripts/services/net.lua "$tmp/vif-ours" "$tmp/netdrv" "$tmp/user"
+echo "vif = ['$(line linux 6)']" >> "$tmp/queues/queues.cfg"
+$lab put "$build/xenkit" "$build/xenkit-domain" scripts/services/net.lua "$tmp/vif-ours" "$tmp/netdrv" "$tmp/user" "$tmp/queues"
 long() { [ -z "${XK_LONG:-}" ] || "$@"; }
 
 # Linux' back end, a bridge, and busybox' DHCP server.
@@ -91,6 +94,15 @@ $lab run 'brctl addbr xenbr1; brctl setfd xenbr1 0; ip link set xenbr1 up; ip ad
     printf "start 10.7.0.100\nend 10.7.0.120\ninterface xenbr1\nlease_file /tmp/leases\noption subnet 255.255.255.0\n" > /tmp/udhcpd.conf
     touch /tmp/leases; udhcpd -S /tmp/udhcpd.conf'
 stub_front linux
+
+# The control ring: Linux spreads what comes as our front end wants it, and says so itself.
+out=$($lab run -t 60 'echo 4 > /sys/module/xen_netback/parameters/max_queues; mount -t debugfs none /sys/kernel/debug 2> /dev/null
+    for n in 11 12 13 14 15 16 17 18; do ip addr add 10.7.0.$n/24 dev xenbr1; done
+    xl create -q /h/queues/queues.cfg > /dev/null 2>&1; i=$(xl domid queues); n=0
+    until xenstore-read /local/domain/$i/data/queues 2> /dev/null || [ $n = 150 ]; do n=$((n + 1)); sleep 0.2; done
+    cat /sys/kernel/debug/xen-netback/vif$i.0/ctrl; xl destroy queues')
+has "$out" "4 queues, hash in use, keep XK_ENOSYS 0, 32 right, 0 wrong, over 4"; ok $? "flows come over the queues that our netfront chose, from Linux"
+has "$out" "TOEPLITZ" && has "$out" "6a 42 b7 3b be ac 01 fa" && has "$out" "0    1    2    3    3    2    1    0"; ok $? "as Linux has understood it"
 
 $lab run 'xl create -q /h/netdrv/netdrv.cfg > /dev/null 2>&1; sleep 0.5; xl list' | grep -q netdrv
 ok $? "a stub domain that serves networks"
