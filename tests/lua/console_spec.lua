@@ -250,3 +250,37 @@ describe("triggers", function()
     assert.truthy(wrong "return":find "list of triggers")
   end)
 end)
+
+describe("finding consoles", function()
+  -- The store as a table, and consoles that only say what is done with them.
+  local function discovery(nodes)
+    local said, before = {}, package.loaded["xenkit.core.console"]
+    package.loaded["xenkit.core.console"] = { back = function() return {} end }
+    package.loaded["xenkit.console.discover"] = nil
+    local ok, discover = pcall(require, "xenkit.console.discover")
+    package.loaded["xenkit.core.console"], package.loaded["xenkit.console.discover"] = before, nil
+    if not ok then return nil end
+    local store = { read = function(_, path) return nodes[path] end,
+      write = function(_, path, value) nodes[path] = value end }
+    local on = { open = function() said[#said + 1] = "open" return {} end,
+      last_words = function() said[#said + 1] = "last words" end, close = function() said[#said + 1] = "close" end,
+      rename = function() end, say = function() end }
+    return discover.new({ ctx = {}, store = store, domid = 2 }, on), said
+  end
+
+  it("hears the last words of a domain that ended before anybody looked", function()
+    local back = "/local/domain/2/backend/console/7/0"
+    local nodes = { [back .. "/frontend"] = "/local/domain/7/console", ["/local/domain/7/console/port"] = "3",
+      [back .. "/state"] = "5" }
+    local d, said = discovery(nodes)
+    if not d then
+      pending("xenkit.so is not built")
+      return
+    end
+    d:look(7, 0)
+    assert.same({ "open", "last words" }, said)
+    assert.equal("6", nodes[back .. "/state"])
+    d:look(7, 0) -- and only once
+    assert.same({ "open", "last words" }, said)
+  end)
+end)

@@ -137,11 +137,14 @@ local function look(self, domid, num)
     end
   end
   local state = store:read(back .. "/state")
-  if state == CLOSING then return closing(self, e) end
   local name = store:read(back .. "/domain") or store:read("/local/domain/" .. domid .. "/name") or "domain-" .. domid
   if e.handle and e.name ~= name then
     e.name = name
     self.on.rename(e.handle, name)
+  end
+  if state == CLOSING then
+    if num == 0 and not e.handle and e.said ~= CLOSED then connect(self, e, name) end -- it ended before we came by
+    return closing(self, e)
   end
   if num > 0 then follow(self, e, name)
   elseif not e.handle then connect(self, e, name) end
