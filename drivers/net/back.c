@@ -621,7 +621,10 @@ int xk_netback_open(const xk_alloc *alloc, struct xk_loop *loop, const struct xk
 struct xk_netdev *xk_netback_device(struct xk_netback *b) { return &b->dev; }
 
 unsigned xk_netback_keeps(const struct xk_netback *b) { return b->config.grefs; }
-int xk_netback_keep(struct xk_netback *b, xk_gref ref, int readonly) { return grefs_add(&b->kept, ref, readonly); }
+int xk_netback_keep(struct xk_netback *b, const xk_gref *refs, unsigned n, int readonly)
+{
+    return grefs_add(&b->kept, refs, n, readonly);
+}
 int xk_netback_let_go(struct xk_netback *b, xk_gref ref) { return grefs_remove(&b->kept, ref); }
 void xk_netback_hash(struct xk_netback *b, const struct xk_net_hash *hash) { b->hash = hash; }
 

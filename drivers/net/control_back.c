@@ -113,21 +113,35 @@ static uint32_t read_list(struct control_back *c, const uint32_t *data)
     return data[2];
 }
 
+/* Those of the list from (from) on that are to be mapped in the same way, by one call: how many, 0: they cannot be. */
+static uint32_t keep_some(struct control_back *c, struct xk_netback *q, uint32_t from, uint32_t n)
+{
+    xk_gref refs[CONTROL_GREFS];
+    int readonly = c->list[from].flags & CONTROL_GREF_READONLY;
+    uint32_t some = 0;
+
+    while (from + some < n && (c->list[from + some].flags & CONTROL_GREF_READONLY) == readonly) {
+        refs[some] = c->list[from + some].ref;
+        some++;
+    }
+    return xk_netback_keep(q, refs, some, readonly) == 0 ? some : 0;
+}
+
 static uint32_t add_grefs(struct control_back *c, const uint32_t *data, uint32_t *result)
 {
-    uint32_t n = read_list(c, data), i = 0;
+    uint32_t n = read_list(c, data), kept = 0, some;
     struct xk_netback *q;
 
     (void)result;
     if (n == 0)
         return CONTROL_WRONG;
     q = c->queue[data[0]];
-    while (i < n && xk_netback_keep(q, c->list[i].ref, c->list[i].flags & CONTROL_GREF_READONLY) == 0)
-        i++;
-    if (i == n)
+    for (; kept < n && (some = keep_some(c, q, kept, n)) > 0; kept += some)
+        ;
+    if (kept == n)
         return CONTROL_OK;
-    while (i-- > 0) /* all or none */
-        (void)xk_netback_let_go(q, c->list[i].ref);
+    while (kept-- > 0) /* all or none */
+        (void)xk_netback_let_go(q, c->list[kept].ref);
     return CONTROL_WRONG;
 }
 

@@ -6,8 +6,17 @@
 #include <xenkit/alloc.h>
 #include <xenkit/platform.h>
 
+#include "base/list.h"
+
+struct gref_run { /* pages that were mapped by one call, and are unmapped by one */
+    struct xk_list link;
+    uint8_t *addr;
+    unsigned pages;
+};
+
 struct gref_page {
     uint8_t *addr; /* NULL: no page */
+    struct gref_run *run;
     xk_gref ref;
     uint8_t readonly;
 };
@@ -17,6 +26,7 @@ struct grefs {
     struct xk_platform *platform;
     xk_domid front;
     unsigned most, count, mask;
+    struct xk_list runs;
     struct gref_page *page; /* NULL before the first */
 };
 
@@ -24,9 +34,10 @@ struct grefs {
 void grefs_init(struct grefs *g, const xk_alloc *alloc, struct xk_platform *platform, xk_domid front, unsigned most);
 void grefs_fini(struct grefs *g);
 
-/* grefs_add - maps one more. XK_EEXIST, XK_ENOSPC: as many as there may be; XK_ENOMEM; what xk_page_map says.
- * grefs_remove - XK_ENOENT. */
-int grefs_add(struct grefs *g, xk_gref ref, int readonly);
+/* grefs_add (g, refs, n, readonly) - maps (n) more, 1 .. 512, or none: XK_EEXIST, XK_ENOSPC: as many as there may be;
+ * XK_ENOMEM; what xk_page_map says. grefs_remove - XK_ENOENT. Where the others of its call cannot be mapped anew they
+ * are not here any more. */
+int grefs_add(struct grefs *g, const xk_gref *refs, unsigned n, int readonly);
 int grefs_remove(struct grefs *g, xk_gref ref);
 
 /* grefs_copy (g, ops, count, flags) - xk_page_copy, but for pages that are here. Returns how often that was called. */

@@ -50,10 +50,11 @@ XK_MUSTCHECK int xk_netback_open(const xk_alloc *alloc, struct xk_loop *loop, co
                                  struct xk_netback **out);
 struct xk_netdev *xk_netback_device(struct xk_netback *b);
 
-/* xk_netback_keep (b, ref, readonly) - from now on the guest's page (ref) stays mapped, until xk_netback_let_go:
- * packets in it are copied without the hypervisor. XK_ENOSPC: as many as (grefs) allows, which xk_netback_keeps tells;
- * XK_EEXIST; XK_ENOMEM; what xk_page_map says. let_go: XK_ENOENT. */
-XK_MUSTCHECK int xk_netback_keep(struct xk_netback *b, xk_gref ref, int readonly);
+/* xk_netback_keep (b, refs, n, readonly) - from now on these pages of the guest, 1 .. XK_NETBACK_GREFS of them, stay
+ * mapped, until xk_netback_let_go: packets in them are copied without the hypervisor. All or none; XK_ENOSPC: more than
+ * (grefs) allows, which xk_netback_keeps tells; XK_EEXIST: one is there, or twice among them; XK_ENOMEM; what
+ * xk_page_map says. let_go: XK_ENOENT. */
+XK_MUSTCHECK int xk_netback_keep(struct xk_netback *b, const xk_gref *refs, unsigned n, int readonly);
 int xk_netback_let_go(struct xk_netback *b, xk_gref ref);
 unsigned xk_netback_keeps(const struct xk_netback *b);
 

@@ -369,6 +369,22 @@ TEST(each_part_of_the_back_end_fails_once)
 
 /* --- pages that stay: packets ------------------------------------------------------------------------------------- */
 
+TEST(a_page_that_goes_takes_others_along_only_where_they_cannot_be_mapped_anew)
+{
+    struct xk_netback_stats s;
+
+    open_asker(4);
+    EQ(xk_netback_keep(p.back, a.ref + 2, 4, 0), 0);
+    xk_fake_fail(p.w.fake, XK_FAKE_MAP, 2);
+    EQ(xk_netback_let_go(p.back, a.ref[3]), 0);
+    xk_fake_fail(p.w.fake, XK_FAKE_MAP, 0);
+    xk_netback_stats(p.back, &s);
+    EQ(s.kept, 2);
+    EQ(xk_netback_keep(p.back, (xk_gref[]){a.ref[3], a.ref[6], a.ref[3]}, 3, 0), XK_ENOSPC);
+    EQ(xk_netback_keep(p.back, (xk_gref[]){a.ref[3], a.ref[3]}, 2, 0), XK_EEXIST);
+    close_asker();
+}
+
 /* With some of the front end's pages kept, packets of all lengths come through, both ways, as they were. */
 static void kept(unsigned n_kept, int readonly)
 {
@@ -384,7 +400,7 @@ static void kept(unsigned n_kept, int readonly)
     EQ(n, 512);
     EQ(to_send, 256);
     for (unsigned i = 0; i < n_kept; i++) /* spread over all */
-        EQ(xk_netback_keep(p.back, refs[i * 512 / n_kept], readonly || i * 512 / n_kept < to_send), 0);
+        EQ(xk_netback_keep(p.back, &refs[i * 512 / n_kept], 1, readonly || i * 512 / n_kept < to_send), 0);
     for (unsigned i = 0; i < 400; i++) {
         struct xk_packet q = {f, 60 + i * 22, 0, 0, 0};
         int from = i & 1;
@@ -424,18 +440,23 @@ TEST(kept_pages_come_and_go_in_any_order)
     net_open(&p);
     xk_netfront_pages(p.front, refs, 512, &to_send);
     for (int i = 0; i < 20000; i++) {
-        unsigned at;
-        int r;
+        unsigned at, n = 1, there = 0;
+        int r, add;
         seed = seed * 6364136223846793005u + 1442695040888963407u;
-        at = (unsigned)(seed >> 33) % 512;
-        r = seed >> 60 & 1 ? xk_netback_keep(p.back, refs[at], 0) : xk_netback_let_go(p.back, refs[at]);
-        if (seed >> 60 & 1)
-            EQ(r, count == 300 ? XK_ENOSPC : in[at] ? XK_EEXIST : 0);
+        at = (unsigned)(seed >> 33) % 500;
+        add = (seed >> 60 & 3) == 0;
+        if (add)
+            n = 1 + (unsigned)(seed >> 50) % 12; /* by one call */
+        for (unsigned k = 0; k < n; k++)
+            there += in[at + k];
+        r = add ? xk_netback_keep(p.back, &refs[at], n, 0) : xk_netback_let_go(p.back, refs[at]);
+        if (add)
+            EQ(r, count + n > 300 ? XK_ENOSPC : there ? XK_EEXIST : 0);
         else
-            EQ(r, in[at] ? 0 : XK_ENOENT);
-        if (r == 0) {
-            in[at] ^= 1;
-            count += in[at] ? 1u : -1u;
+            EQ(r, there ? 0 : XK_ENOENT);
+        for (unsigned k = 0; k < n && r == 0; k++) {
+            in[at + k] ^= 1;
+            count += in[at + k] ? 1u : -1u;
         }
     }
     xk_netback_stats(p.back, &s);
