@@ -88,7 +88,7 @@ static void against_back(struct input *in, struct xk_fake *w, struct xk_platform
     static struct control_back c;
     struct xk_netback *queue[1];
     xk_gref ref[PAGES];
-    void *memory;
+    void *memory = NULL;
     uint8_t *page;
     xk_port port = xk_evtchn_alloc(dom[1], 2), bell = xk_evtchn_alloc(dom[1], 2);
 
