@@ -189,6 +189,8 @@ static int new_block(struct vhd *v, uint32_t block)
     uint64_t at = l->end, bytes = l->bitmap_bytes + (uint64_t)l->block_sectors * VHD_SECTOR;
     int r = v->room - at >= bytes ? 0 : make_room(v, bytes);
 
+    if (r == 0 && v->pending == PENDING_MAX)
+        r = commit(v); /* now, as it takes (l->bitmap) for other blocks */
     if (r < 0)
         return r;
     l->cached = VHD_NONE;

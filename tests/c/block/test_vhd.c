@@ -411,6 +411,46 @@ TEST(a_kick_is_synced_once)
     frail_free(&p);
 }
 
+/* More than fits in the list of what is pending, the first of each block: it is committed in the middle. */
+TEST(a_kick_of_many_new_blocks_keeps_each_of_them)
+{
+    enum { MANY = 80, PER = BLOCK / XK_SECTOR };
+    static uint8_t data[MANY][8 * XK_SECTOR], got[8 * XK_SECTOR];
+    struct xk_vhd_spec s = {
+        .type = XK_VHD_DIFFERENCING, .size = MANY * BLOCK, .block_size = BLOCK, .parent_name = "base"};
+    struct xk_blk_request r[MANY];
+    struct xk_piece v[MANY];
+    struct xk_blkdev *dev;
+    struct xk_file *chain[2];
+    int err[MANY];
+
+    enter();
+    chain[0] = open_file(path[0]);
+    EQ(xk_vhd_create(chain[0], &s), 0);
+    EQ(xk_file_memory(NULL, 1, &chain[1]), 0);
+    EQ(xk_block_vhd(NULL, chain, 2, 0, &dev), 0);
+    for (int i = 0; i < MANY; i++) {
+        memset(data[i], i + 1, sizeof(data[i]));
+        v[i] = (struct xk_piece){data[i], sizeof(data[i])};
+        r[i] = (struct xk_blk_request){.done = on_done_at,
+                                       .arg = &err[i],
+                                       .sector = (uint64_t)i * PER,
+                                       .sectors = 8,
+                                       .piece = &v[i],
+                                       .pieces = 1,
+                                       .op = XK_BLK_WRITE};
+        EQ(xk_blk_submit(dev, &r[i]), 0);
+    }
+    xk_blk_kick(dev);
+    for (int i = 0; i < MANY; i++) {
+        EQ(err[i], 0);
+        EQ(ask(dev, XK_BLK_READ, 0, (uint64_t)i * PER, got, sizeof(got)), 0);
+        MEMEQ(got, data[i], sizeof(got));
+    }
+    xk_blk_close(dev);
+    leave();
+}
+
 /* Lost room: the writes of the kick fail, and those after it go on as if they had not been. */
 TEST(a_sync_that_fails_fails_the_whole_kick)
 {
