@@ -41,7 +41,8 @@ static void set_uuid(lua_State *L, const char *name, const uint8_t uuid[16])
 }
 
 /*** What stands in a VHD: type ("fixed", "dynamic", "differencing"), size, block_size, blocks, allocated, uuid,
- * creator; of a differencing one parent_uuid, parent_time (seconds after 2000), parent_name. A uuid is 16 bytes.
+ * creator; of one with a batmap batmap ("used", "wrong") and how many blocks it says are full; of a differencing one
+ * parent_uuid, parent_time (seconds after 2000), parent_name. A uuid is 16 bytes.
  * @function info
  * @tparam integer descriptor */
 static int l_info(lua_State *L)
@@ -67,6 +68,11 @@ static int l_info(lua_State *L)
     set_uuid(L, "uuid", info.uuid);
     lua_pushstring(L, info.creator);
     lua_setfield(L, -2, "creator");
+    if (info.batmap) {
+        lua_pushstring(L, info.batmap == XK_VHD_BATMAP_USED ? "used" : "wrong");
+        lua_setfield(L, -2, "batmap");
+        xk_lua_set_integer(L, "full", info.full);
+    }
     if (info.type != XK_VHD_DIFFERENCING)
         return 1;
     set_uuid(L, "parent_uuid", info.parent_uuid);
@@ -98,10 +104,12 @@ static void get_spec(lua_State *L, int arg, struct xk_vhd_spec *s)
     s->parent_time = (uint32_t)xk_lua_field(L, arg, "parent_time", 0, UINT32_MAX);
     get_uuid(L, arg, "uuid", s->uuid);
     get_uuid(L, arg, "parent_uuid", s->parent_uuid);
+    s->batmap = lua_getfield(L, arg, "batmap") != LUA_TNIL && lua_toboolean(L, -1);
+    lua_pop(L, 1);
     s->parent_name = lua_getfield(L, arg, "parent_name") == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 }
 
-/*** A new VHD in an empty file: `spec` as `info` gives it, and `time`, seconds after 2000.
+/*** A new VHD in an empty file: `spec` as `info` gives it, `time`, seconds after 2000, and whether it has a `batmap`.
  * @function create
  * @tparam integer descriptor
  * @tparam table spec */
@@ -136,6 +144,20 @@ static int l_set_parent(lua_State *L)
     file = check_file(L, 1, &r);
     if (r == 0)
         r = xk_vhd_set_parent(file, &s);
+    xk_file_close(file);
+    return xk_lua_ok(L, r);
+}
+
+/*** The batmap of a VHD is made anew from the bitmaps of its blocks.
+ * @function mend_batmap
+ * @tparam integer descriptor */
+static int l_mend_batmap(lua_State *L)
+{
+    int r;
+    struct xk_file *file = check_file(L, 1, &r);
+
+    if (r == 0)
+        r = xk_vhd_mend_batmap(file);
     xk_file_close(file);
     return xk_lua_ok(L, r);
 }
@@ -323,9 +345,9 @@ static int image_close(lua_State *L)
 
 int luaopen_xenkit_core_image(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"info", l_info},   {"create", l_create}, {"set_parent", l_set_parent},
-                                         {"check", l_check}, {"open", l_open},     {"truncate", l_truncate},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"info", l_info}, {"create", l_create},     {"set_parent", l_set_parent},   {"check", l_check},
+        {"open", l_open}, {"truncate", l_truncate}, {"mend_batmap", l_mend_batmap}, {NULL, NULL}};
     static const luaL_Reg methods[] = {{"bytes", image_bytes},
                                        {"copy", image_copy},
                                        {"coalesce", image_coalesce},

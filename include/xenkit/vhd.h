@@ -18,11 +18,17 @@ enum { XK_VHD_CHAIN_MAX = 30 /* images from the top to the base */, XK_VHD_NAME_
 
 enum xk_vhd_type { XK_VHD_FIXED = 2, XK_VHD_DYNAMIC = 3, XK_VHD_DIFFERENCING = 4 };
 
+/* A batmap, which blktap adds to what is not fixed, says of which blocks all sectors are there, so that reading these
+ * needs no look at their bitmaps. One that is wrong is not used, and made anew when the image is next written. */
+enum xk_vhd_batmap { XK_VHD_BATMAP_NONE, XK_VHD_BATMAP_USED, XK_VHD_BATMAP_WRONG };
+
 struct xk_vhd_info {
     enum xk_vhd_type type;
     uint64_t size;       /* of the disk */
     uint32_t block_size; /* of what is not fixed: as much of the disk is in the file or is not */
     uint32_t blocks, allocated;
+    enum xk_vhd_batmap batmap;
+    uint32_t full; /* blocks that its batmap says are full */
     uint8_t uuid[16], parent_uuid[16];
     uint32_t parent_time;              /* when the parent was changed last: seconds after 2000, UTC */
     char creator[5];                   /* who made it, four letters */
@@ -35,8 +41,8 @@ XK_MUSTCHECK int xk_vhd_read_info(struct xk_file *file, struct xk_vhd_info *out)
 
 /* xk_vhd_create (file, spec) - makes an image of an empty file. The caller gives a random (uuid). A differencing
  * image's (parent_uuid) is its parent's uuid, all zeroes for a raw one; its (size) may differ from the parent's.
- * (block_size) 0: 2 MiB; a power of two, 64 KiB .. 256 MiB, so that there are 4194304 at most. The file is synced.
- * XK_ERANGE, XK_EINVAL. */
+ * (block_size) 0: 2 MiB; a power of two, 64 KiB .. 256 MiB, so that there are 4194304 at most. (batmap): it gets one;
+ * blktap takes it for blocks of 2 MiB only. The file is synced. XK_ERANGE, XK_EINVAL. */
 struct xk_vhd_spec {
     enum xk_vhd_type type;
     uint64_t size;
@@ -46,6 +52,7 @@ struct xk_vhd_spec {
     uint32_t parent_time;
     const char
         *parent_name; /* a path as the parent is to be found by, relative to the image; UTF-8, no control letters */
+    int batmap;       /* not for a fixed one */
 };
 XK_MUSTCHECK int xk_vhd_create(struct xk_file *file, const struct xk_vhd_spec *spec);
 
@@ -75,9 +82,13 @@ XK_MUSTCHECK int xk_vhd_coalesce(struct xk_blkdev *top, struct xk_blkdev *parent
  * or the other. The image is in use by nobody. XK_EINVAL: it is of another type, or what is said is wrong. */
 XK_MUSTCHECK int xk_vhd_set_parent(struct xk_file *file, const struct xk_vhd_spec *spec);
 
+/* xk_vhd_mend_batmap (file) - its batmap is made anew from the bitmaps of all blocks. When the power is cut, none or
+ * some of the full blocks are in it. The image is in use by nobody. XK_EINVAL: it has none, or one without a place. */
+XK_MUSTCHECK int xk_vhd_mend_batmap(struct xk_file *file);
+
 /* xk_vhd_check (file, told, arg) - looks at all that xk_block_vhd takes on trust: whether the footers agree, blocks
- * overlap, the file has room that nothing uses. Calls (told) with a sentence for each finding, (bad) where data may be
- * lost. How many were bad; XK_E... where it could not look. */
+ * overlap, the batmap says what bitmaps say, the file has room that nothing uses. Calls (told) with a sentence for each
+ * finding, (bad) where data may be lost. How many were bad; XK_E... where it could not look. */
 XK_MUSTCHECK int xk_vhd_check(struct xk_file *file, void (*told)(void *arg, int bad, const char *text), void *arg);
 
 XK_API_END

@@ -6,6 +6,7 @@
  * one sync for all, then they; then the requests are answered. A dynamic image's new block says at once that all its
  * sectors are there: they are zeroes, as the file ended before. A differencing image takes eight sectors at a time from
  * its parent, a byte of the bitmap: libvhdi 20210425 reads a byte of which the first bits alone are set as if all were.
+ * Which blocks are full comes to the file behind whichever sync is the next (vhd_batmap.h).
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
@@ -25,7 +26,7 @@ struct vhd {
     struct xk__image image; /* first */
     xk_alloc alloc;
     unsigned levels, pending;
-    int sync_err, settle_err, differs, lazy;
+    int sync_err, settle_err, differs, lazy, written;
     uint64_t room; /* where the footer stands: at the level's end or behind it */
     uint32_t grow; /* blocks */
     uint8_t footer[VHD_SECTOR];
@@ -75,6 +76,8 @@ static int sync_file(struct vhd *v)
 {
     if (!v->sync_err)
         v->sync_err = xk_file_sync(v->level[0].file);
+    if (!v->sync_err)
+        (void)!vhd_batmap_write(&v->level[0]); /* what could not be written is written behind the next */
     return v->sync_err;
 }
 
@@ -90,6 +93,8 @@ static int set_bits(struct vhd_level *l, uint32_t block, uint32_t first, uint32_
     r = put(l->file, l->bitmap + from, to - from, vhd_level_bitmap_at(l, block) + from);
     if (r < 0)
         l->cached = VHD_NONE; /* what is in the file counts */
+    else if (vhd_level_is_full(l))
+        vhd_batmap_set(&l->batmap, block);
     return r;
 }
 
@@ -107,8 +112,10 @@ static void forget(struct vhd *v)
     struct vhd_level *l = &v->level[0];
 
     for (unsigned i = 0; i < v->pending; i++)
-        if (v->pend[i].fresh)
+        if (v->pend[i].fresh) {
             l->table[v->pend[i].block] = VHD_NONE;
+            vhd_batmap_unset(&l->batmap, v->pend[i].block);
+        }
     l->cached = VHD_NONE;
 }
 
@@ -121,6 +128,8 @@ static int commit(struct vhd *v)
         struct pending *p = &v->pend[i];
         if (p->fresh)
             r = put_entry(l, p->block);
+        if (p->fresh && r == 0 && !v->differs)
+            vhd_batmap_set(&l->batmap, p->block);
         if (r == 0 && p->first < p->end)
             r = set_bits(l, p->block, p->first, p->end);
     }
@@ -129,6 +138,7 @@ static int commit(struct vhd *v)
     if (r < 0 && v->settle_err == 0)
         v->settle_err = r; /* what was done before in this kick has not come to stand either */
     v->pending = 0;
+    l->batmap.quiet = 0;
     return r;
 }
 
@@ -149,6 +159,7 @@ static int pend(struct vhd *v, uint32_t block, uint32_t first, uint32_t end, int
 
     if (r == 0)
         v->pend[v->pending++] = (struct pending){block, first, end, fresh};
+    v->level[0].batmap.quiet = v->pending > 0; /* the bitmap of a new block is there before its entry is */
     return r;
 }
 
@@ -189,6 +200,8 @@ static int new_block(struct vhd *v, uint32_t block)
     uint64_t at = l->end, bytes = l->bitmap_bytes + (uint64_t)l->block_sectors * VHD_SECTOR;
     int r = v->room - at >= bytes ? 0 : make_room(v, bytes);
 
+    if (r == 0 && v->pending == PENDING_MAX)
+        r = commit(v); /* now, as it takes (l->bitmap) for other blocks */
     if (r < 0)
         return r;
     l->cached = VHD_NONE;
@@ -237,6 +250,8 @@ static int fresh_sectors(struct vhd *v, uint32_t block, uint32_t begin, uint32_t
     struct vhd_level *l = &v->level[0];
     int fresh = 0, r = 0;
 
+    if (vhd_batmap_has(&l->batmap, block))
+        return 0;
     if (is_pending(v, block, begin, end))
         r = commit(v);
     if (r == 0)
@@ -337,6 +352,8 @@ static void fini(struct xk__image *i)
     struct vhd *v = (struct vhd *)i;
 
     cut_room(v);
+    if (v->written && v->level[0].batmap.dirty)
+        (void)!sync_file(v);
     for (unsigned k = 0; k < v->levels; k++)
         vhd_level_close(&v->alloc, &v->level[k]);
 }
@@ -363,6 +380,8 @@ static int tidy(struct vhd *v, const struct vhd_footer *f)
     memcpy(v->footer, f->raw, VHD_SECTOR);
     if (size >= 0 && l->table) {
         int r = renew_copy(l->file, f->raw);
+        if (r == 0 && l->batmap.wrong && l->batmap.map_at)
+            r = vhd_batmap_reset(l);
         if (r < 0)
             return r;
     }
@@ -425,6 +444,7 @@ int xk_block_vhd(const xk_alloc *alloc, struct xk_file *const *chain, unsigned n
     }
     v->image.dev.info.sectors = v->level[0].sectors;
     v->image.dev.info.features = XK_BLK_CAN_FLUSH | (features & XK_BLK_READONLY);
+    v->written = !(features & XK_BLK_READONLY);
     *out = &v->image.dev;
     return 0;
 }

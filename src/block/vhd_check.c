@@ -19,7 +19,7 @@ struct check {
 static void say(struct check *c, int bad, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void say(struct check *c, int bad, const char *format, ...)
 {
-    char text[200];
+    char text[240];
     va_list list;
 
     va_start(list, format);
@@ -99,6 +99,60 @@ static int check_table(struct check *c, uint32_t (*place)[2])
     return 0;
 }
 
+/* --- the batmap --- */
+
+static uint32_t missing(const struct vhd_level *l)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < l->block_sectors; i++)
+        n += !vhd_level_bit(l, i);
+    return n;
+}
+
+/* Each bit beside the bitmap of its block. */
+static int compare_bits(struct check *c, struct vhd_level *l)
+{
+    uint32_t unsaid = 0;
+
+    l->batmap.quiet = 1;
+    for (uint32_t i = 0; i < l->blocks; i++) {
+        int said = vhd_batmap_has(&l->batmap, i);
+        int r = l->table[i] == VHD_NONE ? 0 : vhd_level_load_bitmap(l, i);
+        if (r < 0)
+            return r;
+        if (l->table[i] == VHD_NONE)
+            continue;
+        if (said && !vhd_level_is_full(l))
+            say(c, 1,
+                "the batmap says that block %u is full, its bitmap at byte %llu lacks %u sectors, which are read "
+                "from the wrong place; make the batmap anew",
+                i, (unsigned long long)vhd_level_bitmap_at(l, i), missing(l));
+        unsaid += !said && vhd_level_is_full(l) && i < l->batmap.limit;
+    }
+    if (unsaid)
+        say(c, 0, "the batmap does not say so of %u blocks that are full, whose bitmaps are looked at", unsaid);
+    return 0;
+}
+
+static int check_batmap(struct check *c)
+{
+    struct vhd_level l = {.file = c->file};
+    struct vhd_footer f;
+    struct vhd_header h;
+    int r = vhd_level_open(NULL, &l, &f, &h);
+
+    if (r == 0 && l.batmap.found && l.batmap.kept[1])
+        say(c, 0, "the batmap has the hash of a key: blktap encrypts what this image holds");
+    if (r == 0 && l.batmap.wrong)
+        say(c, 0, "the batmap at byte %llu is not used: %s%s", (unsigned long long)l.batmap.at, l.batmap.wrong,
+            l.batmap.map_at ? "; it is made anew when the image is written" : "");
+    else if (r == 0 && l.batmap.found)
+        r = compare_bits(c, &l);
+    vhd_level_free(NULL, &l);
+    return r == XK_EPROTO ? 0 : r; /* a table that leads astray was told of */
+}
+
 int xk_vhd_check(struct xk_file *file, void (*told)(void *arg, int bad, const char *text), void *arg)
 {
     struct check c = {.file = file, .told = told, .arg = arg};
@@ -121,5 +175,7 @@ int xk_vhd_check(struct xk_file *file, void (*told)(void *arg, int bad, const ch
         return XK_ENOMEM;
     r = check_table(&c, place);
     xk_free(NULL, place, (size_t)c.blocks * sizeof(*place));
+    if (r == 0)
+        r = check_batmap(&c);
     return r < 0 ? r : c.bad;
 }

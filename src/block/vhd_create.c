@@ -1,14 +1,15 @@
-/* New VHDs, and what is told of one (vhd.h). Layout: footer's copy, header, table, parent's locator, footer.
- * SPDX-License-Identifier: MIT */
+/* New VHDs, and what is told of one (vhd.h). Layout: footer's copy, header, table, batmap, parent's locator,
+ * footer. SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include "base/utf.h"
-#include "block/vhd.h"
+#include "block/vhd_level.h"
 
-enum { TABLE_AT = VHD_SECTOR + VHD_HEADER, CREATOR_VERSION = 0x00010001 };
+enum { TABLE_AT = VHD_SECTOR + VHD_HEADER, CREATOR_VERSION = 0x00010001, BATMAP_CREATOR_VERSION = 0x00010003 };
 
 /* QEMU takes the size from the geometry, which is rounded, but for a few creators; blktap's is one. Its version 1.1
- * says that bits of bitmaps are counted from the highest, as the specification has it. */
+ * says that bits of bitmaps are counted from the highest, as the specification has it, its 1.3 that there is a batmap
+ * of version 1.2. */
 static const char creator[4] = {'t', 'a', 'p', 0};
 
 /* --- names --- */
@@ -85,7 +86,7 @@ static int create_blocks(struct xk_file *file, const struct xk_vhd_spec *s, cons
     if (blocks > VHD_BLOCKS)
         return XK_ERANGE;
     h.entries = (uint32_t)blocks;
-    at = TABLE_AT + (blocks * 4 + VHD_SECTOR - 1) / VHD_SECTOR * VHD_SECTOR;
+    at = vhd_batmap_at(&h) + (s->batmap ? vhd_batmap_room(&h) : 0);
     if (s->type == XK_VHD_DIFFERENCING) {
         memcpy(h.parent_uuid, s->parent_uuid, 16);
         h.parent_time = s->parent_time;
@@ -95,6 +96,8 @@ static int create_blocks(struct xk_file *file, const struct xk_vhd_spec *s, cons
         return r;
     vhd_header_write(&h, header);
     r = put_table(file, h.entries);
+    if (r == 0 && s->batmap)
+        r = vhd_batmap_create(file, &h);
     if (r == 0 && s->type == XK_VHD_DIFFERENCING) {
         r = put(file, room, sizeof(room), at);
         at += sizeof(room);
@@ -113,12 +116,15 @@ int xk_vhd_create(struct xk_file *file, const struct xk_vhd_spec *s)
     int r;
 
     if (s->type < XK_VHD_FIXED || s->type > XK_VHD_DIFFERENCING || s->size == 0 || s->size % VHD_SECTOR ||
-        (s->type == XK_VHD_DIFFERENCING && !s->parent_name) || xk_file_size(file) != 0)
+        (s->type == XK_VHD_DIFFERENCING && !s->parent_name) || (s->type == XK_VHD_FIXED && s->batmap) ||
+        xk_file_size(file) != 0)
         return XK_EINVAL;
     if (s->size > XK_VHD_SIZE_MAX)
         return XK_ERANGE;
     memcpy(f.creator, creator, 4);
     memcpy(f.uuid, s->uuid, 16);
+    if (s->batmap)
+        f.creator_version = BATMAP_CREATOR_VERSION;
     f.data_offset = s->type == XK_VHD_FIXED ? VHD_NOWHERE : VHD_SECTOR;
     vhd_footer_write(&f, footer);
     r = s->type == XK_VHD_FIXED ? put(file, footer, VHD_SECTOR, s->size) : create_blocks(file, s, footer);
@@ -144,6 +150,22 @@ static int count_allocated(struct xk_file *file, const struct vhd_header *h, str
     return 0;
 }
 
+static int tell_batmap(struct xk_file *file, struct vhd_footer *f, struct vhd_header *h, struct xk_vhd_info *out)
+{
+    struct vhd_level l = {.file = file};
+    int r;
+
+    if (!vhd_batmap_found(file, h))
+        return 0;
+    r = vhd_level_open(NULL, &l, f, h);
+    if (r == 0 && l.batmap.found) {
+        out->batmap = l.batmap.wrong ? XK_VHD_BATMAP_WRONG : XK_VHD_BATMAP_USED;
+        out->full = vhd_batmap_count(&l.batmap);
+    }
+    vhd_level_free(NULL, &l);
+    return r == XK_EPROTO ? 0 : r; /* a table that leads astray is told when the image is opened */
+}
+
 int xk_vhd_read_info(struct xk_file *file, struct xk_vhd_info *out)
 {
     struct vhd_footer f;
@@ -167,5 +189,6 @@ int xk_vhd_read_info(struct xk_file *file, struct xk_vhd_info *out)
         out->parent_time = h.parent_time;
         from_utf16(h.parent_name, VHD_NAME, out->parent_name);
     }
-    return count_allocated(file, &h, out);
+    r = count_allocated(file, &h, out);
+    return r < 0 ? r : tell_batmap(file, &f, &h, out);
 }

@@ -18,7 +18,14 @@ int vhd_level_load_bitmap(struct vhd_level *l, uint32_t block)
     if ((uint32_t)r < l->bitmap_bytes)
         return XK_EIO; /* the file is shorter than it was */
     l->cached = block;
+    if (vhd_level_is_full(l))
+        vhd_batmap_learn(&l->batmap, block);
     return 0;
+}
+
+int vhd_level_is_full(const struct vhd_level *l)
+{
+    return l->bitmap[0] == 0xff && memcmp(l->bitmap, l->bitmap + 1, l->block_sectors / 8 - 1) == 0;
 }
 
 /* Sectors of one block that are alike, a byte of the bitmap at a time where that can be. */
@@ -58,6 +65,10 @@ int vhd_level_locate(struct vhd_level *l, uint64_t sector, uint32_t n, uint64_t 
         n = l->block_sectors - first;
     if (l->table[block] == VHD_NONE)
         return (int)n;
+    if (vhd_batmap_has(&l->batmap, block)) {
+        *at = vhd_level_data_at(l, block, first);
+        return (int)n;
+    }
     r = vhd_level_load_bitmap(l, block);
     if (r < 0)
         return r;
@@ -117,7 +128,8 @@ int vhd_level_open(const xk_alloc *alloc, struct vhd_level *l, struct vhd_footer
     l->bitmap_bytes = vhd_bitmap_bytes(h->block_size);
     l->blocks = (uint32_t)((f->size + h->block_size - 1) / h->block_size);
     l->table_at = h->table_offset;
-    return load_table(alloc, l);
+    r = load_table(alloc, l);
+    return r < 0 ? r : vhd_batmap_open(alloc, l, f, h);
 }
 
 int vhd_level_open_raw(struct vhd_level *l)
@@ -128,11 +140,17 @@ int vhd_level_open_raw(struct vhd_level *l)
     return size < 0 ? (int)size : 0;
 }
 
-void vhd_level_close(const xk_alloc *alloc, struct vhd_level *l)
+void vhd_level_free(const xk_alloc *alloc, struct vhd_level *l)
 {
+    vhd_batmap_close(alloc, &l->batmap);
     if (l->table)
         xk_free(alloc, l->table, l->blocks * sizeof(uint32_t));
     if (l->bitmap)
         xk_free(alloc, l->bitmap, l->bitmap_bytes);
+}
+
+void vhd_level_close(const xk_alloc *alloc, struct vhd_level *l)
+{
+    vhd_level_free(alloc, l);
     xk_file_close(l->file);
 }

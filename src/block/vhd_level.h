@@ -2,7 +2,7 @@
 #ifndef XK_BLOCK_VHD_LEVEL_H
 #define XK_BLOCK_VHD_LEVEL_H
 
-#include "block/vhd.h"
+#include "block/vhd_batmap.h"
 
 struct vhd_level {
     struct xk_file *file;
@@ -13,6 +13,7 @@ struct vhd_level {
     uint32_t cached;        /* whose bitmap is in (bitmap); VHD_NONE */
     int low_first;          /* bits are counted from the lowest */
     uint8_t *bitmap;
+    struct vhd_batmap batmap;
 };
 
 /* Of (l->file). XK_EPROTO: it is damaged. Closed by vhd_level_close whatever is returned. */
@@ -20,7 +21,13 @@ int vhd_level_open(const xk_alloc *alloc, struct vhd_level *l, struct vhd_footer
 int vhd_level_open_raw(struct vhd_level *l);
 void vhd_level_close(const xk_alloc *alloc, struct vhd_level *l);
 
+/* All but its file, which stays open. */
+void vhd_level_free(const xk_alloc *alloc, struct vhd_level *l);
+
 int vhd_level_load_bitmap(struct vhd_level *l, uint32_t block);
+
+/* Whether the loaded bitmap has all bits. */
+int vhd_level_is_full(const struct vhd_level *l);
 
 /* Of up to (n) sectors from (sector) on those that are alike: how many, and in *at where they are in the file;
  * VHD_NOWHERE: not in this one. */

@@ -47,6 +47,37 @@ else
     n=$((n + 1)); echo "ok $n - qemu-img reads it, and its own is read # SKIP no qemu-img here"
 fi
 
+# Batmaps: what a VHD that grows has unless it is told otherwise.
+$x image create none.vhd 64M --batmap no && $x image create small.vhd 64M --block 64K && has "$($x image info --json data.vhd)" '"batmap":"used"' &&
+    has "$($x image info data.vhd)" "full by its batmap" && has "$($x image info none.vhd)" "of 32 blocks of 2 MiB" &&
+    ! has "$($x image info none.vhd)" batmap > /dev/null && ! has "$($x image info --json small.vhd)" batmap > /dev/null
+ok $? "images that grow have a batmap"
+map_of() { # IMAGE - where the batmap's bits are
+    /usr/bin/python3 -c 'import struct, sys
+b = open(sys.argv[1], "rb").read(1 << 20)
+table, _, entries = struct.unpack(">QII", b[528:544])
+at = (table + 4 * entries + 511) // 512 * 512
+assert b[at:at + 8] == b"tdbatmap"
+print(struct.unpack(">Q", b[at + 8:at + 16])[0])' "$1"
+}
+if at=$(map_of data.vhd 2> /dev/null); then
+    cp data.vhd torn.vhd && printf '\377' | dd of=torn.vhd bs=1 seek="$at" conv=notrunc 2> /dev/null &&
+        out=$($x image check torn.vhd) && has "$out" "is not used: its checksum is wrong; it is made anew" &&
+        has "$($x image info torn.vhd)" "a batmap that is wrong" && $x image convert torn.vhd torn.img && cmp torn.img data.img &&
+        out=$($x image check --mend torn.vhd) && ! has "$out" "is not used" > /dev/null && cmp torn.vhd data.vhd
+    ok $? "one that is wrong is not used, and made anew"
+    # A bitmap that loses a bit, while the batmap says the block is full.
+    cp data.vhd lies.vhd && block=$(/usr/bin/python3 -c 'print(512 * int.from_bytes(open("lies.vhd", "rb").read(1540)[1536:], "big"))') &&
+        printf '\177' | dd of=lies.vhd bs=1 seek="$block" conv=notrunc 2> /dev/null && out=$($x image check lies.vhd 2>&1); [ $? = 1 ] &&
+        has "$out" "says that block 0 is full, its bitmap at byte $block lacks 1 sectors" && has "$out" "check --mend" &&
+        $x image check --mend lies.vhd > out && has "$(cat out)" "lies.vhd: sound" && refused "it has no batmap" check --mend none.vhd
+    ok $? "one that lies is told, and made anew"
+else
+    for what in "one that is wrong is not used, and made anew" "one that lies is told, and made anew"; do
+        n=$((n + 1)); echo "ok $n - $what # SKIP no python3 here"
+    done
+fi
+
 # A chain, written in a hosted world by a domain of each level.
 $x image snapshot data.vhd mid.vhd && $x image snapshot mid.vhd top.vhd && out=$($x image info top.vhd) &&
     has "$out" "over mid.vhd" && has "$out" "over data.vhd"
@@ -82,6 +113,26 @@ rm top.vhd && $x image snapshot mid.vhd top.vhd && $x image convert mid.vhd mid.
 world vhd:top.vhd && goes_on u1 && end_user u1; $x down
 $x image convert top.vhd top.img && ! cmp -s top.img mid.img
 ok $? "a disk that is the third of its chain"
+
+# Each level of the chain, which have batmaps, as libvhdi reads it.
+if /usr/bin/python3 -c 'import pyvhdi' 2> /dev/null; then
+    has "$($x image info --json top.vhd | grep -o '"batmap":"used"' | wc -l)" 3 && cat > judge.py << 'P' && /usr/bin/python3 judge.py
+import pyvhdi
+chain, step = [], 1 << 21
+for name, raw in (("data.vhd", "data.img"), ("mid.vhd", "mid.img"), ("top.vhd", "top.img")):
+    f = pyvhdi.file()
+    f.open(name)
+    if chain:
+        f.set_parent(chain[-1])
+    chain.append(f)
+    with open(raw, "rb") as want:
+        for at in range(0, f.get_media_size(), step):
+            assert f.read_buffer_at_offset(min(step, f.get_media_size() - at), at) == want.read(step), (name, at)
+P
+    ok $? "libvhdi reads each level, batmaps or not"
+else
+    n=$((n + 1)); echo "ok $n - libvhdi reads each level, batmaps or not # SKIP no pyvhdi here"
+fi
 
 # The middle one is coalesced; the command is killed on the way.
 mkdir keep; cp data.vhd mid.vhd top.vhd keep

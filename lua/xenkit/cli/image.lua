@@ -177,8 +177,11 @@ return function(fail, say, JSON)
     return fail(err)
   end
 
-  -- An empty image. `kind`: raw, vhd, vhd-fixed.
-  local function make_empty(path, kind, bytes, block)
+  -- Whether a new image gets a batmap. `given`: "yes", "no" or nil, which takes it where blktap would read it.
+  local function with_batmap(given, block) return given == "yes" or not given and (block == 0 or block == 2 << 20) end
+
+  -- An empty image. `kind`: raw, vhd, vhd-fixed; `batmap` as of with_batmap.
+  local function make_empty(path, kind, bytes, block, batmap)
     local fd, err = host.open(path, "rw")
     if not fd then return nil, err end
     local ok, e, code
@@ -186,7 +189,8 @@ return function(fail, say, JSON)
       ok, e = core.truncate(fd, bytes)
     else
       ok, e, code = core.create(fd, { type = kind == "vhd" and "dynamic" or "fixed", size = bytes, block_size = block,
-        time = os.time() - EPOCH, uuid = new_uuid() })
+        time = os.time() - EPOCH, uuid = new_uuid(),
+        batmap = kind == "vhd" and with_batmap(batmap, block) })
     end
     if code == "XK_ERANGE" and bytes > 2040 << 30 then
       e = ("%s: a VHD has at most 2040 GiB"):format(human(bytes))
@@ -227,7 +231,7 @@ return function(fail, say, JSON)
       return make(p.file, p.overwrite, function(part) return make_luks(part, bytes, p) end)
     end
     return make(p.file, p.overwrite, function(part)
-      return make_empty(part, format_of(p.file, p.format), bytes, block)
+      return make_empty(part, format_of(p.file, p.format), bytes, block, p.batmap)
     end)
   end
 
@@ -238,7 +242,7 @@ return function(fail, say, JSON)
     if not block then return fail(e, 2) end
     local kind = format_of(p.to_file, p.format)
     return make(p.to_file, p.overwrite, function(part)
-      local ok, e2 = make_empty(part, kind, from:bytes(), block)
+      local ok, e2 = make_empty(part, kind, from:bytes(), block, p.batmap)
       if not ok then return nil, e2 end
       local to <close>, e3 = core.open(kind == "raw" and "raw" or "vhd", { (assert(host.open(part, "rw"))) },
         { lazy = true })
@@ -257,6 +261,8 @@ return function(fail, say, JSON)
     if i.type ~= "fixed" then
       text = text .. (", %d of %d blocks of %s"):format(i.allocated, i.blocks, human(i.block_size))
     end
+    if i.batmap == "used" then text = text .. (", %d of them full by its batmap"):format(i.full)
+    elseif i.batmap then text = text .. ", a batmap that is wrong and not used" end
     return text
   end
 
@@ -264,7 +270,8 @@ return function(fail, say, JSON)
     local i = level.info
     if not i then return { file = level.name, type = "raw" } end
     return { file = level.name, type = i.type, size = i.size, block_size = i.block_size, blocks = i.blocks,
-      allocated = i.allocated, uuid = vhd.uuid(i.uuid), creator = i.creator, parent_name = i.parent_name,
+      allocated = i.allocated, batmap = i.batmap, full = i.full, uuid = vhd.uuid(i.uuid),
+      creator = i.creator, parent_name = i.parent_name,
       parent_uuid = i.parent_uuid and vhd.uuid(i.parent_uuid), parent_time = i.parent_time }
   end
 
@@ -313,10 +320,26 @@ return function(fail, say, JSON)
     return time ~= 0 and now and now - EPOCH > time
   end
 
+  -- The batmap of the image alone, not of its parents.
+  local function mend(path)
+    local fd, err = open_alone(path)
+    if not fd then return nil, err end
+    local ok, e, code = core.mend_batmap(fd)
+    if ok then return true end
+    if code == "XK_EINVAL" then
+      e = "it has no batmap, or one whose place is another's; `xenkit image convert` makes an image with one"
+    end
+    return nil, path .. ": " .. e
+  end
+
   function run.check(p)
+    if p.mend then
+      local ok, e = mend(p.file)
+      if not ok then return fail(e) end
+    end
     local list, err = open_chain(p.file)
     if not list then return fail(err) end
-    local bad = 0
+    local bad, lies = 0, false
     for i, level in ipairs(list) do
       local n, found = 0, {}
       if level.info then
@@ -326,12 +349,17 @@ return function(fail, say, JSON)
         if not n then return fail(level.name .. ": " .. found) end
       end
       bad = bad + n
-      for _, f in ipairs(found) do say("%s: %s%s", level.name, f.bad and "damaged: " or "", f.text) end
+      for _, f in ipairs(found) do
+        say("%s: %s%s", level.name, f.bad and "damaged: " or "", f.text)
+        lies = lies or f.bad and f.text:find "^the batmap" ~= nil
+      end
       if list[i + 1] and changed_since(level, list[i + 1]) then
         say("%s: its parent, %s, was changed after it was made; if that was its contents, this image is damaged",
           level.name, list[i + 1].name)
       end
     end
+    if lies then return fail(("%d findings, of which some mean that data are read wrongly: `xenkit image check " ..
+      "--mend` of each image that they name makes its batmap anew"):format(bad)) end
     if bad > 0 then return fail(("%d findings mean that data may be lost; what can be read can be had by " ..
       "`xenkit image convert`"):format(bad)) end
     say("%s: sound", p.file)
@@ -359,7 +387,7 @@ return function(fail, say, JSON)
       if not fd then return nil, e end
       local ok, e2, code2 = core.create(fd, { type = "differencing", size = bytes, time = os.time() - EPOCH,
         uuid = new_uuid(), parent_uuid = list and list[1].info.uuid or RAW, parent_name = name,
-        parent_time = (host.modified(p.parent) or EPOCH) - EPOCH })
+        batmap = with_batmap(p.batmap, 0), parent_time = (host.modified(p.parent) or EPOCH) - EPOCH })
       if code2 == "XK_EINVAL" then e2 = name .. ": a parent's name is UTF-8 and has at most 256 characters" end
       if code2 == "XK_ERANGE" then e2 = p.parent .. ": a VHD has at most 2040 GiB" end
       return ok, e2
@@ -485,9 +513,11 @@ return function(fail, say, JSON)
   local FORMAT = { "-f", "--format", arg = "FORMAT", choices = { "raw", "vhd", "vhd-fixed" },
     help = "of the new image; without it vhd for a name that ends with .vhd, raw for others" }
   local BLOCK = { "--block", arg = "SIZE", help = "of a VHD: it grows by so much; default 2M" }
+  local BATMAP = { "--batmap", arg = "YES", choices = { "yes", "no" }, help = "whether a VHD that grows gets a " ..
+    "batmap, as blktap's have one: looks at full blocks' bitmaps are spared; default yes, with another --block no" }
   local OVERWRITE = { "--overwrite", help = "put the new image in the place of what is there" }
   local specs = {
-    { name = "create", summary = "make an empty image", options = { FORMAT, BLOCK, OVERWRITE,
+    { name = "create", summary = "make an empty image", options = { FORMAT, BLOCK, BATMAP, OVERWRITE,
       { "--luks", help = "encrypted, with a LUKS1 header; needs --key-file" }, KEY_FILE, COST_OPTION },
       positionals = { FILE, { "SIZE", help = "bytes, or with K, M, G or T, such as 10G" } },
       examples = { "xenkit image create data.vhd 10G", { "xenkit image create --luks --key-file keys/data data.img 10G",
@@ -503,15 +533,18 @@ return function(fail, say, JSON)
     { name = "info", summary = "show what an image is, and the images it stands on", options = { JSON },
       positionals = { FILE } },
     { name = "check", summary = "look for damage in a VHD and its parents",
-      description = "Nothing is changed. Exit code 1: data may be lost.", positionals = { FILE } },
+      description = "Nothing is changed, but for the batmap with --mend. Exit code 1: data may be lost.",
+      options = { { "--mend", help = "first make FILE's batmap anew from the bitmaps of its blocks" } },
+      positionals = { FILE } },
     { name = "convert", summary = "copy an image into one of another kind",
       description = "A chain becomes one image. Zeroes take no room. The new image appears when it is whole.",
       options = { { "--from", arg = "FORMAT", choices = { "raw", "vhd" }, help = "of the old image; without it " ..
-        "the image tells" }, FORMAT, BLOCK, OVERWRITE },
+        "the image tells" }, FORMAT, BLOCK, BATMAP, OVERWRITE },
       positionals = { { "FROM", key = "from_file", type = "path" }, { "TO", key = "to_file", type = "path" } },
       examples = { "xenkit image convert disk.img disk.vhd" } },
     { name = "snapshot", summary = "make an image that holds what differs from PARENT from now on",
       description = "PARENT, a VHD or raw, stays as it is: whatever is written to it later damages the new image.",
+      options = { BATMAP },
       positionals = { { "PARENT", type = "path" }, FILE },
       examples = { { "xenkit image snapshot base.vhd web.vhd", "and vhd:web.vhd for a disk" } } },
     { name = "coalesce", summary = "write what an image holds to its parent, and leave it out",

@@ -37,6 +37,12 @@ TEST(data_of_a_dynamic_image_and_its_children)
     chain_of(XK_VHD_DYNAMIC);
     leave();
 }
+TEST(data_of_images_with_batmaps)
+{
+    batmaps = 1;
+    chain_of(XK_VHD_DYNAMIC);
+    leave();
+}
 
 /* --- judges ------------------------------------------------------------------------------------------------------- */
 
@@ -52,6 +58,11 @@ static void by_qemu(enum xk_vhd_type base)
 
 TEST(qemu_img_reads_a_fixed_image) { by_qemu(XK_VHD_FIXED); }
 TEST(qemu_img_reads_a_dynamic_image) { by_qemu(XK_VHD_DYNAMIC); }
+TEST(qemu_img_reads_an_image_with_a_batmap)
+{
+    batmaps = 1;
+    by_qemu(XK_VHD_DYNAMIC);
+}
 
 static void of_qemu(const char *options)
 {
@@ -117,6 +128,11 @@ static void by_libvhdi(enum xk_vhd_type base)
 
 TEST(libvhdi_reads_each_level_over_a_fixed_image) { by_libvhdi(XK_VHD_FIXED); }
 TEST(libvhdi_reads_each_level_over_a_dynamic_image) { by_libvhdi(XK_VHD_DYNAMIC); }
+TEST(libvhdi_reads_each_level_with_a_batmap)
+{
+    batmaps = 1;
+    by_libvhdi(XK_VHD_DYNAMIC);
+}
 
 TEST(a_raw_file_may_be_a_parent_and_a_parent_smaller)
 {
@@ -314,6 +330,37 @@ static int write_some(struct xk_blkdev *dev)
     return failed;
 }
 
+/* All sectors of a block, so that it is full. */
+static int write_block(struct xk_blkdev *dev)
+{
+    enum { PER = BLOCK / XK_SECTOR };
+    static uint32_t word[PER][XK_SECTOR / 4];
+    uint32_t at = roll(SECTORS / PER) * PER;
+    int err;
+
+    for (uint32_t i = 0; i < PER; i++)
+        word[i][0] = at + i, word[i][1] = ++sector[at + i].newest;
+    err = ask(dev, XK_BLK_WRITE, 0, at, word, sizeof(word));
+    for (uint32_t i = 0; i < PER && err == 0; i++)
+        sector[at + i].answered = word[i][1];
+    return err;
+}
+
+/* What a cut left of a batmap: every bit is true; it may lack some, or its checksum may be wrong. */
+static int batmaps_used, batmaps_wrong, bits_seen;
+
+static void batmap_is_true(struct xk_file *file)
+{
+    struct xk_vhd_info info;
+
+    EQ(xk_vhd_check(file, NULL, NULL), 0);
+    EQ(xk_vhd_read_info(file, &info), 0);
+    OK(info.batmap != XK_VHD_BATMAP_NONE);
+    batmaps_used += info.batmap == XK_VHD_BATMAP_USED;
+    batmaps_wrong += info.batmap == XK_VHD_BATMAP_WRONG;
+    bits_seen += (int)info.full;
+}
+
 static void all_as_it_should(struct xk_blkdev *dev, int life, int cut)
 {
     for (uint32_t i = 0; i < SECTORS; i++) {
@@ -333,7 +380,8 @@ static void power_of(int differs)
     struct xk_vhd_spec s = {.type = differs ? XK_VHD_DIFFERENCING : XK_VHD_DYNAMIC,
                             .size = SECTORS * XK_SECTOR,
                             .block_size = BLOCK,
-                            .parent_name = "base"};
+                            .parent_name = "base",
+                            .batmap = batmaps};
     struct vhd_footer f;
     int cut = 1;
 
@@ -345,13 +393,15 @@ static void power_of(int differs)
             for (int i = 0; i < SECTORS; i++)
                 sector[i].flushed = sector[i].answered = sector[i].newest = differs;
         }
+        if (batmaps)
+            batmap_is_true(&p.file);
         dev = open_frail(&p, differs);
         all_as_it_should(dev, life, cut);
         p.ops = 0;
         p.cut = 1 + roll(60);
         for (int err = 0; err == 0;) {
             if (roll(12)) {
-                err = write_some(dev);
+                err = batmaps && roll(4) == 0 ? write_block(dev) : write_some(dev);
                 continue;
             }
             err = ask(dev, XK_BLK_FLUSH, 0, 0, NULL, 0);
@@ -372,6 +422,20 @@ static void power_of(int differs)
 
 TEST(a_dynamic_image_survives_400_power_cuts) { power_of(0); }
 TEST(a_differencing_image_survives_400_power_cuts) { power_of(1); }
+TEST(a_dynamic_image_s_batmap_survives_400_power_cuts)
+{
+    batmaps = 1;
+    power_of(0);
+    printf("# %d batmaps with %d bits, %d wrong ones\n", batmaps_used, bits_seen, batmaps_wrong);
+    OK(batmaps_used > 100 && batmaps_wrong > 10 && bits_seen > 100);
+}
+TEST(a_differencing_image_s_batmap_survives_400_power_cuts)
+{
+    batmaps = 1;
+    power_of(1);
+    printf("# %d batmaps with %d bits, %d wrong ones\n", batmaps_used, bits_seen, batmaps_wrong);
+    OK(batmaps_used > 100 && batmaps_wrong > 10 && bits_seen > 100);
+}
 
 /* All that a kick's writes make pending has one sync; the footer moves for the 1st, 2nd, 4th and 8th block. */
 TEST(a_kick_is_synced_once)
@@ -409,6 +473,46 @@ TEST(a_kick_is_synced_once)
     EQ(p.syncs - before, 1 + 4);
     xk_blk_close(dev);
     frail_free(&p);
+}
+
+/* More than fits in the list of what is pending, the first of each block: it is committed in the middle. */
+TEST(a_kick_of_many_new_blocks_keeps_each_of_them)
+{
+    enum { MANY = 80, PER = BLOCK / XK_SECTOR };
+    static uint8_t data[MANY][8 * XK_SECTOR], got[8 * XK_SECTOR];
+    struct xk_vhd_spec s = {
+        .type = XK_VHD_DIFFERENCING, .size = MANY * BLOCK, .block_size = BLOCK, .parent_name = "base"};
+    struct xk_blk_request r[MANY];
+    struct xk_piece v[MANY];
+    struct xk_blkdev *dev;
+    struct xk_file *chain[2];
+    int err[MANY];
+
+    enter();
+    chain[0] = open_file(path[0]);
+    EQ(xk_vhd_create(chain[0], &s), 0);
+    EQ(xk_file_memory(NULL, 1, &chain[1]), 0);
+    EQ(xk_block_vhd(NULL, chain, 2, 0, &dev), 0);
+    for (int i = 0; i < MANY; i++) {
+        memset(data[i], i + 1, sizeof(data[i]));
+        v[i] = (struct xk_piece){data[i], sizeof(data[i])};
+        r[i] = (struct xk_blk_request){.done = on_done_at,
+                                       .arg = &err[i],
+                                       .sector = (uint64_t)i * PER,
+                                       .sectors = 8,
+                                       .piece = &v[i],
+                                       .pieces = 1,
+                                       .op = XK_BLK_WRITE};
+        EQ(xk_blk_submit(dev, &r[i]), 0);
+    }
+    xk_blk_kick(dev);
+    for (int i = 0; i < MANY; i++) {
+        EQ(err[i], 0);
+        EQ(ask(dev, XK_BLK_READ, 0, (uint64_t)i * PER, got, sizeof(got)), 0);
+        MEMEQ(got, data[i], sizeof(got));
+    }
+    xk_blk_close(dev);
+    leave();
 }
 
 /* Lost room: the writes of the kick fail, and those after it go on as if they had not been. */

@@ -40,7 +40,8 @@ static void make(enum xk_vhd_type base)
         struct xk_vhd_spec s = {.type = i ? XK_VHD_DIFFERENCING : base,
                                 .size = SECTORS * XK_SECTOR,
                                 .block_size = BLOCK,
-                                .parent_name = i ? names[i - 1] : NULL};
+                                .parent_name = i ? names[i - 1] : NULL,
+                                .batmap = batmaps && (i || base != XK_VHD_FIXED)};
         struct xk_blkdev *dev;
         frail_new(&disk[i]);
         uuid_of(s.uuid, i);
@@ -105,6 +106,34 @@ TEST(a_child_is_coalesced_and_left_out)
         EQ(xk_vhd_check(&disk[GRAND].file, NULL, NULL), 0);
         EQ(xk_vhd_check(&disk[BASE].file, NULL, NULL), 0);
     }
+}
+
+/* What fills the parent's blocks is in its batmap then. */
+TEST(a_coalesce_fills_blocks_of_the_parent)
+{
+    struct xk_vhd_info info;
+    struct xk_blkdev *dev;
+
+    batmaps = 1;
+    make(XK_VHD_DYNAMIC);
+    dev = open_level(CHILD, BASE, 0); /* the grandchild's parent is written, half of each block, and the other half */
+    for (uint32_t half = 0; half < 2; half++) {
+        for (uint32_t at = half * 64; at + 64 <= SECTORS; at += 128)
+            EQ(ask(dev, XK_BLK_WRITE, 0, at, model[CHILD] + at * XK_SECTOR, 64 * XK_SECTOR), 0);
+        EQ(xk_vhd_read_info(&disk[CHILD].file, &info), 0);
+        OK(half || info.full < info.blocks);
+    }
+    xk_blk_close(dev);
+    EQ(xk_vhd_read_info(&disk[CHILD].file, &info), 0);
+    EQ(info.full, info.blocks - 1); /* the disk ends within the last one, whose bits a differencing image never has */
+    EQ(coalesce_child(), 0);
+    EQ(xk_vhd_read_info(&disk[BASE].file, &info), 0);
+    EQ(info.full, info.blocks);
+    for (int i = 0; i < FILES; i++)
+        EQ(xk_vhd_check(&disk[i].file, NULL, NULL), 0);
+    dev = open_level(BASE, 0, XK_BLK_READONLY);
+    all_is(dev, model[CHILD]);
+    xk_blk_close(dev);
 }
 
 /* --- cut at each point --- */
@@ -205,7 +234,23 @@ static void write_want(void)
     close(fd);
 }
 
-TEST(a_coalesce_may_be_cut_anywhere)
+/* Whatever the cut left of batmaps, none lies. */
+static int bits_seen, batmaps_wrong;
+
+static void batmaps_are_true(void)
+{
+    struct xk_vhd_info info;
+
+    for (int i = 0; i < FILES; i++) {
+        EQ(xk_vhd_check(&disk[i].file, NULL, NULL), 0);
+        EQ(xk_vhd_read_info(&disk[i].file, &info), 0);
+        OK(info.batmap != XK_VHD_BATMAP_NONE);
+        bits_seen += (int)info.full;
+        batmaps_wrong += info.batmap == XK_VHD_BATMAP_WRONG;
+    }
+}
+
+static void cut_anywhere(void)
 {
     int cuts = 0, parents[FILES] = {0};
 
@@ -220,6 +265,8 @@ TEST(a_coalesce_may_be_cut_anywhere)
             r = coalesce_until(1 + cut);
             write_out(cut);
             grand_reads_the_same();
+            if (batmaps)
+                batmaps_are_true();
             EQ(xk_vhd_read_info(&disk[GRAND].file, &info), 0);
             parents[info.parent_uuid[0] - 1]++;
             if (r != 0 && roll(4) == 0) { /* and is done again after it */
@@ -235,6 +282,15 @@ TEST(a_coalesce_may_be_cut_anywhere)
     printf("# %d cuts: %d left the grandchild over the child, %d over the base\n", cuts, parents[CHILD], parents[BASE]);
     OK(cuts > 100 && parents[BASE] > 10 && parents[CHILD] > 50);
     leave();
+}
+
+TEST(a_coalesce_may_be_cut_anywhere) { cut_anywhere(); }
+TEST(a_coalesce_of_images_with_batmaps_may_be_cut_anywhere)
+{
+    batmaps = 1;
+    cut_anywhere();
+    printf("# %d bits, %d wrong batmaps\n", bits_seen, batmaps_wrong);
+    OK(bits_seen > 1000);
 }
 
 /* --- copies --- */

@@ -82,6 +82,8 @@ static struct xk_file *open_file(const char *name)
 
 static void uuid_of(uint8_t uuid[16], int level) { memset(uuid, level + 1, 16); }
 
+static int batmaps; /* what is made has one, unless it is fixed */
+
 /* Level 0 is the base. (type): the base's. */
 static inline void create(int level, enum xk_vhd_type type, uint64_t size)
 {
@@ -95,6 +97,7 @@ static inline void create(int level, enum xk_vhd_type type, uint64_t size)
         snprintf(name, sizeof(name), "level%d.vhd", level - 1);
         s.parent_name = name;
     }
+    s.batmap = batmaps && s.type != XK_VHD_FIXED;
     EQ(xk_vhd_create(f, &s), 0);
     xk_file_close(f);
 }
@@ -114,7 +117,7 @@ static inline struct xk_blkdev *open_chain(int top, unsigned features)
 
 static uint8_t model[LEVELS][SECTORS * XK_SECTOR];
 
-static void churn(struct xk_blkdev *dev, uint8_t *m, int rounds)
+static inline void churn(struct xk_blkdev *dev, uint8_t *m, int rounds)
 {
     static uint8_t buf[64 * XK_SECTOR];
 

@@ -1,7 +1,7 @@
-/* Arbitrary bytes as a VHD. The first byte says whether its checksums are put right and how much room is before its
- * last sector; 16 bytes are requests; the rest is the file. What is opened must answer all requests, read what was
- * written unless a check found damage, and stay what it is when it is looked at, given another parent and opened again;
- * all memory returns. SPDX-License-Identifier: MIT */
+/* Arbitrary bytes as a VHD. The first byte says whether its checksums are put right, how much room is before its last
+ * sector, and whether there is a batmap; 16 bytes are requests; the rest is the file. What is opened must answer all
+ * requests, read what was written unless a check found damage, and stay what it is when it is looked at, given another
+ * parent and opened again; all memory returns. SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +42,22 @@ static void put_right(uint8_t *p, size_t n, size_t at)
     vhd_put32(p + at, ~sum);
 }
 
-static void put_all_right(uint8_t *bytes, size_t n)
+/* Behind the table of the header at (header), with as much room for bits as there is. */
+static void put_batmap_right(uint8_t *bytes, size_t n, uint64_t header)
+{
+    uint64_t at = vhd_get64(bytes + header + 16) + (vhd_get32(bytes + header + 28) * 4ull + 511) / 512 * 512, map;
+    uint32_t sum = 0;
+
+    if (at > n || n - at < 2 * (uint64_t)VHD_SECTOR)
+        return;
+    memcpy(bytes + at, "tdbatmap", 8);
+    map = vhd_get64(bytes + at + 8);
+    for (uint64_t i = map; i < map + 512 && i < n; i++)
+        sum += vhd_get32(bytes + at + 20) == 0x00010001 ? (uint32_t)(int8_t)bytes[i] : bytes[i];
+    vhd_put32(bytes + at + 24, ~sum);
+}
+
+static void put_all_right(uint8_t *bytes, size_t n, int batmap)
 {
     uint64_t header = vhd_get64(bytes + n - VHD_SECTOR + 16);
 
@@ -53,6 +68,8 @@ static void put_all_right(uint8_t *bytes, size_t n)
     if (header <= n - VHD_HEADER - VHD_SECTOR) {
         memcpy(bytes + header, "cxsparse", 8);
         put_right(bytes + header, VHD_HEADER, 36);
+        if (batmap)
+            put_batmap_right(bytes, n, header);
     }
 }
 
@@ -70,7 +87,7 @@ static size_t lay_out(const uint8_t *data, size_t size, uint8_t how)
     if (pad)
         memset(bytes + size - VHD_SECTOR, 0, VHD_SECTOR);
     if (how & 1)
-        put_all_right(bytes, size + pad);
+        put_all_right(bytes, size + pad, how & 32);
     return size + pad;
 }
 
@@ -136,8 +153,27 @@ static void requests(struct xk_blkdev *dev, const uint8_t *what)
     }
 }
 
-/* Takes the file. How many sectors it has; 0: it is none. */
+static void stays_open(struct xk_file *file) { (void)file; }
+
+/* Takes the file. How many sectors it has; 0: it is none. What was sound before stays so: no bit of a batmap lies. */
+static uint64_t use_open(struct xk_file *file, const uint8_t *what);
 static uint64_t use(struct xk_file *file, const uint8_t *what)
+{
+    const struct xk_file_ops *ops = file->ops;
+    struct xk_file_ops open = *ops;
+    uint64_t sectors;
+
+    open.close = stays_open;
+    file->ops = &open;
+    sectors = use_open(file, what);
+    if (sectors && sound)
+        must(xk_vhd_check(file, NULL, NULL) == 0);
+    file->ops = ops;
+    xk_file_close(file);
+    return sectors;
+}
+
+static uint64_t use_open(struct xk_file *file, const uint8_t *what)
 {
     struct xk_vhd_info info;
     struct xk_file *chain[2] = {file, NULL};
@@ -183,6 +219,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sectors = use(file_of(bytes, n), data + 1);
     must(held == 0);
     file = file_of(bytes, n);
+    if (xk_vhd_mend_batmap(file) == 0)
+        must(!sound || xk_vhd_check(file, NULL, NULL) == 0);
     if (xk_vhd_set_parent(file, &s) == 0) {
         struct xk_vhd_info info;
         must(xk_vhd_read_info(file, &info) == 0 && strcmp(info.parent_name, "p") == 0);
