@@ -168,7 +168,16 @@ static int world_peer(lua_State *L)
     return 1;
 }
 
-/* run (seconds or nil, out) - one round; fills (out) with the numbers that came true and returns how many. */
+/* What happened in the last round is nothing to the scheduler. Where a hook is set, by a signal or the watchdog, Lua
+ * has to run so that it is called; and a round in which nothing happened is one that a signal ended. */
+static int goes_on(lua_State *L, const struct xk_lua_world *w, int happened)
+{
+    return happened > 0 && !w->fired_count && !w->ran && !w->lost && !lua_gethookmask(L);
+}
+
+/* run (seconds or nil, out) - one round, or as many as it takes until one concerns Lua if there is no time limit: a
+ * service whose work is done in C goes round without it. Fills (out) with the numbers that came true and returns how
+ * many. */
 static int world_run(lua_State *L)
 {
     struct xk_lua_world *w = xk_lua_check_world(L, 1);
@@ -176,7 +185,10 @@ static int world_run(lua_State *L)
     int r;
 
     luaL_checktype(L, 3, LUA_TTABLE);
-    r = xk_loop_run_once(w->loop, deadline);
+    w->ran = 0;
+    do
+        r = xk_loop_run_once(w->loop, deadline);
+    while (deadline == XK_FOREVER && goes_on(L, w, r));
     if (r < 0)
         return xk_lua_fail(L, r);
     if (w->lost)

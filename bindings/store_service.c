@@ -241,6 +241,8 @@ static int call_hook(struct service *s, int nargs, int nresults)
     lua_sethook(L, stop_hook, LUA_MASKCOUNT, s->budget);
     r = lua_pcall(L, nargs, nresults, 0);
     lua_sethook(L, NULL, 0, 0);
+    if (s->o.world)
+        s->o.world->ran = 1;
     return r;
 }
 

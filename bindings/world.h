@@ -2,7 +2,8 @@
  *
  * Waiting from Lua: a coroutine picks a number, gives it to whatever it waits for (stream:arm, store:start, ...), and
  * yields. When that is ready its C call-back only notes the number here; no Lua runs inside call-backs of C, so nothing
- * can raise there. world:run hands the numbers to the scheduler, which resumes the coroutines.
+ * can raise there. (A store's policy does, on a thread of its own: see (ran).) world:run hands the numbers to the
+ * scheduler, which resumes the coroutines.
  *
  * Every object that hangs on a world begins with struct xk_lua_object and is closed with it. SPDX-License-Identifier:
  * MIT */
@@ -40,6 +41,7 @@ struct xk_lua_world {
     struct xk_aio_watch aio_watch;
     int aio_asked;
     int lost; /* a number could not be noted: out of memory; world:run raises */
+    int ran;  /* Lua ran inside a call-back, and may have readied a task: world:run returns */
 };
 
 #define XK_LUA_WORLD "xenkit.world"

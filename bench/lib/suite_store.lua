@@ -63,6 +63,13 @@ local function start_ocaml()
   return { pid = tools.serve("oxenstored", command, "unix", dir .. "/socket"), socket = dir .. "/socket" }
 end
 
+-- The limit: receives and sends as a store has to, and does nothing else.
+local function start_echo()
+  local dir = tools.temp()
+  local command = string.format("%s %s/socket", tools.need("store_echo"), dir)
+  return { pid = tools.serve("store_echo", command, "unix", dir .. "/socket"), socket = dir .. "/socket" }
+end
+
 -- The store of a world, which keeps a journal, and which guests may join.
 local function start_world()
   local program, dir = tools.root .. "/build/xenkit", tools.temp()
@@ -157,7 +164,7 @@ return function(out)
   local nodes, domains = tools.quick and NODES // 10 or NODES, tools.quick and DOMAINS // 10 or DOMAINS
 
   local function measure(workload, connections)
-    local t = { ours = {}, peer = {}, ocaml = {} }
+    local t = { ours = {}, peer = {}, ocaml = {}, echo = {} }
     for _ = 1, connections < 1000 and rounds or 2 do -- to set so many up takes the peers seconds
       for name, server in pairs(servers) do
         table.insert(t[name], tools.sample(string.format("%s%s %s %s %s %d %d", tools.on(1), load, server.socket,
@@ -174,6 +181,10 @@ return function(out)
     if servers.ocaml then
       out.row({ workload = "", unit = spec.unit, key = spec.key, ours = t.ours, theirs = t.ocaml,
         peer = "oxenstored 4.17", lower_is_better = spec.lower })
+    end
+    if servers.echo then
+      out.row({ workload = "", unit = spec.unit, key = spec.key, ours = t.ours, theirs = t.echo,
+        peer = "echo (limit)", lower_is_better = spec.lower })
     end
   end
 
@@ -213,8 +224,12 @@ return function(out)
 
   anew()
   local all = tools.quick and { 8, 64 } or { 1, 8, 64, 1000 }
-  rows({ { "read", all }, { "write", all }, { "mkrm", all }, { "txn", all },
-    { "list", tools.quick and { 8 } or { 8, 64 } } }, "")
+  rows({ { "read", all }, { "write", all }, { "mkrm", all } }, "")
+  servers.echo = start_echo()
+  rows({ { "txn", all } }, "")
+  tools.stop(servers.echo.pid)
+  servers.echo = nil
+  rows({ { "list", tools.quick and { 8 } or { 8, 64 } } }, "")
   for _, watchers in ipairs(tools.quick and { 1, 64 } or { 1, 8, 64, 1000 }) do
     t = measure("watch", watchers)
     for _, key in ipairs({ "p50", "p99" }) do

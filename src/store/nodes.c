@@ -191,9 +191,11 @@ static int plan_event(struct xk__req *r, struct xk__path path, struct xk__perms 
     return r->tx ? 0 : xk__events_plan(r->s, path, XK__FIRE_SUBTREE, v, 3);
 }
 
+/* For plan_event, which is the only one to need them. */
 static struct xk__perms parent_perms(const struct xk__req *r, struct xk__path path)
 {
-    struct xk__node *up = path.s[0] == '/' ? xk__tree_find(*r->top, xk__path_parent(path)) : NULL;
+    bool needed = !r->tx && r->s->watches.count && path.s[0] == '/';
+    struct xk__node *up = needed ? xk__tree_find(*r->top, xk__path_parent(path)) : NULL;
     return up ? xk__node_perms(up) : no_perms();
 }
 
@@ -326,13 +328,14 @@ static int create(struct xk__req *r, struct xk__path path, struct xk__path rest,
 
 static int overwrite(struct xk__req *r, struct xk__path path, struct xk__node *n, const char *value, size_t len)
 {
+    struct xk__entry *e = NULL;
     struct xk__node **slot;
     int rc;
 
     if (too_big(r, len, n->nperms))
         return XK_ENOSPC;
-    rc = plan_entry(r, path);
-    if (rc == 0)
+    rc = r->tx ? xk__txn_touch(r->tx, path, &e) : 0;
+    if (rc == 0 && len != n->value_len)
         rc = xk__deltas_grow(r->s, &r->s->deltas, n->perms[0].domid, (int64_t)len - n->value_len);
     if (rc == 0 && memory_hit(r))
         rc = XK_ENOMEM;
@@ -348,7 +351,8 @@ static int overwrite(struct xk__req *r, struct xk__path path, struct xk__node *n
         rc = xk__tree_set_value(&r->s->tree, slot, value, len);
     if (rc)
         return rc;
-    note(r, path, XK__TX_VALUE | XK__TX_EVENT);
+    if (e)
+        e->flags |= XK__TX_VALUE | XK__TX_EVENT;
     xk__change_done(r);
     return xk__reply_ok(r);
 }

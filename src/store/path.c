@@ -33,25 +33,6 @@ bool xk__path_valid(const char *s, size_t n)
     return true;
 }
 
-bool xk__path_next(struct xk__path *p, struct xk__path *part)
-{
-    const char *slash;
-
-    if (!p->s)
-        return false;
-    part->s = p->s;
-    slash = p->n ? memchr(p->s, '/', p->n) : NULL;
-    if (!slash) {
-        part->n = p->n;
-        p->s = NULL;
-        return true;
-    }
-    part->n = (size_t)(slash - p->s);
-    p->n -= part->n + 1;
-    p->s = p->n ? slash + 1 : NULL; /* nothing follows only in "/" */
-    return true;
-}
-
 struct xk__path xk__path_parent(struct xk__path p)
 {
     size_t n = p.n;

@@ -20,8 +20,23 @@ bool xk__path_valid(const char *s, size_t n);
 bool xk__path_chars(const char *s, size_t n);
 
 /* xk__path_next (p, part) - takes the next component off (p) into (part); false at the end. The root is a component
- * with the empty name, so "/a" gives "" and "a", "/" gives "", "@x" gives "@x": both kinds start from one node. */
-bool xk__path_next(struct xk__path *p, struct xk__path *part);
+ * with the empty name, so "/a" gives "" and "a", "/" gives "", "@x" gives "@x": both kinds start from one node. Here,
+ * and without memchr: names are short, and each step down the tree does this. */
+static inline bool xk__path_next(struct xk__path *p, struct xk__path *part)
+{
+    const char *s = p->s;
+    size_t i = 0, n = p->n;
+
+    if (!s)
+        return false;
+    while (i < n && s[i] != '/')
+        i++;
+    part->s = s;
+    part->n = i;
+    p->n = i < n ? n - i - 1 : n;
+    p->s = i < n && p->n ? s + i + 1 : NULL; /* after a slash nothing follows only in "/" */
+    return true;
+}
 
 /* xk__path_parent (p) - "/a" for "/a/b", "/" for "/a"; (p) itself for "/" and for special paths. */
 struct xk__path xk__path_parent(struct xk__path p);

@@ -9,7 +9,8 @@
 static void *counting_resize(void *ctx, void *p, size_t old, size_t size)
 {
     struct xk_store_server *s = ctx;
-    void *q = s->outer.resize(s->outer.ctx, p, old, size);
+    void *q = s->spares.on ? xk__spare_resize(&s->spares, &s->outer, p, old, size)
+                           : s->outer.resize(s->outer.ctx, p, old, size);
 
     if (q || size == 0)
         s->memory += size - (p ? old : 0);
@@ -102,6 +103,7 @@ struct xk_store_server *xk_store_server_create(const xk_alloc *alloc, const stru
     if (!s)
         return NULL;
     s->outer = *alloc;
+    s->spares.on = alloc == xk_alloc_libc(); /* whoever brings another one sees each block that is freed */
     s->alloc.resize = counting_resize;
     s->alloc.ctx = s;
     s->memory = sizeof(*s);
@@ -139,6 +141,7 @@ void xk_store_server_destroy(struct xk_store_server *s)
     xk_free(&s->alloc, s->matches, s->match_cap * sizeof(*s->matches));
     xk_buf_fini(&s->journal.buf);
     outer = s->outer;
+    xk__spare_free(&s->spares, &outer);
     xk_free(&outer, s, sizeof(*s));
 }
 

@@ -340,10 +340,26 @@ void xk__journal_keep(struct xk_store_server *s);
 void xk__journal_drop(struct xk_store_server *s);
 uint32_t xk__crc32(const uint8_t *p, size_t n);
 
+/* --- small blocks at hand (spare.c) ------------------------------------------------------------------------------- */
+
+enum { XK__SPARE_SIZES = 33 };
+
+struct xk__spare;
+struct xk__spares {
+    struct xk__spare *v[XK__SPARE_SIZES]; /* by size */
+    uint32_t bytes[XK__SPARE_SIZES];
+    bool on;
+};
+
+/* As an allocator's resize, with (outer) behind it. */
+void *xk__spare_resize(struct xk__spares *k, const xk_alloc *outer, void *p, size_t old, size_t size);
+void xk__spare_free(struct xk__spares *k, const xk_alloc *outer);
+
 /* --- the server (server.c) ---------------------------------------------------------------------------------------- */
 
 struct xk_store_server {
-    xk_alloc outer, alloc; /* (alloc) counts, and hands on to (outer) */
+    xk_alloc outer, alloc; /* (alloc) counts, and hands on to (outer) what (spares) has not */
+    struct xk__spares spares;
     size_t memory;
     int64_t live, tx_bytes; /* of it: the nodes of the tree as it is; what transactions are charged */
     const struct xk_store_server_ops *ops;

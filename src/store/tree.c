@@ -102,9 +102,16 @@ void xk__tree_fini(struct xk__tree *t)
 
 /* --- 2. finding --------------------------------------------------------------------------------------------------- */
 
+/* Most names are short or differ soon, so that a call of memcmp costs more than these steps. */
 static inline int compare(const char *a, size_t an, const char *b, size_t bn)
 {
-    int d = memcmp(a, b, an < bn ? an : bn);
+    size_t n = an < bn ? an : bn, i = 0;
+    int d;
+
+    for (; i < n && i < 8; i++)
+        if (a[i] != b[i])
+            return (uint8_t)a[i] < (uint8_t)b[i] ? -1 : 1;
+    d = i < n ? memcmp(a + i, b + i, n - i) : 0;
     return d ? d : (an > bn) - (an < bn);
 }
 
@@ -149,6 +156,25 @@ struct xk__node *xk__tree_find(const struct xk__node *top, struct xk__path path)
     while (n && xk__path_next(&path, &part))
         n = found = find_child(n, part);
     return found;
+}
+
+struct xk__node *xk__tree_find_near(const struct xk__node *top, struct xk__path path, struct xk__near *near)
+{
+    struct xk__path dir = path, name;
+    size_t slash = path.n;
+
+    while (slash && path.s[slash - 1] != '/')
+        slash--;
+    if (slash == 0 || path.n == 1)
+        return xk__tree_find(top, path); /* a special node, or the root */
+    dir.n = slash > 1 ? slash - 1 : 1;
+    if (!near->path.s || !xk__path_equal(near->path, dir)) {
+        near->path = dir;
+        near->dir = xk__tree_find(top, dir);
+    }
+    name.s = path.s + slash;
+    name.n = path.n - slash;
+    return near->dir ? find_child(near->dir, name) : NULL;
 }
 
 /* --- 3. owning the way down --------------------------------------------------------------------------------------- */

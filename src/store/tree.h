@@ -79,6 +79,14 @@ void xk__node_drop(struct xk__tree *t, struct xk__node *n); /* NULL is allowed *
 /* xk__tree_find (top, path) - the node at (path), or NULL. Allocates nothing. */
 struct xk__node *xk__tree_find(const struct xk__node *top, struct xk__path path);
 
+/* xk__tree_find_near (top, path, near) - the same for one path after the other: (near), which begins empty, remembers
+ * the directory of the last one, whose bytes must stay. It ends with the next change of the tree. */
+struct xk__near {
+    struct xk__path path;
+    const struct xk__node *dir;
+};
+struct xk__node *xk__tree_find_near(const struct xk__node *top, struct xk__path path, struct xk__near *near);
+
 /* xk__tree_deepest (top, path, rest) - the last node on the way to (path) that exists, never NULL; (rest) is what is
  * missing after it, of length 0 with s = NULL if nothing is. */
 struct xk__node *xk__tree_deepest(struct xk__node *top, struct xk__path path, struct xk__path *rest);

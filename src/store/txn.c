@@ -207,29 +207,25 @@ void xk__txn_free(struct xk__txn *tx)
 
 /* --- may it be committed? ----------------------------------------------------------------------------------------- */
 
+/* Where the log was last looked up: entries that follow each other are mostly of one directory. */
+struct places {
+    struct xk__near base, now;
+};
+
 static bool same_perms(const struct xk__node *a, const struct xk__node *b)
 {
-    return a && b && xk__perms_equal(xk__node_perms(a), xk__node_perms(b));
+    return a && b && (a == b || xk__perms_equal(xk__node_perms(a), xk__node_perms(b)));
 }
 
-/* A change that was made without looking: what it relied on, silently, was that it was permitted. */
-static bool change_holds(const struct xk__txn *tx, const struct xk__entry *e)
+static bool creation_holds(const struct xk__txn *tx, const struct xk__entry *e, const struct xk__node *was,
+                           const struct xk__node *now)
 {
     struct xk__node *now_top = tx->conn->server->top;
-    struct xk__path path = entry_path(e), up = xk__path_parent(path);
-    const struct xk__node *was = xk__tree_find(tx->base, path), *now = xk__tree_find(now_top, path);
+    struct xk__path up = xk__path_parent(entry_path(e));
     const struct xk__node *dir = xk__tree_find(tx->base, up), *dir_now = xk__tree_find(now_top, up);
     struct xk__who who = xk__conn_who(tx->conn);
     unsigned want = e->flags & XK__TX_PERMS ? XK__PERM_WRITE | XK__PERM_OWNER : XK__PERM_WRITE;
-    bool removed = e->flags & XK__TX_REMOVED, set = e->flags & (XK__TX_VALUE | XK__TX_PERMS);
 
-    if (removed && !was && now)
-        return false;
-    if (removed && was &&
-        (now ? !same_perms(was, now) : set)) /* (set): it must have been there before it was removed */
-        return false;
-    if (!(e->flags & XK__TX_CREATED))
-        return removed || same_perms(was, now);
     if (!dir && dir_now)
         dir = xk__tree_find(tx->top, up); /* others have made the directory, too */
     if (dir && !same_perms(dir, dir_now))
@@ -239,26 +235,45 @@ static bool change_holds(const struct xk__txn *tx, const struct xk__entry *e)
     return true;
 }
 
+/* A change that was made without looking: what it relied on, silently, was that it was permitted. */
+static bool change_holds(const struct xk__txn *tx, const struct xk__entry *e, const struct xk__node *was,
+                         const struct xk__node *now)
+{
+    bool removed = e->flags & XK__TX_REMOVED, set = e->flags & (XK__TX_VALUE | XK__TX_PERMS);
+
+    if (removed && !was && now)
+        return false;
+    if (removed && was &&
+        (now ? !same_perms(was, now) : set)) /* (set): it must have been there before it was removed */
+        return false;
+    if (!(e->flags & XK__TX_CREATED))
+        return removed || same_perms(was, now);
+    return creation_holds(tx, e, was, now);
+}
+
 static uint64_t gen_of(const struct xk__node *n) { return n ? n->gen : 0; }
 
-static bool entry_holds(const struct xk__txn *tx, const struct xk__entry *e)
+static bool entry_holds(const struct xk__txn *tx, const struct xk__entry *e, struct places *at)
 {
-    struct xk__path path = entry_path(e);
+    const struct xk__node *was = xk__tree_find_near(tx->base, entry_path(e), &at->base);
+    const struct xk__node *now = xk__tree_find_near(tx->conn->server->top, entry_path(e), &at->now);
 
-    if (e->flags & XK__TX_READ &&
-        gen_of(xk__tree_find(tx->base, path)) != gen_of(xk__tree_find(tx->conn->server->top, path)))
+    if (e->flags & XK__TX_READ && gen_of(was) != gen_of(now))
         return false;
-    return !(e->flags & XK__TX_CHANGE) || change_holds(tx, e);
+    return !(e->flags & XK__TX_CHANGE) || change_holds(tx, e, was, now);
 }
 
 /* Permissions given inside the transaction to a domain that died meanwhile would pass to the next of its id. */
 static bool names_dead(const struct xk__txn *tx, const struct xk__entry *e)
 {
     const struct xk_store_server *s = tx->conn->server;
-    const struct xk__node *n = xk__tree_find(tx->top, entry_path(e));
     uint64_t since = s->deaths - tx->deaths;
+    const struct xk__node *n;
 
-    if (!n || !(e->flags & (XK__TX_CREATED | XK__TX_PERMS)) || since == 0)
+    if (since == 0 || !(e->flags & (XK__TX_CREATED | XK__TX_PERMS)))
+        return false;
+    n = xk__tree_find(tx->top, entry_path(e));
+    if (!n)
         return false;
     if (since > XK__DEAD)
         return true;
@@ -285,8 +300,8 @@ static void explain(const struct xk__txn *tx, const struct xk__entry *e)
 static int check(const struct xk__txn *tx)
 {
     bool moved = tx->base != tx->conn->server->top;
-
     struct xk__path none = {"", 0};
+    struct places at = {0};
 
     if (tx->stale) {
         xk__why(tx->conn->server, none,
@@ -296,7 +311,7 @@ static int check(const struct xk__txn *tx)
         return XK_EAGAIN;
     }
     for (uint32_t i = 0; i < tx->n; i++)
-        if ((moved && !entry_holds(tx, tx->v[i])) || names_dead(tx, tx->v[i])) {
+        if ((moved && !entry_holds(tx, tx->v[i], &at)) || names_dead(tx, tx->v[i])) {
             explain(tx, tx->v[i]);
             return XK_EAGAIN;
         }
@@ -367,10 +382,10 @@ static int merge_missing(struct xk__txn *tx, struct xk__node **top, struct xk__p
     }
 }
 
-static int merge_change(struct xk__txn *tx, struct xk__node **top, const struct xk__entry *e)
+static int merge_change(struct xk__txn *tx, struct xk__node **top, const struct xk__entry *e, struct xk__near *at)
 {
     struct xk_store_server *s = tx->conn->server;
-    const struct xk__node *mine = xk__tree_find(tx->top, entry_path(e));
+    const struct xk__node *mine = xk__tree_find_near(tx->top, entry_path(e), at);
     struct xk__path rest;
     struct xk__node **slot;
     int rc = 0;
@@ -401,6 +416,7 @@ static int merge_change(struct xk__txn *tx, struct xk__node **top, const struct 
 static int merge(struct xk__txn *tx, struct xk__node **top)
 {
     struct xk_store_server *s = tx->conn->server;
+    struct xk__near at = {0}; /* in the transaction's own tree, which stays as it is */
     int rc = 0;
 
     for (uint32_t i = 0; i < tx->n && rc == 0; i++)
@@ -408,7 +424,7 @@ static int merge(struct xk__txn *tx, struct xk__node **top)
             rc = merge_removal(s, top, entry_path(tx->v[i]));
     for (uint32_t i = 0; i < tx->n && rc == 0; i++)
         if (tx->v[i]->flags & (XK__TX_CREATED | XK__TX_VALUE | XK__TX_PERMS))
-            rc = merge_change(tx, top, tx->v[i]);
+            rc = merge_change(tx, top, tx->v[i], &at);
     return rc;
 }
 
@@ -496,7 +512,7 @@ int xk__txn_commit(struct xk__txn *tx)
     more = xk__deltas_owned(&s->deltas, tx->conn->domid);
     if (rc == 0 && more > 0 && xk__quota_hit(tx->conn, XK__Q_NODES, (uint64_t)(tx->conn->dom->owned + more)))
         rc = XK_ENOSPC;
-    for (uint32_t i = 0; i < tx->n && rc == 0; i++)
+    for (uint32_t i = 0; i < tx->n && rc == 0 && s->watches.count; i++)
         if (tx->v[i]->flags & XK__TX_EVENT)
             rc = plan_events(tx, after, tx->v[i]);
     if (rc == 0)

@@ -103,4 +103,38 @@ describe("a store's policy", function()
       assert.is_nil(service:ask(core.READ, "/tool/xenstored/policy/1\0"))
     end)
   end)
+
+  -- A request of another process: nothing but the hook concerns Lua here.
+  it("may ready a task from within a hook", function()
+    local host = require "xenkit.core.host"
+    local task = require "xenkit.task"
+    local path = os.tmpname()
+    os.remove(path)
+    local client
+    local took = xenkit.run(function(ctx)
+      local service, id = assert(core.service(ctx.world)), task.wait_id()
+      local seen
+      service:hooks { permit = function()
+        seen = ctx.world:now()
+        task.wake(id)
+        return true
+      end, permit_ops = { "WRITE" }, audit_ops = {}, budget = 10000, control = function() end }
+      assert(service:listen(assert(host.listen_unix(path))))
+      client = assert(io.popen("timeout -k 2 10 lua5.4 -e '" .. ([[require "xenkit".run(function(ctx)
+        local stream = assert(require "xenkit.stream".from_handle(ctx.world,
+          assert(require "xenkit.core.host".connect_unix "PATH")))
+        local store = assert(require "xenkit.store".open(ctx.world, stream.raw))
+        assert(store:write("/a", "1"))
+      end)]]):gsub("PATH", path) .. "' 2>&1", "r"))
+      task.wait(id, 5)
+      local after = ctx.world:now() - (seen or 0)
+      service:close()
+      return after
+    end)
+    local said = client:read("a")
+    client:close()
+    os.remove(path)
+    assert.equals("", said)
+    assert.is_true(took < 1)
+  end)
 end)

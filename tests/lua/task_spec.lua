@@ -40,4 +40,25 @@ describe("task", function()
       assert.is_true(unwound)
     end)
   end)
+
+  it("is not asked for rounds that concern it not", function()
+    local world = assert(core.open(nil, "tool"))
+    local nobody, mine, fired = world:timer(), world:timer(), {}
+    local function start()
+      nobody:start(world:now() + 0.005, 0)
+      mine:start(world:now() + 0.05, 7)
+    end
+    start()
+    assert.equals(1, world:run(nil, fired))
+    assert.equals(7, fired[1])
+    start()
+    assert.equals(0, world:run(5, fired)) -- with a limit: one round, as ever
+    assert.equals(1, world:run(5, fired))
+    start()
+    debug.sethook(function() end, "", 1000000) -- Lua has to run, or it would never be called
+    local count = world:run(nil, fired)
+    debug.sethook()
+    world:close()
+    assert.equals(0, count)
+  end)
 end)

@@ -373,6 +373,43 @@ TEST(snapshots_stay_as_they_were)
     xk__tree_fini(&t);
 }
 
+/* Paths one after the other: the same directory, one of the same length, one that is missing, the root, a special node;
+ * and names that differ late, or in their length only. */
+TEST(a_look_up_near_the_last_one_finds_the_same)
+{
+    static const char *const made[] = {
+        "/ab",   "/cd",   "/ab/x",      "/ab/long-name-12", "/ab/long-name-2", "/ab/long-name-1",
+        "/cd/x", "/cd/z", "/cd/x/below"};
+    static const char *const paths[] = {
+        "/ab/x",       "/ab/y",      "/cd/x", "/cd/z", "/ab/x",           "/none/x",          "/none/y",
+        "/ab",         "/",          "/cd",   "@s",    "/ab/long-name-1", "/ab/long-name-12", "/ab/long-name-2",
+        "/ab/x/below", "/cd/x/below"};
+    static const struct xk__perm owner = {0, XK__PERM_NONE};
+    struct xk__perms perms = {&owner, 1};
+    struct xk__path none = {"", 0};
+    struct xk__near near = {{NULL, 0}, NULL};
+    struct xk__node *top, **slot;
+    struct xk__tree t;
+
+    EQ(xk__tree_init(&t, xk_alloc_libc(), 9), 0);
+    top = xk__node_new(&t, none, perms, NULL, 0);
+    EQ(xk__tree_insert(&t, top, xk__node_new(&t, none, perms, NULL, 0)), 0);
+    for (unsigned i = 0; i < sizeof(made) / sizeof(*made); i++) {
+        struct xk__path path = {made[i], strlen(made[i])}, up = xk__path_parent(path), name;
+        name.s = path.s + (up.n > 1 ? up.n + 1 : 1);
+        name.n = (size_t)(path.s + path.n - name.s);
+        EQ(xk__tree_own(&t, &top, up, &slot), 0);
+        EQ(xk__tree_insert(&t, *slot, xk__node_new(&t, name, perms, NULL, 0)), 0);
+    }
+    for (unsigned i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+        struct xk__path path = {paths[i], strlen(paths[i])};
+        OK(xk__tree_find_near(top, path, &near) == xk__tree_find(top, path));
+    }
+    OK(xk__tree_check(&t, top) == NULL);
+    xk__node_drop(&t, top);
+    xk__tree_fini(&t);
+}
+
 /* How many nodes are looked at to find (name) below (n). */
 static unsigned steps_to(const struct xk__node *n, struct xk__path name)
 {

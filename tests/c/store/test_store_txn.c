@@ -381,6 +381,35 @@ TEST(special_nodes_take_part)
     done();
 }
 
+/* The log is looked up a directory at a time: each entry counts in its own, whatever was looked up before it. */
+TEST(entries_of_several_directories_are_told_apart)
+{
+    static const char *const conflict[] = {"/d1/x", "/d2/x", "/d1/sub/x"};
+
+    for (unsigned i = 0; i < 4; i++) {
+        setup();
+        EQ(kit_write(&b, "/d1/x", "1"), 0);
+        EQ(kit_write(&b, "/d2/x", "2"), 0);
+        EQ(kit_write(&b, "/d1/sub/x", "3"), 0);
+        EQ(kit_begin(&a), 0);
+        VALUE(&a, "/d1/x", "1");
+        VALUE(&a, "/d2/x", "2");
+        VALUE(&a, "/d1/sub/x", "3");
+        EQ(kit_write(&a, "/d1/y", "a"), 0);
+        EQ(kit_write(&a, "/d2/y", "b"), 0);
+        EQ(kit_write(&a, "/d1/x", "c"), 0);
+        EQ(kit_write(&b, i < 3 ? conflict[i] : "/d3/x", "moved"), 0);
+        EQ(kit_end(&a, "T"), i < 3 ? XK_EAGAIN : 0);
+        VALUE(&b, "/d1/x", i == 0 ? "moved" : i == 3 ? "c" : "1");
+        VALUE(&b, "/d2/x", i == 1 ? "moved" : "2");
+        if (i == 3) {
+            VALUE(&b, "/d1/y", "a");
+            VALUE(&b, "/d2/y", "b");
+        }
+        done();
+    }
+}
+
 TEST(a_big_transaction_commits_and_merges)
 {
     char path[32];

@@ -1,0 +1,90 @@
+/* The limit of a store over a unix socket on this machine: takes the requests of store_load and gives answers of the
+ * right type and size, but keeps and looks up nothing. In each turn all that came is received before anything is sent,
+ * which is the cheapest order. What is left is the kernel's: receive, send, epoll_wait.
+ * store_echo SOCKET. SPDX-License-Identifier: MIT */
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <xen/io/xs_wire.h>
+
+enum { TURN = 64, VALUE = 100, ROOM = 16384 };
+
+static struct {
+    int fd;
+    size_t n;
+    char out[ROOM];
+} answers[TURN];
+
+/* The answer to the request at (p), to (out): its length, 0 if the request is not whole. (taken) is the request's. */
+static size_t answer(const char *p, size_t n, char *out, size_t *taken)
+{
+    struct xsd_sockmsg h;
+
+    if (n < sizeof(h))
+        return 0;
+    memcpy(&h, p, sizeof(h));
+    *taken = sizeof(h) + h.len;
+    if (n - sizeof(h) < h.len)
+        return 0;
+    h.len = h.type == XS_READ ? VALUE : h.type == XS_TRANSACTION_START ? sizeof("1") : sizeof("OK");
+    memcpy(out, &h, sizeof(h));
+    memset(out + sizeof(h), 'v', h.len);
+    if (h.len != VALUE)
+        memcpy(out + sizeof(h), h.type == XS_TRANSACTION_START ? "1" : "OK", h.len);
+    return sizeof(h) + h.len;
+}
+
+/* Requests come whole, as store_load waits for each answer. */
+static void take(int fd, int i)
+{
+    static char in[ROOM];
+    ssize_t n = recv(fd, in, sizeof(in), MSG_DONTWAIT);
+    size_t at = 0, taken = 0, more;
+
+    answers[i].fd = fd;
+    answers[i].n = 0;
+    if (n <= 0)
+        close(fd);
+    while (n > 0 && at < (size_t)n && answers[i].n + sizeof(struct xsd_sockmsg) + VALUE <= ROOM) {
+        more = answer(in + at, (size_t)n - at, answers[i].out + answers[i].n, &taken);
+        if (!more)
+            break;
+        at += taken;
+        answers[i].n += more;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    struct epoll_event e[TURN] = {{.events = EPOLLIN}};
+    int ep = epoll_create1(EPOLL_CLOEXEC), listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(a.sun_path, sizeof(a.sun_path), "%s", argc > 1 ? argv[1] : "");
+    if (argc < 2 || bind(listener, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(listener, 1024) < 0) {
+        perror("store_echo");
+        return 1;
+    }
+    e[0].data.fd = listener;
+    epoll_ctl(ep, EPOLL_CTL_ADD, listener, &e[0]);
+    for (;;) {
+        int n = epoll_wait(ep, e, TURN, -1);
+        for (int i = 0; i < n; i++) {
+            answers[i].n = 0;
+            if (e[i].data.fd == listener) {
+                struct epoll_event c = {.events = EPOLLIN, .data.fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)};
+                epoll_ctl(ep, EPOLL_CTL_ADD, c.data.fd, &c);
+            } else {
+                take(e[i].data.fd, i);
+            }
+        }
+        for (int i = 0; i < n; i++)
+            if (answers[i].n)
+                (void)!send(answers[i].fd, answers[i].out, answers[i].n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+}
