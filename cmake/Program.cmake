@@ -18,14 +18,14 @@ add_custom_target(xk_modules_c DEPENDS ${XK_MODULES_C} ${XK_MODULES_DOMAIN_C})
 
 # What only the host tool may do is not even linked into a domain program. domain-core has Lua, rings, store, console
 # and vchan; domain-full all modules but encryption, which takes OpenSSL: domain-crypt has that, too.
-list(FILTER XK_BINDINGS EXCLUDE REGEX "lua_(host|crypt).c$")
+list(FILTER XK_BINDINGS EXCLUDE REGEX "lua_(host|fat_files|crypt).c$")
 set(XK_BINDINGS_FULL ${XK_BINDINGS})
 list(FILTER XK_BINDINGS_FULL INCLUDE REGEX "/(lua_)?(http|dns|db|markup|resolve|crunch|fat)[a-z_]*.c$")
 list(FILTER XK_BINDINGS EXCLUDE REGEX "/(lua_)?(http|dns|db|markup|resolve|crunch|fat)[a-z_]*.c$")
 add_library(xk_bindings OBJECT ${XK_BINDINGS})
 add_library(xk_bindings_full OBJECT ${XK_BINDINGS_FULL})
 add_library(xk_bindings_crypt OBJECT bindings/lua_crypt.c)
-add_library(xk_bindings_host OBJECT bindings/lua_host.c)
+add_library(xk_bindings_host OBJECT bindings/lua_host.c bindings/lua_fat_files.c)
 foreach(t xk_bindings xk_bindings_full xk_bindings_crypt xk_bindings_host)
   target_include_directories(${t} PRIVATE ${CMAKE_SOURCE_DIR} SYSTEM ${XK_lua_INCLUDE})
   target_compile_options(${t} PRIVATE -fvisibility=default) # bindings/module.map chooses
