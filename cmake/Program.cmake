@@ -57,8 +57,7 @@ function(xk_program target)
   elseif(A_LAZY)
     target_sources(${target} PRIVATE src/cli/lazy.c ${XK_LAZY_C})
     target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/include SYSTEM ${XK_xen_INCLUDE})
-    target_link_libraries(${target} PRIVATE $<TARGET_FILE:xenkit_static> xkdep_lua xkdep_seccomp xkdep_xen xkdep_uring
-                          Threads::Threads m ${CMAKE_DL_LIBS})
+    target_link_libraries(${target} PRIVATE $<TARGET_FILE:xenkit_static> xkdep_lua xkdep_uring Threads::Threads m ${CMAKE_DL_LIBS})
   else()
     target_link_libraries(${target} PRIVATE xenkit_static xkdep_lua xkdep_http_parser xkdep_cmark xkdep_sqlite
                           xkdep_seccomp xkdep_xen xkdep_uring xkdep_cares xkdep_zlib xkdep_crypto m)
@@ -73,7 +72,8 @@ if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND NOT XK_SANITIZE)
   set(lazy LAZY)
   add_custom_command(OUTPUT ${XK_LAZY_C}
     COMMAND ${XK_LUA} ${CMAKE_SOURCE_DIR}/scripts/lazy.lua ${XK_LAZY_C} ${XK_LIB_crypto} ${XK_LIB_sqlite3} ${XK_LIB_cmark}
-            ${XK_LIB_http_parser} ${XK_LIB_cares} ${XK_LIB_z} -- $<TARGET_FILE:xenkit_static>
+            ${XK_LIB_http_parser} ${XK_LIB_cares} ${XK_LIB_z} ${XK_LIB_seccomp} ${XK_LIB_xengnttab}
+            ${XK_LIB_xenevtchn} ${XK_LIB_xencall} -- $<TARGET_FILE:xenkit_static>
             $<TARGET_OBJECTS:xk_bindings> $<TARGET_OBJECTS:xk_bindings_full> $<TARGET_OBJECTS:xk_bindings_crypt>
     DEPENDS scripts/lazy.lua xenkit_static xk_bindings xk_bindings_full xk_bindings_crypt
             $<TARGET_OBJECTS:xk_bindings> $<TARGET_OBJECTS:xk_bindings_full> $<TARGET_OBJECTS:xk_bindings_crypt>

@@ -170,7 +170,7 @@ int xk_fat_add(struct xk_fat *f, const char *path, const struct xk_fat_new *list
         r = fat_begin(f);
     if (r < 0 || n == 0)
         return r;
-    b = xk_new(&f->alloc, sizeof(*b));
+    b = xk_resize(&f->alloc, NULL, 0, sizeof(*b)); /* what is in it is set when it is used */
     if (!b)
         return XK_ENOMEM;
     b->f = f;

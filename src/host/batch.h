@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-enum { XK__BATCH_MAX = 32 };
+enum { XK__BATCH_MAX = 16 };
 
 struct xk__batch_file {
     const char *name; /* in the folder; links are followed */

@@ -28,7 +28,7 @@ struct copy {
     struct xk__batch *batch;
     uint8_t *data; /* SMALL bytes of each file; never touched where a file is shorter */
     struct xk__batch_file file[XK__BATCH_MAX];
-    char name[XK__BATCH_MAX][XK_FAT_NAME_MAX]; /* get: what (file) names */
+    char (*name)[XK_FAT_NAME_MAX]; /* get: what (file) names */
     unsigned n;
 };
 
@@ -57,6 +57,7 @@ static void end(struct copy *c)
 {
     xk__batch_free(c->batch);
     xk_free(NULL, c->data, (size_t)SMALL * XK__BATCH_MAX);
+    xk_free(NULL, c->name, sizeof(*c->name) * XK__BATCH_MAX);
     if (c->folder >= 0)
         close(c->folder);
 }
@@ -302,6 +303,9 @@ int xk_fat_files_get(struct xk_fat *fat, const char *path, const char *to, xk_fa
     c->arg = arg;
     r = begin(c, fat, path, to, why);
     why->name[0] = '\0';
+    c->name = xk_resize(NULL, NULL, 0, sizeof(*c->name) * XK__BATCH_MAX);
+    if (r == 0 && !c->name)
+        r = XK_ENOMEM;
     if (r == 0) {
         why->in_fat = 1; /* unless it is said of a file */
         r = xk_fat_list(fat, path, get_one, c);
