@@ -17,6 +17,7 @@
 #include <xenkit/fat.h>
 
 #include "bindings/block.h"
+#include "bindings/fat.h"
 
 int luaopen_xenkit_core_fat(lua_State *L);
 
@@ -104,7 +105,7 @@ static int l_format(lua_State *L)
     return xk_lua_ok(L, r);
 }
 
-/*** The file system on it. `options`: readonly.
+/*** The file system on it. `options`: readonly: nobody else writes to it meanwhile, either.
  * @function mount
  * @param disk of xenkit.core.block; or a descriptor
  * @tparam[opt] table options */
@@ -127,6 +128,8 @@ static int l_mount(lua_State *L)
         xk_lua_adopt(L, &f->o, lua_gettop(L) - 1, shut);
     }
     r = open_medium(L, &f->disk, &file);
+    if (r == 0 && o.readonly && lua_isinteger(L, 1))
+        r = xk_file_ahead(NULL, file, &file);
     if (r == 0)
         r = xk_fat_mount(NULL, file, &o, &f->fat);
     if (r == 0)
@@ -194,6 +197,14 @@ static struct fat *check_fat(lua_State *L)
 
     luaL_argcheck(L, f->fat, 1, "attempt to use a closed file system");
     return f;
+}
+
+struct xk_fat *xk_lua_fat(lua_State *L, int at)
+{
+    struct fat *f = luaL_checkudata(L, at, FAT);
+
+    luaL_argcheck(L, f->fat, at, "attempt to use a closed file system");
+    return f->fat;
 }
 
 static int fail_path(lua_State *L, int r)

@@ -48,7 +48,7 @@ xk_floor(proto-dns DIR src/proto/dns)
 xk_floor(proto-http DIR src/proto/http DEPENDS http_parser)
 xk_floor(markup DIR src/markup DEPENDS cmark)
 xk_floor(db DIR src/db DEPENDS sqlite)
-xk_floor(host DIR src/host DEPENDS seccomp xen DEFINITIONS _GNU_SOURCE)
+xk_floor(host DIR src/host DEPENDS seccomp xen uring DEFINITIONS _GNU_SOURCE)
 
 get_property(floors GLOBAL PROPERTY XK_FLOORS)
 set(XK_LIB_OBJECTS "")

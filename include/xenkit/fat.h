@@ -121,6 +121,17 @@ enum { XK_FAT_WRITE = 1, XK_FAT_CREATE = 2 /* if it is not there */, XK_FAT_NEW 
  * XK_FAT_NEW; writing: XK_ENOSPC; XK_ERANGE: 4 GiB - 1 is the most. */
 XK_MUSTCHECK int xk_fat_open(struct xk_fat *fat, const char *path, unsigned flags, struct xk_file **out);
 
+/* xk_fat_add (fat, path, list, n) - new files in directory (path), as if each were opened with XK_FAT_NEW, written and
+ * closed; but contents that come to lie beside each other go to the medium together. Names have no "/", contents up
+ * to 1 GiB; memory stays the caller's. How many of (list), from its begin on, are there now. If not even the first is:
+ * why, as xk_fat_open and writing say it; who goes on behind it calls again with the rest. */
+struct xk_fat_new {
+    const char *name;
+    const void *data;
+    uint32_t size;
+};
+XK_MUSTCHECK int xk_fat_add(struct xk_fat *fat, const char *path, const struct xk_fat_new *list, unsigned n);
+
 /* --- looking at all of it --- */
 
 enum xk_fat_finding {

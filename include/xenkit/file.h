@@ -51,6 +51,10 @@ XK_MUSTCHECK int xk_file_from_handle(const xk_alloc *alloc, int handle, struct x
 /* xk_file_memory (alloc, max, out) - a file in memory that grows to (max) bytes; sync promises nothing. */
 XK_MUSTCHECK int xk_file_memory(const xk_alloc *alloc, uint64_t max, struct xk_file **out);
 
+/* xk_file_ahead (alloc, file, out) - (file), which belongs to it from now on, also when this fails, and which nobody
+ * writes meanwhile; small reads come out of some windows of 32 KiB in memory. XK_EROFS for writes. */
+XK_MUSTCHECK int xk_file_ahead(const xk_alloc *alloc, struct xk_file *file, struct xk_file **out);
+
 static inline int xk_file_read(struct xk_file *f, void *buf, size_t n, uint64_t at)
 {
     return f->ops->read(f, buf, n, at);

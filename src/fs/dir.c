@@ -390,6 +390,18 @@ static int write_entry(struct fat_dir *d, const struct look *l, struct fat_entry
     return 0;
 }
 
+void fat_raw_new(const struct xk_fat *f, uint8_t attributes, uint32_t cluster, uint8_t raw[FAT_SLOT])
+{
+    uint32_t now = fat_now(f);
+
+    memset(raw, 0, FAT_SLOT);
+    raw[11] = attributes;
+    fat_put32(raw + 14, now);
+    fat_put16(raw + 18, now >> 16);
+    fat_put32(raw + 22, now);
+    fat_raw_set_cluster(raw, cluster);
+}
+
 int fat_dir_add(struct xk_fat *f, uint32_t first, const struct fat_name *name, const uint8_t raw[FAT_SLOT],
                 struct fat_entry *e)
 {

@@ -61,6 +61,9 @@ int fat_dir_add(struct xk_fat *f, uint32_t first, const struct fat_name *name, c
                 struct fat_entry *e);
 int fat_dir_remove(struct xk_fat *f, uint32_t first, const struct fat_entry *e);
 
+/* An entry of now without a name, for fat_dir_add. */
+void fat_raw_new(const struct xk_fat *f, uint8_t attributes, uint32_t cluster, uint8_t raw[FAT_SLOT]);
+
 /* What (e->raw) says now, but for the name, comes to the directory. */
 int fat_dir_update(struct xk_fat *f, const struct fat_entry *e);
 

@@ -325,18 +325,6 @@ int xk_fat_set(struct xk_fat *f, const char *path, unsigned attributes, int64_t 
 
 /* --- 5. new and gone ---------------------------------------------------------------------------------------------- */
 
-static void new_raw(const struct xk_fat *f, uint8_t attributes, uint32_t cluster, uint8_t raw[FAT_SLOT])
-{
-    uint32_t now = fat_now(f);
-
-    memset(raw, 0, FAT_SLOT);
-    raw[11] = attributes;
-    fat_put32(raw + 14, now);
-    fat_put16(raw + 18, now >> 16);
-    fat_put32(raw + 22, now);
-    fat_raw_set_cluster(raw, cluster);
-}
-
 int xk_fat_mkdir(struct xk_fat *f, const char *path)
 {
     struct fat_place p;
@@ -351,7 +339,7 @@ int xk_fat_mkdir(struct xk_fat *f, const char *path)
         r = fat_dir_make(f, p.parent, &first);
     if (r < 0)
         return r;
-    new_raw(f, XK_FAT_DIRECTORY, first, raw);
+    fat_raw_new(f, XK_FAT_DIRECTORY, first, raw);
     r = fat_dir_add(f, p.parent, &p.name, raw, &p.entry);
     if (r < 0)
         (void)!fat_give(f, first);
@@ -379,7 +367,7 @@ int xk_fat_open(struct xk_fat *f, const char *path, unsigned flags, struct xk_fi
         return XK_EROFS;
     if (r == 0) {
         r = fat_begin(f);
-        new_raw(f, XK_FAT_ARCHIVE, 0, raw);
+        fat_raw_new(f, XK_FAT_ARCHIVE, 0, raw);
         if (r == 0)
             r = fat_dir_add(f, p.parent, &p.name, raw, &p.entry);
         if (r == 0)

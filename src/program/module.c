@@ -11,7 +11,8 @@
     X(world)            \
     X(stream)           \
     X(store)            \
-    X(vchan) X(console) X(xenbus) X(block) X(image) X(fat) X(net) X(inet) X(blackbox) X(stub) X(host) CORE_FULL(X)
+    X(vchan)            \
+    X(console) X(xenbus) X(block) X(image) X(fat) X(fat_files) X(net) X(inet) X(blackbox) X(stub) X(host) CORE_FULL(X)
 
 int luaopen_xenkit_core(lua_State *L);
 

@@ -41,6 +41,7 @@
 CORE_MODULES(DECLARE)
 #ifdef XK_PROGRAM_HOST
 DECLARE(host)
+DECLARE(fat_files)
 #endif
 #undef DECLARE
 
@@ -139,6 +140,8 @@ static int open_state(lua_State *L)
     if (flags & XK__PROGRAM_HOST) {
         lua_pushcfunction(L, luaopen_xenkit_core_host);
         lua_setfield(L, -2, "xenkit.core.host");
+        lua_pushcfunction(L, luaopen_xenkit_core_fat_files);
+        lua_setfield(L, -2, "xenkit.core.fat_files");
     }
 #endif
     for (const struct xk__module *m = xk__modules; m->name; m++) {

@@ -60,6 +60,39 @@ out=$($x fat check left.img) && has "$out" "it was not unmounted" && has "$out" 
     [ "$($x fat check left.img)" = "left.img: sound" ] && sound left.img
 ok $? "what was left half done is told, and put right"
 
+# Many small files, with all that is not plain between them.
+mkdir many many/sub many/sub/sub && for i in $(seq 100); do head -c $((i * 97 % 9000)) /dev/urandom > "many/file number $i.txt"; done
+head -c 16384 /dev/urandom > many/whole && head -c 16385 /dev/urandom > many/more && head -c 3000000 /dev/urandom > many/large &&
+    : > many/empty && echo deep > many/sub/sub/deep && ln -s ../hello.txt many/link && ln -s sub many/sublink
+for image in small.img data.img big.img; do
+    [ $image = small.img ] && $x fat format --overwrite small.img && rm -f many/large
+    [ $image = data.img ] && head -c 3000000 /dev/urandom > many/large
+    rm -rf out out2 && $x fat put $image many / && $x fat get $image /many out && diff -r many out > /dev/null && sound $image &&
+        [ "$(stat -c %a out/empty out/large out/link 2> /dev/null | sort -u)" = 600 ] || break
+    [ -z "$mtools" ] || { mkdir out2 && mcopy -s -n -Q -i $image ::/many out2 && diff -r many out2/many > /dev/null; } || break
+done
+ok $? "many files, small and large, links and empty ones"
+echo new > many/empty && echo new > "many/file number 7.txt" && : > many/whole && mkdir -p to/many && echo longer > to/many/empty &&
+    echo x > to/many/mine && $x fat put data.img many / && sound data.img && $x fat get data.img /many to && rm to/many/mine &&
+    diff -r many to/many > /dev/null &&
+    ! $x fat ls data.img /many | grep -q '~'
+ok $? "what is there gets new contents, and what else is there stays"
+mkdir odd && echo 1 > odd/a && echo 2 > "odd/b:c" && echo 3 > odd/d && refused "odd/b:c: FAT has no such name" put data.img odd / &&
+    rm "odd/b:c" && ln -s nowhere odd/c && refused "odd/c: no such" put data.img odd / && rm odd/c && sound data.img &&
+    $x fat rm data.img /odd/d && $x fat mkdir data.img /odd/D && refused "/odd/d: is a directory" put data.img odd / && $x fat rm data.img /odd/D &&
+    { [ "$(id -u)" = 0 ] || { chmod 0 odd/d && refused "odd/d: " put data.img odd / && chmod 700 odd/d; }; } &&
+    $x fat put data.img odd / && mkdir -p odd2/odd/a && refused "odd2/odd/a: is a directory" get data.img /odd odd2 &&
+    $x fat format tiny.img 64K && refused "no space" put tiny.img many / && sound tiny.img
+ok $? "what cannot be copied is named"
+# A name that leads out of the folder, as no file system made it: "..\0" or "../x" in place of "zzzz".
+mkdir evil && echo bad > evil/zzzzaaaaaaaa.long && $x fat format evil.img 1M && $x fat put evil.img evil / && mkdir -p jail/in && n1=0
+for to in '\056\0\056\0\057\0x\0' '\056\0\056\0\0\0\377\377'; do
+    cp evil.img e.img && at=$(grep -obUaP 'z\x00z\x00z\x00z\x00' e.img | head -1 | cut -d: -f1) &&
+        printf "$to" | dd of=e.img bs=1 seek="$at" conv=notrunc 2> /dev/null && { refused "FAT has no such name" get e.img /evil jail/in ||
+        refused "no such entry" get e.img /evil jail/in; } && [ "$(find jail -type f | wc -l)" = 0 ] || n1=1
+done
+[ $n1 = 0 ]; ok $? "names that lead out of the folder lead nowhere"
+
 # A domain that keeps files.
 cat > "$tmp/w.lua" << W
 return { name = "f", domains = {

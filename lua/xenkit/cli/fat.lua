@@ -2,11 +2,9 @@
 local core = require "xenkit.core.fat"
 local core_stream = require "xenkit.core.stream"
 local fat = require "xenkit.fat"
-local files = require "xenkit.host.files"
+local fat_files = require "xenkit.core.fat_files"
 local host = require "xenkit.core.host"
-local json = require "xenkit.json"
 local out = require "xenkit.cli.out"
-local size = require "xenkit.size"
 
 local PIECE = 4 << 20
 
@@ -43,6 +41,7 @@ return function(fail, say, JSON)
   end
 
   function run.format(p)
+    local size = require "xenkit.size"
     local bytes = p.size and size.read(p.size)
     if p.size and not bytes then return fail(("'%s' is no size, such as 64M"):format(p.size), 2) end
     local cluster = p.cluster and size.read(p.cluster)
@@ -78,6 +77,7 @@ return function(fail, say, JSON)
     if not at then return nil, err end
     local list = at.directory and fs:list(p.path or "/") or { at }
     if p.json then
+      local json = require "xenkit.json"
       say("%s", json.encode(json.array(list), { sorted = true }))
       return true
     end
@@ -101,6 +101,16 @@ return function(fail, say, JSON)
     return copy_out(fs, p.path, function(part) out.write(part) return true end)
   end)
 
+  -- What fat_files left to be done one by one: fn(name, is_dir).
+  local function each(rest, err, fn)
+    if not rest then return nil, err end
+    for kind, name in rest:gmatch "([df])([^%z]+)%z" do
+      local ok, e = fn(name, kind == "d")
+      if not ok then return nil, e end
+    end
+    return true
+  end
+
   local function get_file(fs, path, to)
     local f <close>, err = fs:open(path)
     if not f then return nil, err end
@@ -115,11 +125,9 @@ return function(fail, say, JSON)
     if not is_dir then return get_file(fs, path, to) end
     local ok, err = host.mkdir(to)
     if not ok then return nil, err end
-    for _, e in ipairs(fs:list(path)) do
-      ok, err = get(fs, path .. "/" .. e.name, to .. "/" .. e.name, e.directory)
-      if not ok then return nil, err end
-    end
-    return true
+    local rest
+    rest, err = fat_files.get(fs.raw, path, to)
+    return each(rest, err, function(name, dir) return get(fs, path .. "/" .. name, to .. "/" .. name, dir) end)
   end
 
   local function base(path) return path:match "([^/]+)/*$" end
@@ -160,11 +168,9 @@ return function(fail, say, JSON)
     if not is_dir then return put_file(fs, from, path) end
     local ok, err = fs:make_path(path)
     if not ok then return nil, err end
-    for _, e in ipairs(files.list(from) or {}) do
-      ok, err = put(fs, from .. "/" .. e.name, path .. "/" .. e.name, e.dir)
-      if not ok then return nil, err end
-    end
-    return true
+    local rest
+    rest, err = fat_files.put(fs.raw, from, path)
+    return each(rest, err, function(name, dir) return put(fs, from .. "/" .. name, path .. "/" .. name, dir) end)
   end
 
   run.put = with_fs(false, function(fs, p)
@@ -193,7 +199,7 @@ return function(fail, say, JSON)
     local i, err = fs:info()
     if not i then return nil, err end
     if p.json then
-      say("%s", json.encode(i, { sorted = true }))
+      say("%s", require("xenkit.json").encode(i, { sorted = true }))
       return true
     end
     say("%s: FAT%d%s, %d clusters of %d bytes, %d free (%d %%), id %04X-%04X", p.image, i.type,

@@ -486,3 +486,156 @@ TEST(random_use_is_as_a_model_has_it)
     }
     leave();
 }
+
+/* --- many at once ------------------------------------------------------------------------------------------------- */
+
+enum { MANY = 150 };
+static struct xk_fat_new many[MANY];
+static char many_name[MANY][64];
+static uint8_t many_data[MANY * 40 + 6000];
+
+static void prepare_many(void)
+{
+    for (unsigned i = 0; i < sizeof(many_data); i++)
+        many_data[i] = (uint8_t)(i * 7 + i / 251);
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(many_name[i], sizeof(many_name[i]), i % 3 ? "file%u.txt" : "A file whose number is %u", i);
+        many[i] = (struct xk_fat_new){many_name[i], many_data + i * 40, i * 37 % 5 == 0 ? 0 : i * 37 % 6000};
+    }
+}
+
+static void add_all(struct xk_fat *f, const char *dir, const struct xk_fat_new *list, unsigned n)
+{
+    EQ(xk_fat_add(f, dir, list, n), n);
+    for (unsigned i = 0; i < n; i++) {
+        char path[200];
+        snprintf(path, sizeof(path), "%s/%s", dir, list[i].name);
+        has(f, path, list[i].data, list[i].size);
+    }
+}
+
+TEST(many_files_are_added_at_once)
+{
+    static const struct {
+        int type;
+        uint32_t sector, cluster;
+    } shapes[] = {{12, 512, 0}, {16, 512, 512}, {32, 512, 512}, {12, 4096, 8192}};
+
+    prepare_many();
+    enter();
+    for (unsigned k = 0; k < sizeof(shapes) / sizeof(*shapes); k++) {
+
+        format(&p, shapes[k].type, 4 << 20, shapes[k].sector, shapes[k].cluster);
+        struct xk_fat *f = mount(&p);
+        EQ(xk_fat_mkdir(f, "/dir"), 0);
+        for (int i = 0; i < 40; i++) { /* holes, so that chains are in parts */
+            char path[32];
+            snprintf(path, sizeof(path), "/hole%d", i);
+            write_all(f, path, many_data, 700);
+        }
+        EQ(xk_fat_sync(f), 0);
+        for (int i = 0; i < 40; i += 2) {
+            char path[32];
+            snprintf(path, sizeof(path), "/hole%d", i);
+            EQ(xk_fat_remove(f, path), 0);
+        }
+        EQ(xk_fat_sync(f), 0);
+        add_all(f, "/dir", many, MANY);
+        EQ(xk_fat_unmount(f), 0);
+        EQ(xk_fat_check(NULL, &p.file, 0, put_errors, &p), 0);
+        write_image(&p, "many.img");
+        if (have("fsck.fat"))
+            EQ(shell("fsck.fat -n many.img"), 0);
+    }
+    leave();
+}
+
+static unsigned vectors;
+static int count_writev(struct xk_file *file, const struct xk_piece *v, unsigned n, uint64_t at)
+{
+    vectors += n > 0;
+    for (unsigned i = 0; i < n; at += v[i++].len) {
+        int r = xk_file_write(file, v[i].base, v[i].len, at);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+TEST(contents_beside_each_other_are_written_as_one)
+{
+    format(&p, 16, 4 << 20, 512, 512);
+    struct xk_fat *f = mount(&p);
+    struct xk_file_ops counted = *p.file.ops;
+    struct xk_fat_new list[20];
+    char name[20][16];
+
+    prepare_many();
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(name[i], sizeof(name[i]), "F%u", i);
+        list[i] = (struct xk_fat_new){name[i], many_data, 100 + i * 70};
+    }
+    counted.writev = count_writev;
+    p.file.ops = &counted;
+    EQ(xk_fat_add(f, "/", list, 20), 20);
+    EQ(vectors, 1);
+    EQ(xk_fat_unmount(f), 0);
+    EQ(xk_fat_check(NULL, &p.file, 0, put_errors, &p), 0);
+}
+
+TEST(what_stands_in_the_way_of_many_is_told)
+{
+
+    format(&p, 12, 1 << 20, 512, 512);
+    struct xk_fat *f = mount(&p);
+    struct xk_fat_new list[5] = {
+        {"one", "1", 1}, {"two", "2", 1}, {"THERE", "3", 1}, {"four", "4", 1}, {"four", "5", 1}};
+
+    write_all(f, "/there", "old", 3);
+    EQ(xk_fat_mkdir(f, "/sub"), 0);
+    EQ(xk_fat_add(f, "/", list, 5), 2);
+    has(f, "/there", "old", 3);
+    EQ(xk_fat_add(f, "/", list + 2, 3), XK_EEXIST);
+    EQ(xk_fat_add(f, "/", list + 3, 2), 1); /* the second finds the first */
+    has(f, "/four", "4", 1);
+    list[0].name = "a:b";
+    EQ(xk_fat_add(f, "/", list, 1), XK_EINVAL);
+    list[0].name = "sub/x";
+    EQ(xk_fat_add(f, "/", list, 1), XK_EINVAL);
+    list[0].name = "SUB";
+    EQ(xk_fat_add(f, "/", list, 1), XK_EISDIR);
+    EQ(xk_fat_add(f, "/nothing", list, 1), XK_ENOENT);
+    EQ(xk_fat_add(f, "/there", list, 1), XK_ENOTDIR);
+    EQ(xk_fat_add(f, "/", list, 0), 0);
+    EQ(xk_fat_unmount(f), 0);
+    EQ(xk_fat_check(NULL, &p.file, 0, put_errors, &p), 0);
+}
+
+TEST(many_that_do_not_fit_or_cannot_be_written_leave_nothing_lost)
+{
+    static uint8_t large[300000];
+    struct xk_fat_new list[5] = {
+        {"a", large, 100}, {"b", large, 300000}, {"c", large, 300000}, {"d", large, 300000}, {"e", large, 300000}};
+    struct xk_fat_info before, after;
+
+    format(&p, 12, 1 << 20, 512, 512);
+    struct xk_fat *f = mount(&p);
+
+    EQ(xk_fat_get_info(f, &before), 0);
+    EQ(xk_fat_add(f, "/", list, 5), 4);
+    EQ(xk_fat_add(f, "/", list + 4, 1), XK_ENOSPC);
+    for (int i = 0; i < 4; i++)
+        EQ(xk_fat_remove(f, list[i].name), 0);
+    EQ(xk_fat_add(f, "/", list, 4), 4); /* what was not yet given back on the medium is used */
+    for (int i = 0; i < 4; i++)
+        EQ(xk_fat_remove(f, list[i].name), 0);
+    EQ(xk_fat_sync(f), 0);
+    p.cut = p.ops; /* no write goes any more */
+    EQ(xk_fat_add(f, "/", list, 3), XK_EIO);
+    p.cut = 0;
+    EQ(xk_fat_sync(f), 0);
+    EQ(xk_fat_get_info(f, &after), 0);
+    EQ(after.free, before.free);
+    EQ(xk_fat_unmount(f), 0);
+    EQ(xk_fat_check(NULL, &p.file, 0, put_errors, &p), 0);
+}

@@ -180,6 +180,39 @@ static int rename_one(struct xk_fat *f, int i)
     return r;
 }
 
+/* Up to three that are not there, as one. */
+static int add_some(struct xk_fat *f)
+{
+    static uint32_t block[3][4 * BLOCK / 4];
+    struct xk_fat_new list[3];
+    char dir[PATH] = "";
+    unsigned n = 0;
+
+    for (int i = 0; i < FILES && n < 3; i++) {
+        unsigned blocks = roll(5);
+        if (file[i].is)
+            continue;
+        if (n == 0) {
+            int r = new_path(f, file[i].path);
+            if (r < 0)
+                return r;
+            memcpy(dir, file[i].path, (size_t)(strrchr(file[i].path, '/') - file[i].path));
+        } else {
+            snprintf(file[i].path, PATH, "%.20s/some of them %u", dir, ++ids);
+        }
+        file[i].id = ids;
+        file[i].is = file[i].touched = 1;
+        file[i].names = file[i].must = 0;
+        file[i].size = blocks * BLOCK;
+        memset(file[i].is_zero, 0, sizeof(file[i].is_zero));
+        for (unsigned k = 0; k < blocks; k++)
+            stamp(block[n] + k * BLOCK / 4, file[i].id, k);
+        list[n] = (struct xk_fat_new){strrchr(file[i].path, '/') + 1, block[n], blocks * BLOCK};
+        n++;
+    }
+    return n ? xk_fat_add(f, dir, list, n) : 0;
+}
+
 /* One thing done to one file. */
 static int do_one(struct xk_fat *f)
 {
@@ -188,6 +221,8 @@ static int do_one(struct xk_fat *f)
 
     if (roll(15) == 0)
         return remove_dir(f);
+    if (roll(12) == 0)
+        return add_some(f);
     file[i].touched = 1;
     if (!file[i].is) {
         r = new_path(f, file[i].path);

@@ -85,6 +85,17 @@ static void read_all(struct xk_fat *f)
 
 /* --- it is used --------------------------------------------------------------------------------------------------- */
 
+static void add_some(struct xk_fat *f, const char *dir, const uint8_t *bytes, unsigned size)
+{
+    struct xk_fat_new list[3] = {{"A", bytes, size}, {"many at once", bytes, size * 7}, {"B.C", bytes, 0}};
+
+    for (unsigned i = 0; i < 3;) {
+        int r = xk_fat_add(f, dir, list + i, 3 - i);
+        must(r != 0 && r <= (int)(3 - i));
+        i += r > 0 ? (unsigned)r : 1;
+    }
+}
+
 static void use(struct xk_fat *f, const uint8_t *what)
 {
     static const char *const names[] = {"/A",   "/dir",  "/dir/a long name", "/FILE.TXT", "/dir/sub/x", "/\xc3\xa4",
@@ -100,6 +111,7 @@ static void use(struct xk_fat *f, const uint8_t *what)
         case 0:
             (void)!xk_fat_mkdir(f, a);
             (void)!xk_fat_rename(f, a, b);
+            add_some(f, what[i] & 8 ? "/dir" : "/", buf, what[i + 1]);
             break;
         case 1:
             (void)!xk_fat_remove(f, a);

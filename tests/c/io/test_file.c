@@ -131,3 +131,45 @@ TEST(a_file_system_in_memory_never_waits)
         EQ(xk_file_readv_now(f, &v, 1, 0), 512);
     xk_file_close(f);
 }
+
+static unsigned reads;
+static const struct xk_file_ops *plain;
+static int count_read(struct xk_file *f, void *buf, size_t n, uint64_t at)
+{
+    reads++;
+    return plain->read(f, buf, n, at);
+}
+
+TEST(a_file_is_read_ahead)
+{
+    static uint8_t all[300000], back[sizeof(all)];
+    struct xk_file *below, *f;
+    struct xk_file_ops counted;
+
+    for (unsigned i = 0; i < sizeof(all); i++)
+        all[i] = (uint8_t)(i * 7 + i / 256);
+    EQ(xk_file_memory(NULL, 1 << 20, &below), 0);
+    EQ(xk_file_write(below, all, sizeof(all), 0), sizeof(all));
+    plain = below->ops;
+    counted = *plain;
+    counted.read = count_read;
+    below->ops = &counted;
+    EQ(xk_file_ahead(NULL, below, &f), 0);
+    EQ(xk_file_size(f), sizeof(all));
+    for (unsigned at = 0; at < sizeof(all); at += 500) /* three places in turn */
+        for (unsigned k = 0; k < 3; k++) {
+            unsigned from = (at + k * 100000) % sizeof(all),
+                     n = sizeof(all) - from < 500 ? (unsigned)sizeof(all) - from : 500;
+            EQ(xk_file_read(f, back, 500, from), n);
+            MEMEQ(back, all + from, n);
+        }
+    OK(reads < 40);
+    EQ(xk_file_read(f, back, sizeof(back), 0), sizeof(all)); /* large ones go past it */
+    MEMEQ(back, all, sizeof(all));
+    EQ(xk_file_read(f, back, 10, sizeof(all)), 0);
+    EQ(xk_file_read(f, back, 10, 1u << 30), 0);
+    EQ(xk_file_write(f, back, 10, 0), XK_EROFS);
+    EQ(xk_file_truncate(f, 0), XK_EROFS);
+    EQ(xk_file_sync(f), 0);
+    xk_file_close(f);
+}

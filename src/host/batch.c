@@ -1,0 +1,215 @@
+/* Files in batches (batch.h). By io_uring a file is opened to a place of the ring's own table, which costs less than a
+ * descriptor, read and closed; files that are made are opened plainly, as Linux gives that to a thread otherwise.
+ *
+ * What does not go well by the ring is done anew by plain calls, which say why, or do it after all: then there is
+ * something that this Linux cannot do by a ring, and it is not used any more. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <unistd.h>
+
+#include <xenkit/alloc.h>
+
+#include "host/batch.h"
+#include "platform/linux/sys.h"
+
+enum { FEW = 8 /* files for which a ring is not worth its making */, STEPS = 3, ENTRIES = 128 };
+enum { MADE = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC };
+enum { UNTRIED, READY, NEVER };
+
+struct xk__batch {
+    int state;
+    struct io_uring ring;
+};
+
+struct xk__batch *xk__batch_new(void) { return xk_new(NULL, sizeof(struct xk__batch)); }
+
+static void drop_ring(struct xk__batch *b)
+{
+    if (b->state == READY)
+        io_uring_queue_exit(&b->ring);
+    b->state = NEVER;
+}
+
+void xk__batch_free(struct xk__batch *b)
+{
+    if (b)
+        drop_ring(b);
+    xk_free(NULL, b, sizeof(*b));
+}
+
+/* --- plain calls -------------------------------------------------------------------------------------------------- */
+
+static int read_plainly(int dir, const struct xk__batch_file *f)
+{
+    int fd = openat(dir, f->name, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd < 0)
+        return xk__sys_err(errno);
+    do
+        n = read(fd, f->data, f->size); /* a regular file gives all it has */
+    while (n < 0 && errno == EINTR);
+    n = n < 0 ? xk__sys_err(errno) : n;
+    close(fd);
+    return (int)n;
+}
+
+static int write_plainly(int fd, const struct xk__batch_file *f)
+{
+    uint32_t done = 0;
+    int r = 0;
+
+    while (done < f->size && r == 0) {
+        ssize_t n = write(fd, (const char *)f->data + done, f->size - done);
+        if (n >= 0)
+            done += (uint32_t)n;
+        else if (errno != EINTR)
+            r = xk__sys_err(errno);
+    }
+    if (close(fd) < 0 && errno != EINTR && r == 0)
+        r = xk__sys_err(errno);
+    return r < 0 ? r : (int)done;
+}
+
+static int make_plainly(int dir, const struct xk__batch_file *f)
+{
+    int fd = openat(dir, f->name, MADE, 0600);
+
+    return fd < 0 ? xk__sys_err(errno) : write_plainly(fd, f);
+}
+
+/* --- the ring ----------------------------------------------------------------------------------------------------- */
+
+static int ready(struct xk__batch *b, unsigned n)
+{
+    struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
+
+    if (b->state == UNTRIED && n >= FEW) {
+        b->state = NEVER;
+        if (io_uring_queue_init_params(ENTRIES, &b->ring, &p) == 0) {
+            b->state = READY;
+            if (io_uring_register_files_sparse(&b->ring, XK__BATCH_MAX) < 0)
+                drop_ring(b);
+        }
+    }
+    return b->state == READY;
+}
+
+static void mark(struct io_uring_sqe *e, unsigned file, unsigned step, unsigned flags)
+{
+    e->flags |= (uint8_t)flags;
+    e->user_data = file * STEPS + step;
+}
+
+/* Opened, read, closed: the later ones wait, the last one whatever became of the second. */
+static void ask_read(struct xk__batch *b, int dir, const struct xk__batch_file *f, unsigned i)
+{
+    struct io_uring_sqe *e = io_uring_get_sqe(&b->ring);
+
+    io_uring_prep_openat_direct(e, dir, f->name, O_RDONLY, 0, i);
+    mark(e, i, 0, IOSQE_IO_LINK);
+    e = io_uring_get_sqe(&b->ring);
+    io_uring_prep_read(e, (int)i, f->data, f->size, 0);
+    mark(e, i, 1, IOSQE_FIXED_FILE | IOSQE_IO_HARDLINK);
+    e = io_uring_get_sqe(&b->ring);
+    io_uring_prep_close_direct(e, i);
+    mark(e, i, 2, 0);
+}
+
+static void ask_write(struct xk__batch *b, int fd, const struct xk__batch_file *f, unsigned i)
+{
+    struct io_uring_sqe *e = io_uring_get_sqe(&b->ring);
+
+    io_uring_prep_write(e, fd, f->data, f->size, 0);
+    mark(e, i, 1, IOSQE_IO_HARDLINK);
+    e = io_uring_get_sqe(&b->ring);
+    io_uring_prep_close(e, fd);
+    mark(e, i, 2, 0);
+}
+
+/* What was asked for is done: (steps) answers, of which result[file][step] has those that came. */
+static int run(struct xk__batch *b, unsigned steps, int result[][STEPS])
+{
+    while (steps) {
+        struct io_uring_cqe *c;
+        unsigned head, n = 0;
+        int r = io_uring_submit_and_wait(&b->ring, steps);
+        if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
+            return r;
+        io_uring_for_each_cqe(&b->ring, head, c)
+        {
+            result[c->user_data / STEPS][c->user_data % STEPS] = c->res;
+            n++;
+        }
+        io_uring_cq_advance(&b->ring, n);
+        steps -= n < steps ? n : steps;
+    }
+    return 0;
+}
+
+/* --- batches ------------------------------------------------------------------------------------------------------ */
+
+void xk__batch_read(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n)
+{
+    int result[XK__BATCH_MAX][STEPS], r = -ENOSYS;
+
+    for (unsigned i = 0; i < n; i++)
+        result[i][1] = list[i].result = -ENOSYS;
+    if (ready(b, n)) {
+        for (unsigned i = 0; i < n; i++)
+            ask_read(b, dir, &list[i], i);
+        r = run(b, n * STEPS, result);
+        if (r < 0)
+            drop_ring(b);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        list[i].result = result[i][1] >= 0 ? result[i][1] : read_plainly(dir, &list[i]);
+        if (result[i][1] < 0 && list[i].result >= 0)
+            drop_ring(b);
+    }
+}
+
+/* (fd[i]) is closed when it could be. */
+static void write_by_ring(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n, const int fd[])
+{
+    int result[XK__BATCH_MAX][STEPS], bad = 0;
+    unsigned steps = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        result[i][1] = result[i][2] = -ENOSYS;
+        if (fd[i] >= 0)
+            ask_write(b, fd[i], &list[i], i);
+        steps += fd[i] >= 0 ? 2 : 0;
+    }
+    bad = run(b, steps, result) < 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (fd[i] < 0)
+            continue;
+        list[i].result = result[i][1];
+        if (result[i][2] == -ENOSYS)
+            close(fd[i]);
+        else if (result[i][2] < 0 && result[i][2] != -EINTR && result[i][1] >= 0)
+            list[i].result = xk__sys_err(-result[i][2]);
+        if (result[i][1] == (int)list[i].size)
+            continue;
+        list[i].result = make_plainly(dir, &list[i]);
+        bad |= list[i].result >= 0;
+    }
+    if (bad)
+        drop_ring(b);
+}
+
+void xk__batch_write(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n)
+{
+    int by_ring = ready(b, n), fd[XK__BATCH_MAX];
+
+    for (unsigned i = 0; i < n; i++) {
+        fd[i] = openat(dir, list[i].name, MADE, 0600);
+        list[i].result = fd[i] < 0 ? xk__sys_err(errno) : 0;
+        if (fd[i] >= 0 && !by_ring)
+            list[i].result = write_plainly(fd[i], &list[i]);
+    }
+    if (by_ring)
+        write_by_ring(b, dir, list, n, fd);
+}
