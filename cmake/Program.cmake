@@ -32,7 +32,7 @@ foreach(t xk_bindings xk_bindings_full xk_bindings_crypt xk_bindings_host)
 endforeach()
 
 function(xk_program target)
-  cmake_parse_arguments(A "STATIC;FULL;CRYPT;HOST;LAZY" "MODULES" "SOURCES" ${ARGN})
+  cmake_parse_arguments(A "STATIC;FULL;CRYPT;HOST" "MODULES" "SOURCES" ${ARGN})
   add_executable(${target} src/program/registry.c src/program/watchdog.c src/program/memory.c ${A_MODULES} ${A_SOURCES} $<TARGET_OBJECTS:xk_bindings>)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR} SYSTEM ${XK_lua_INCLUDE})
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
@@ -54,10 +54,12 @@ function(xk_program target)
     target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/include)
     target_link_libraries(${target} PRIVATE $<TARGET_FILE:xenkit_static> ${XK_STATIC_http_parser} ${XK_STATIC_cmark}
                           ${XK_STATIC_sqlite} ${XK_STATIC_cares} ${XK_STATIC_zlib} ${XK_STATIC_crypto} ${XK_STATIC_lua} ${XK_STATIC_xen} ${XK_STATIC_uring} m)
-  elseif(A_LAZY)
-    target_sources(${target} PRIVATE src/cli/lazy.c ${XK_LAZY_C})
-    target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/include SYSTEM ${XK_xen_INCLUDE})
-    target_link_libraries(${target} PRIVATE $<TARGET_FILE:xenkit_static> xkdep_lua xkdep_uring Threads::Threads m ${CMAKE_DL_LIBS})
+  elseif(A_HOST AND XK_STATIC_DOMAIN) # a short command spends half of its time on loading libraries that it does not use
+    add_dependencies(${target} xenkit_static)
+    target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/include)
+    target_link_libraries(${target} PRIVATE $<TARGET_FILE:xenkit_static> ${XK_STATIC_http_parser} ${XK_STATIC_cmark}
+                          ${XK_STATIC_sqlite} ${XK_STATIC_cares} ${XK_STATIC_zlib} ${XK_STATIC_crypto} xkdep_lua
+                          xkdep_seccomp xkdep_xen xkdep_uring m)
   else()
     target_link_libraries(${target} PRIVATE xenkit_static xkdep_lua xkdep_http_parser xkdep_cmark xkdep_sqlite
                           xkdep_seccomp xkdep_xen xkdep_uring xkdep_cares xkdep_zlib xkdep_crypto m)
@@ -65,21 +67,7 @@ function(xk_program target)
   add_dependencies(${target} xk_modules_c)
 endfunction()
 
-# Libraries that few commands use are loaded by those (src/cli/lazy.h); not under sanitizers, which want all at the start.
-set(lazy "")
-set(XK_LAZY_C ${CMAKE_BINARY_DIR}/lazy.c)
-if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND NOT XK_SANITIZE)
-  set(lazy LAZY)
-  add_custom_command(OUTPUT ${XK_LAZY_C}
-    COMMAND ${XK_LUA} ${CMAKE_SOURCE_DIR}/scripts/lazy.lua ${XK_LAZY_C} ${XK_LIB_crypto} ${XK_LIB_sqlite3} ${XK_LIB_cmark}
-            ${XK_LIB_http_parser} ${XK_LIB_cares} ${XK_LIB_z} ${XK_LIB_seccomp} ${XK_LIB_xengnttab}
-            ${XK_LIB_xenevtchn} ${XK_LIB_xencall} -- $<TARGET_FILE:xenkit_static>
-            $<TARGET_OBJECTS:xk_bindings> $<TARGET_OBJECTS:xk_bindings_full> $<TARGET_OBJECTS:xk_bindings_crypt>
-    DEPENDS scripts/lazy.lua xenkit_static xk_bindings xk_bindings_full xk_bindings_crypt
-            $<TARGET_OBJECTS:xk_bindings> $<TARGET_OBJECTS:xk_bindings_full> $<TARGET_OBJECTS:xk_bindings_crypt>
-    COMMAND_EXPAND_LISTS VERBATIM)
-endif()
-xk_program(xenkit_cli ${lazy} FULL CRYPT HOST MODULES ${XK_MODULES_C} SOURCES src/cli/main.c)
+xk_program(xenkit_cli FULL CRYPT HOST MODULES ${XK_MODULES_C} SOURCES src/cli/main.c)
 set_target_properties(xenkit_cli PROPERTIES OUTPUT_NAME xenkit)
 set(form "")
 if(XK_STATIC_DOMAIN)

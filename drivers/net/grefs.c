@@ -73,7 +73,10 @@ static unsigned enter(struct grefs *g, struct gref_run *run, const xk_gref *refs
         struct gref_page *p = find(g, refs[i]);
         if (p->addr)
             return i;
-        *p = (struct gref_page){run->addr + (size_t)i * XK_PAGE_SIZE, run, refs[i], (uint8_t)readonly};
+        p->addr = run->addr + (size_t)i * XK_PAGE_SIZE;
+        p->run = run;
+        p->ref = refs[i];
+        p->readonly = (uint8_t)readonly;
         g->count++;
     }
     return n;

@@ -87,8 +87,8 @@ function M.on(world, device, conf, hostname)
 end
 
 --- The network whose folder in the store is `path`, "device/vif/0".
--- @param conf as of M.on, and queues, plain, hash, keep of xenkit.core.net; keep: where copies are hypercalls its pages stay
--- mapped unless this says false
+-- @param conf as of M.on, and queues, plain, hash, keep of xenkit.core.net; keep: where copies are hypercalls its pages
+-- stay mapped unless this says false
 function M.front(ctx, path, conf)
   local opts = conf or {}
   if opts.keep == nil and ctx.world:platform() ~= "hosted" then

@@ -40,7 +40,7 @@ ringers() { # NAME
 store_pid() { $x list --json | tr '{' '\n' | sed -n 's/.*"name":"store".*"pid":\([0-9]*\).*/\1/p'; }
 
 # --- handed over ---
-seconds=$(awk "BEGIN { print int($updates * ($between + 0.1) + 3) }")
+seconds=$(awk "BEGIN { print int($updates * ($between + 0.5) + 3) }")
 start update "$seconds"
 "$tmp/soak" "$tmp/rt/update/store.sock" 64 "$seconds" > "$tmp/out" 2>&1 & soak=$!
 sleep 1
