@@ -123,6 +123,26 @@ static int open_embedded(lua_State *L)
     return 1;
 }
 
+/* package.preload[name] where nobody has put anything: what the program brings along. A loader for each of them from
+ * the beginning would cost a program, which needs a third of them, more than all else before its first line. */
+static int find_module(lua_State *L)
+{
+    const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+
+    for (const luaL_Reg *c = core; c->name; c++)
+        if (strcmp(c->name, name) == 0) {
+            lua_pushcfunction(L, c->func);
+            return 1;
+        }
+    for (const struct xk__module *m = xk__modules; m->name; m++)
+        if (strcmp(m->name, name) == 0) {
+            lua_pushlightuserdata(L, (void *)(uintptr_t)m);
+            lua_pushcclosure(L, load_embedded, 1);
+            return 1;
+        }
+    return 0;
+}
+
 static int open_state(lua_State *L)
 {
     unsigned flags = (unsigned)lua_tointeger(L, 1);
@@ -133,7 +153,10 @@ static int open_state(lua_State *L)
         xk__memory_open(L);
     }
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    luaL_setfuncs(L, core, 0);
+    lua_newtable(L);
+    lua_pushcfunction(L, find_module);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
     lua_pushcfunction(L, open_embedded);
     lua_setfield(L, -2, "xenkit.core.embedded");
 #ifdef XK_PROGRAM_HOST
@@ -144,11 +167,6 @@ static int open_state(lua_State *L)
         lua_setfield(L, -2, "xenkit.core.fat_files");
     }
 #endif
-    for (const struct xk__module *m = xk__modules; m->name; m++) {
-        lua_pushlightuserdata(L, (void *)(uintptr_t)m);
-        lua_pushcclosure(L, load_embedded, 1);
-        lua_setfield(L, -2, m->name);
-    }
     return 0;
 }
 
