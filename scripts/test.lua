@@ -114,7 +114,8 @@ local function fuzz_all()
   for _, name in ipairs(lines_of("ls tests/lua/fuzz/corpus")) do
     add(name, ("env %slua5.4 tests/lua/fuzz/driver.lua %s -seconds %d"):format(env, name, long and 60 or 1))
   end
-  return background("{ " .. table.concat(script, "; ") .. "; true; }")
+  script[#script + 1] = "true"
+  return background("{ " .. table.concat(script, "; ") .. "; }")
 end
 local fuzzed = fuzz_all()
 
@@ -163,7 +164,8 @@ end
 section("real Xen, in the lab")
 if wanted("lab") then
   local names = {} -- these are .ci/run's, and of long runs
-  local later = { lab = true, console = true, vchan = true, scenario = true, load = true, save = true, store = true }
+  local later = { lab = true, console = true, vchan = true, scenario = true, load = true, save = true, store = true,
+    net = true }
   for _, path in ipairs(lines_of("ls tests/lab/test_*.sh")) do
     local name = path:match("test_(%w+)%.sh$")
     if not later[name] or os.getenv("XK_LONG") then names[#names + 1] = name end
