@@ -6,6 +6,8 @@
 
 #include <xenkit/blackbox.h>
 
+#include "tests/c/fuzz/must.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { AREA = 512 };
@@ -22,12 +24,6 @@ static uint64_t take(struct input *in, size_t bytes)
     for (size_t i = 0; i < bytes && in->n; i++, in->p++, in->n--)
         v |= (uint64_t)*in->p << (8 * i);
     return v;
-}
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
 }
 
 static void put(struct input *in, struct xk_blackbox *b)

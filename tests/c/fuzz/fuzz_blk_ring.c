@@ -1,36 +1,17 @@
 /* A disk's ring, with a liar at one end. The first byte says at which: a lying front end writes slots, indices,
  * indirect pages, takes pages away; a lying back end answers what nobody asked. The honest end must go on or give the
  * ring up, end each request once, and leave nothing behind. SPDX-License-Identifier: MIT */
-#include <stdlib.h>
 #include <string.h>
 
 #include <xenkit/blkback.h>
 #include <xenkit/blkfront.h>
 #include <xenkit/fake.h>
 
+#include "tests/c/fuzz/input.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { PAGES = 6, SECTORS = 64, ASKED = 24 };
-
-struct input {
-    const uint8_t *p;
-    size_t n;
-};
-
-static uint32_t take(struct input *in, size_t bytes)
-{
-    uint32_t v = 0;
-
-    for (size_t i = 0; i < bytes && in->n; i++, in->p++, in->n--)
-        v |= (uint32_t)*in->p << (8 * i);
-    return v;
-}
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 /* So many bytes of the input to a place in a page, over and over if it has fewer. */
 static void scribble(struct input *in, uint8_t *page, size_t room)
@@ -39,14 +20,6 @@ static void scribble(struct input *in, uint8_t *page, size_t room)
 
     for (size_t i = 0; i < n && at + i < room && in->n; i++)
         page[at + i] = (uint8_t)take(in, 1);
-}
-
-static void set_word(uint8_t *page, unsigned word, uint32_t v) { memcpy(page + word * 4, &v, 4); }
-static uint32_t get_word(const uint8_t *page, unsigned word)
-{
-    uint32_t v;
-    memcpy(&v, page + word * 4, 4);
-    return v;
 }
 
 static int broken;

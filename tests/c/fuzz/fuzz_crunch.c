@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "archive/zip.h"
+#include "tests/c/fuzz/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -23,12 +24,6 @@ static void *counting(void *ctx, void *p, size_t old, size_t size)
 }
 
 static const xk_alloc alloc = {counting, NULL};
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 static uint32_t whole(const struct xk_crunch_file *f, uint8_t *buf)
 {

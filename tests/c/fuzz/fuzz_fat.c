@@ -7,6 +7,8 @@
 
 #include <xenkit/fat.h>
 
+#include "tests/c/fuzz/must.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { ROOM = 1 << 20, DEEP = 4, MANY = 200, PATH = XK_FAT_PATH_MAX };
@@ -24,12 +26,6 @@ static void *counting(void *ctx, void *p, size_t old, size_t size)
 }
 
 static const xk_alloc alloc = {counting, NULL};
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 static struct xk_file *file_of(const void *p, size_t n)
 {

@@ -15,6 +15,7 @@
 
 #include "platform/hosted/control.h"
 #include "platform/linux/sys.h"
+#include "tests/c/fuzz/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,12 +23,6 @@ static struct xk_hypervisor *hyp;
 static struct xk_platform *dom0;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static int listener, calm; /* (calm): descriptors of this process when nothing goes on */
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 static int count_fds(void)
 {

@@ -10,15 +10,11 @@
 #include <xenkit/inet6.h>
 #include <xenkit/packet.h>
 
+#include "tests/c/fuzz/must.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { ADDRESS = 0x0a000001 };
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void on_datagram(struct xk_udp *u, struct xk_ip from, uint16_t port, struct xk_ip to, const uint8_t *data,
                         size_t n)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "crypt/luks.h"
+#include "tests/c/fuzz/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,12 +25,6 @@ static void *counting(void *ctx, void *p, size_t old, size_t size)
 }
 
 static const xk_alloc alloc = {counting, NULL};
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 /* --- the file --- */
 

@@ -1,36 +1,16 @@
 /* A network's control ring, with a liar at one end. The first byte says at which: a lying front end asks for anything,
  * with pages that change or are none; a lying back end answers anything. The honest end goes on or gives the ring up,
  * once, and leaves nothing behind. SPDX-License-Identifier: MIT */
-#include <stdlib.h>
 #include <string.h>
 
 #include <xenkit/fake.h>
 
 #include "drivers/net/control.h"
+#include "tests/c/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { PAGES = 4, KEEPS = 3 };
-
-struct input {
-    const uint8_t *p;
-    size_t n;
-};
-
-static uint32_t take(struct input *in, size_t bytes)
-{
-    uint32_t v = 0;
-
-    for (size_t i = 0; i < bytes && in->n; i++, in->p++, in->n--)
-        v |= (uint32_t)*in->p << (8 * i);
-    return v;
-}
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 static int broken;
 static void on_broken(void *arg, int err)
@@ -38,14 +18,6 @@ static void on_broken(void *arg, int err)
     (void)arg;
     must(err == XK_EPEER);
     broken++;
-}
-
-static void set_word(uint8_t *page, unsigned word, uint32_t v) { memcpy(page + word * 4, &v, 4); }
-static uint32_t get_word(const uint8_t *page, unsigned word)
-{
-    uint32_t v;
-    memcpy(&v, page + word * 4, 4);
-    return v;
 }
 
 /* --- a lying front end -------------------------------------------------------------------------------------------- */

@@ -1,44 +1,17 @@
 /* A network's two rings, with a liar at one end. The first byte says at which: a lying front end writes slots, indices,
  * takes pages away; a lying back end answers what nobody asked. The honest end must go on or give the rings up, bring
  * only packets that can be, and leave nothing behind. SPDX-License-Identifier: MIT */
-#include <stdlib.h>
 #include <string.h>
 
 #include <xenkit/fake.h>
 #include <xenkit/netback.h>
 #include <xenkit/netfront.h>
 
+#include "tests/c/fuzz/input.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { PAGES = 6 };
-
-struct input {
-    const uint8_t *p;
-    size_t n;
-};
-
-static uint32_t take(struct input *in, size_t bytes)
-{
-    uint32_t v = 0;
-
-    for (size_t i = 0; i < bytes && in->n; i++, in->p++, in->n--)
-        v |= (uint32_t)*in->p << (8 * i);
-    return v;
-}
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
-
-static void set_word(uint8_t *page, unsigned word, uint32_t v) { memcpy(page + word * 4, &v, 4); }
-static uint32_t get_word(const uint8_t *page, unsigned word)
-{
-    uint32_t v;
-    memcpy(&v, page + word * 4, 4);
-    return v;
-}
 
 static int broken;
 static void on_broken(void *arg, int err)

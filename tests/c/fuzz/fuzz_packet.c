@@ -5,13 +5,9 @@
 
 #include <xenkit/packet.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/c/fuzz/must.h"
 
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int on_frame(void *arg, const struct xk_packet *p)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "store/record.h"
+#include "tests/c/fuzz/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,12 +23,6 @@ static void *counting(void *ctx, void *p, size_t old, size_t size)
 }
 
 static const xk_alloc alloc = {counting, NULL};
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 static struct xk_store_conn *adopt(void *arg, const struct xk_store_link *link)
 {

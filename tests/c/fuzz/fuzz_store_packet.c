@@ -6,6 +6,8 @@
 
 #include <xenkit/store_server.h>
 
+#include "tests/c/fuzz/must.h"
+
 static size_t held;
 
 static void *counting(void *ctx, void *p, size_t old, size_t size)
@@ -37,12 +39,6 @@ static int feed(struct xk_store_conn *c, const uint8_t *p, size_t n, size_t piec
         n -= (size_t)used;
     }
     return 1;
-}
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
 }
 
 static void ask(struct xk_store_conn *c, uint32_t type, const char *p, size_t n)

@@ -4,25 +4,12 @@
  * store is sound, and all memory returns. SPDX-License-Identifier: MIT */
 #include <stdbool.h>
 
+#include "tests/c/fuzz/input.h"
 #include "tests/c/store/mortal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { LIAR = 2, HONEST = 3, INPUT_MOST = 3000 };
-
-struct input {
-    const uint8_t *p;
-    size_t n;
-};
-
-static uint32_t take(struct input *in, size_t bytes)
-{
-    uint32_t v = 0;
-
-    for (size_t i = 0; i < bytes && in->n; i++, in->p++, in->n--)
-        v |= (uint32_t)*in->p << (8 * i);
-    return v;
-}
 
 static struct ring_world world;
 static struct xk_file *files[2];

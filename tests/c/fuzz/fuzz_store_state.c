@@ -5,6 +5,8 @@
 
 #include <xenkit/store_state.h>
 
+#include "tests/c/fuzz/must.h"
+
 static size_t held;
 
 static void *counting(void *ctx, void *p, size_t old, size_t size)
@@ -18,12 +20,6 @@ static void *counting(void *ctx, void *p, size_t old, size_t size)
 }
 
 static const xk_alloc alloc = {counting, NULL};
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 static struct xk_store_conn *adopt(void *arg, const struct xk_store_link *link)
 {

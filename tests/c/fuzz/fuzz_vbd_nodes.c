@@ -2,12 +2,12 @@
  * "front"); then NAME=VALUE writes a node of the liar's, -NAME takes one away, "." lets time pass. A value r0 .. r3 is
  * a reference of a ring that was granted, p0 .. p3 a port. The honest half refuses or connects, and leaves nothing
  * behind. SPDX-License-Identifier: MIT */
-#include <stdlib.h>
 #include <string.h>
 
 #include <xenkit/ring.h>
 #include <xenkit/vbd.h>
 
+#include "tests/c/fuzz/must.h"
 #include "tests/c/store/ring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -15,12 +15,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { FRONT = 2, BACK = 3, RINGS = XK_VBD_QUEUES, LINES = 64, ASKED = 20 };
 #define F "/local/domain/2/device/vbd/51712"
 #define B "/local/domain/3/backend/vbd/2/51712"
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 static struct ring_world world;
 static struct xk_loop *loop;

@@ -2,7 +2,6 @@
  * The liar writes fields or bytes of the page at any time, before the other end connects and while it talks; the honest
  * end reads, writes, asks. It must answer with progress, not now, closed or broken, and leave nothing behind.
  * SPDX-License-Identifier: MIT */
-#include <stdlib.h>
 #include <string.h>
 
 #include <xenkit/fake.h>
@@ -10,27 +9,9 @@
 
 #include <xen/io/libxenvchan.h>
 
+#include "tests/c/fuzz/input.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-    const uint8_t *p;
-    size_t n;
-};
-
-static uint32_t take(struct input *in, size_t bytes)
-{
-    uint32_t v = 0;
-
-    for (size_t i = 0; i < bytes && in->n; i++, in->p++, in->n--)
-        v |= (uint32_t)*in->p << (8 * i);
-    return v;
-}
-
-static void must(int ok)
-{
-    if (!ok)
-        abort();
-}
 
 /* One lie: a 32-bit or an 8-bit value at one of the first 64 places of the page. */
 static void lie(struct input *in, uint8_t *page)
