@@ -27,8 +27,8 @@ local function fail(name, lines)
   for i = math.max(1, #lines - (name == "lab" and 200 or 40)), #lines do print("    " .. lines[i]) end
 end
 
--- The output of a program that prints TAP: each ok line counts.
-local function judge(name, lines, rc)
+-- The output of a program that prints TAP: each ok line counts. `seconds` is how long it took, if that is known.
+local function judge(name, lines, rc, seconds)
   local bad, any = 0, 0
   for _, l in ipairs(lines) do
     if l:match("^ok ") then
@@ -42,12 +42,13 @@ local function judge(name, lines, rc)
   elseif bad == 0 and (rc ~= 0 or any == 0) then bad = 1 end
   failed = failed + bad
   if bad > 0 then fail(name, lines) end
-  io.stderr:write(("  %-32s %d\n"):format(name, any))
+  io.stderr:write(("  %-32s %3d%s\n"):format(name, any, seconds and seconds > 1 and ("  %4d s"):format(seconds) or ""))
 end
 
 local function tap(name, command)
+  local from = os.time()
   local lines = lines_of("timeout -k 5 300 " .. command .. "; echo rc=$?")
-  judge(name, lines, tonumber((lines[#lines] or ""):match("^rc=(%d+)")) or 1)
+  judge(name, lines, tonumber((lines[#lines] or ""):match("^rc=(%d+)")) or 1, os.time() - from)
 end
 
 local function section(title) io.stderr:write(title .. "\n") end

@@ -33,7 +33,7 @@ struct disk {
     struct xk_file base;
     struct disk_power *power;
     uint8_t *now, *durable;
-    size_t now_n, durable_n;
+    size_t now_n, durable_n, used; /* from (used) on, whole sectors, both are zero */
     struct disk_op log[DISK_OPS];
     int count, open;
 };
@@ -62,6 +62,8 @@ static inline void disk_note(struct disk *d, const void *data, size_t n, size_t 
     struct disk_op *op = &d->log[d->count++];
 
     OK(d->count < DISK_OPS);
+    if (d->used < at + n)
+        d->used = (at + n + DISK_SECTOR - 1) / DISK_SECTOR * DISK_SECTOR;
     *op = (struct disk_op){NULL, n, at};
     if (data) {
         op->data = malloc(n);
@@ -132,7 +134,7 @@ static int disk_sync(struct xk_file *f)
     OK(d->open);
     if (r < 0)
         return r;
-    memcpy(d->durable, d->now, DISK_MAX);
+    memcpy(d->durable, d->now, d->used);
     d->durable_n = d->now_n;
     disk_forget(d);
     return 0;
@@ -222,8 +224,8 @@ static inline void disk_power_cut(struct disk *d)
             disk_sector_fate(d, op, at, next);
         }
     }
-    memset(d->durable + d->durable_n, 0, DISK_MAX - d->durable_n);
-    memcpy(d->now, d->durable, DISK_MAX);
+    memset(d->durable + d->durable_n, 0, d->used - d->durable_n);
+    memcpy(d->now, d->durable, d->used);
     d->now_n = d->durable_n;
     disk_forget(d);
 }

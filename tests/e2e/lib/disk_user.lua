@@ -29,6 +29,7 @@ return {
   summary = "Uses a disk.",
   params = {
     { "readonly", type = "boolean", default = false, help = "writes are to be refused" },
+    { "pause", type = "number", default = 0, min = 0, max = 10, help = "seconds between two rounds" },
     { "queues", type = "integer", default = 0, min = 0, max = 4, help = "rings of xvda; 0: as the description says" },
   },
   start = function(ctx)
@@ -68,6 +69,7 @@ return {
       local rings = disk:stats()
       if rings then tell("queues", rings.queues) end -- none between two back ends
       tell("round", round)
+      if ctx.params.pause > 0 then task.sleep(ctx.params.pause) end
     end
   end,
 }
