@@ -255,7 +255,7 @@ static void cut_anywhere(void)
     int cuts = 0, parents[FILES] = {0};
 
     enter();
-    for (int round = 0; round < 8; round++) {
+    for (int round = 0, rounds = tap_rounds(8); round < rounds; round++) {
         int cut, r = 1;
         make(XK_VHD_DYNAMIC);
         keep();
@@ -280,7 +280,7 @@ static void cut_anywhere(void)
         cuts += cut;
     }
     printf("# %d cuts: %d left the grandchild over the child, %d over the base\n", cuts, parents[CHILD], parents[BASE]);
-    OK(cuts > 100 && parents[BASE] > 10 && parents[CHILD] > 50);
+    OK(cuts > tap_rounds(100) && parents[BASE] > tap_rounds(10) && parents[CHILD] > tap_rounds(50));
     leave();
 }
 
@@ -290,7 +290,7 @@ TEST(a_coalesce_of_images_with_batmaps_may_be_cut_anywhere)
     batmaps = 1;
     cut_anywhere();
     printf("# %d bits, %d wrong batmaps\n", bits_seen, batmaps_wrong);
-    OK(bits_seen > 1000);
+    OK(bits_seen > tap_rounds(1000));
 }
 
 /* --- copies --- */

@@ -405,7 +405,7 @@ TEST(failing_reads)
 
 static void power_cuts(enum xk_db_journal journal)
 {
-    int rounds = getenv("XK_LONG") ? 2000 : 200, first = 0, cuts = 0;
+    int rounds = getenv("XK_LONG") ? 2000 : tap_rounds(200), first = 0, cuts = 0;
 
     if (getenv("XK_SEED"))
         first = atoi(getenv("XK_SEED")), rounds = first + 1;

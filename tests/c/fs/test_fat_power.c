@@ -281,6 +281,7 @@ static void lives(int type, size_t bytes, uint32_t cluster, int count)
 {
     int judge = have("fsck.fat"), left = 0;
 
+    count = tap_rounds(count);
     enter();
     format(&p, type, bytes, 512, cluster);
     memset(file, 0, sizeof(file));
@@ -367,7 +368,7 @@ static void grow_until(int cut)
 /* Clusters that were a file's become the directory's: its contents are no names. */
 TEST(a_directory_grows_by_zeroes)
 {
-    for (int round = 0; round < 400; round++) {
+    for (int round = 0, n = tap_rounds(400); round < n; round++) {
         struct xk_fat *f;
         format(&p, 16, 4 << 20, 512, 512);
         f = mount(&p);
@@ -387,7 +388,7 @@ TEST(a_directory_grows_by_zeroes)
 /* The entry of cluster 341 is in two sectors of FAT12's table. Half of it leads into a file. */
 TEST(half_an_entry_leads_nowhere)
 {
-    for (int round = 0; round < 400; round++) {
+    for (int round = 0, n = tap_rounds(400); round < n; round++) {
         struct xk_fat *f;
         format(&p, 12, 1 << 20, 512, 512);
         f = mount(&p);
