@@ -470,7 +470,8 @@ static int uplink_close(lua_State *L)
     return 0;
 }
 
-/* uplink (program, {words}) -> it, with :close(); its descriptor, which stays its own; header, mtu. See xenkit/host.h.
+/* uplink (program, {words}) -> it, with :close(); its descriptors, which stay its own; header, mtu, pid. See
+ * xenkit/host.h.
  */
 static int uplink(lua_State *L)
 {
@@ -492,7 +493,11 @@ static int uplink(lua_State *L)
         return 3;
     }
     luaL_setmetatable(L, UPLINK);
-    lua_pushinteger(L, u->handle);
+    lua_createtable(L, (int)u->count, 0);
+    for (unsigned i = 0; i < u->count; i++) {
+        lua_pushinteger(L, u->handles[i]);
+        lua_seti(L, -2, i + 1);
+    }
     lua_pushinteger(L, u->header);
     lua_pushinteger(L, u->mtu);
     lua_pushinteger(L, u->pid);

@@ -326,16 +326,33 @@ static int l_plug(lua_State *L)
     return 1;
 }
 
+static unsigned check_handles(lua_State *L, int arg, int *handles)
+{
+    lua_Integer n;
+
+    luaL_checktype(L, arg, LUA_TTABLE);
+    n = luaL_len(L, arg);
+    luaL_argcheck(L, n >= 1 && n <= XK_TAP_QUEUES, arg, "1 to 8 descriptors are a tap");
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_geti(L, arg, i);
+        handles[i - 1] = (int)luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    return (unsigned)n;
+}
+
 static void tap_ended(void *arg) { front_told(arg, 0, XK_EGONE); }
 
-/*** A device behind a descriptor that carries frames, such as ctx.link.NAME.handle, which is the device's from now on.
+/*** A device behind a descriptor that carries frames, or several, a tap's queues, such as ctx.link.NAME.handles, which
+ * are the device's from now on.
  * @function tap
  * @param world
- * @tparam integer handle
+ * @tparam {integer,...} handles 1 to 8
  * @tparam[opt] table config `header` (0), `mtu` (1500) */
 static int l_tap(lua_State *L)
 {
-    int handle = (int)luaL_checkinteger(L, 2), r;
+    int handles[XK_TAP_QUEUES], r;
+    unsigned count = check_handles(L, 2, handles);
     struct xk_tap_config c = {.ended = tap_ended};
     struct device *d;
 
@@ -346,7 +363,7 @@ static int l_tap(lua_State *L)
     d = xk_lua_new(L, DEVICE, sizeof(*d), 3);
     xk_lua_adopt(L, &d->o, 1, device_shut);
     c.arg = d;
-    r = xk_tap_open(NULL, d->o.world->loop, handle, &c, &d->tap);
+    r = xk_tap_open(NULL, d->o.world->loop, handles, count, &c, &d->tap);
     if (r < 0) {
         d->tap = NULL;
         xk_lua_shut(&d->o);

@@ -66,7 +66,8 @@ int xk_host_wait(int pid);
  * frames (tap.h), and is to be given to a domain. A failure's message stands in (why). xk_host_uplink_end - closes what
  * is left of it here and waits for its end; who has a copy of (handle) closes that before. */
 struct xk_host_uplink {
-    int handle, line, pid; /* (line): it ends with it; -1: with (handle) */
+    int handles[8], line, pid; /* (line): it ends with it; -1: with the only handle */
+    unsigned count;            /* handles: the queues of a tap, or one */
     unsigned header, mtu;
 };
 XK_MUSTCHECK int xk_host_uplink(const char *program, char *const words[], struct xk_host_uplink *out, char *why,

@@ -19,8 +19,9 @@ local function take_handles(ctx, handles)
     elseif kind == "hypervisor" then
       ctx[kind][rest] = assert(stream.from_handle(ctx.world, fd))
     elseif kind == "link" then
-      local link, header, mtu = rest:match "^(.+):(%d+):(%d+)$"
-      ctx.link[link] = { handle = fd, header = math.tointeger(header), mtu = math.tointeger(mtu) }
+      local link, header, mtu, queue = rest:match "^(.+):(%d+):(%d+):(%d+)$"
+      ctx.link[link] = ctx.link[link] or { handles = {}, header = math.tointeger(header), mtu = math.tointeger(mtu) }
+      ctx.link[link].handles[math.tointeger(queue)] = fd
     elseif name == "opener" then
       require("xenkit.domain_open").enter(ctx, fd)
     elseif kind == "udp" or kind == "file" then

@@ -82,7 +82,7 @@ local function start_uplinks(ctx, all)
   end
   local link, own = ctx.link.uplink, ctx.params.uplink_vif
   if link then
-    join(ctx.params.uplink, assert(core.tap(ctx.world, link.handle, { header = link.header, mtu = link.mtu })))
+    join(ctx.params.uplink, assert(core.tap(ctx.world, link.handles, { header = link.header, mtu = link.mtu })))
   end
   if own ~= "" then
     local conf = ctx.desc.vif and ctx.desc.vif[own] or {}

@@ -14,14 +14,15 @@
 
 #include "platform/linux/sys.h"
 
+enum { QUEUES = sizeof(((struct xk_host_uplink *)0)->handles) / sizeof(int) };
 enum { PATIENCE = 5000 /* ms */, WORDS = 64, FD_WORD = 12 };
 
-/* Its first packet; a descriptor that comes with it, or -1. Its length, or XK_E... */
-static int receive(int fd, char *text, size_t size, int *with)
+/* Its first packet, and the descriptors that come with it. Its length, or XK_E... */
+static int receive(int fd, char *text, size_t size, struct xk_host_uplink *u)
 {
     union {
         struct cmsghdr head;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(QUEUES * sizeof(int))];
     } control;
     struct iovec v = {text, size - 1};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
@@ -29,7 +30,6 @@ static int receive(int fd, char *text, size_t size, int *with)
     struct cmsghdr *c;
     ssize_t n;
 
-    *with = -1;
     if (poll(&p, 1, PATIENCE) <= 0)
         return XK_ETIMEDOUT;
     n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
@@ -37,8 +37,10 @@ static int receive(int fd, char *text, size_t size, int *with)
         return XK_EGONE;
     text[n] = 0;
     c = CMSG_FIRSTHDR(&m);
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(with, CMSG_DATA(c), sizeof(*with));
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        u->count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(u->handles, CMSG_DATA(c), u->count * sizeof(int));
+    }
     return (int)n;
 }
 
@@ -62,7 +64,7 @@ static int start(const char *program, char *const words[], int theirs)
 
 int xk_host_uplink(const char *program, char *const words[], struct xk_host_uplink *out, char *why, size_t size)
 {
-    int pair[2], tap, r = xk_host_socketpair(pair, XK_HOST_SEQPACKET);
+    int pair[2], r = xk_host_socketpair(pair, XK_HOST_SEQPACKET);
     char text[512] = "";
 
     memset(out, 0, sizeof(*out));
@@ -70,18 +72,19 @@ int xk_host_uplink(const char *program, char *const words[], struct xk_host_upli
         return r;
     out->pid = start(program, words, pair[1]);
     close(pair[1]);
-    r = out->pid < 0 ? out->pid : receive(pair[0], text, sizeof(text), &tap);
+    r = out->pid < 0 ? out->pid : receive(pair[0], text, sizeof(text), out);
     out->line = pair[0];
     if (r > 0 && sscanf(text, "ok %u %u", &out->header, &out->mtu) == 2) {
-        out->handle = tap >= 0 ? tap : pair[0];
-        out->line = tap >= 0 ? pair[0] : -1;
+        if (out->count)
+            return 0;
+        out->handles[out->count++] = pair[0];
+        out->line = -1;
         return 0;
     }
     snprintf(why, size, "%s",
              r > 0               ? text
              : r == XK_ETIMEDOUT ? "xenkit-uplink does not answer"
                                  : "xenkit-uplink does not run");
-    out->handle = -1;
     xk_host_uplink_end(out);
     return r > 0 ? XK_EACCES : r < 0 ? r : XK_EGONE;
 }
@@ -93,9 +96,9 @@ void xk_host_uplink_end(struct xk_host_uplink *u)
 
     if (u->line >= 0)
         close(u->line);
-    if (u->handle >= 0)
-        close(u->handle);
-    u->line = u->handle = -1;
+    while (u->count > 0)
+        close(u->handles[--u->count]);
+    u->line = -1;
     for (; u->pid > 0 && i < 100 && waitpid(u->pid, NULL, WNOHANG) == 0; i++)
         nanosleep(&some, NULL);
     if (u->pid > 0 && i == 100) { /* somebody else has its other end still */

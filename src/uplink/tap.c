@@ -36,25 +36,49 @@ static int ask(unsigned long call, void *arg)
     return r;
 }
 
-int tap_open(const char *name, char *error)
+/* One descriptor of the tap. With one queue of ours it may still be a tap that was made to have several. */
+static int attach(int fd, const struct ifreq *named, int several)
+{
+    short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+    int header = 12;
+    struct ifreq r = *named;
+
+    r.ifr_flags = (short)(several ? flags | IFF_MULTI_QUEUE : flags);
+    if (ioctl(fd, TUNSETIFF, &r) < 0) {
+        if (errno != EINVAL || several)
+            return -1;
+        r = *named;
+        r.ifr_flags = (short)(flags | IFF_MULTI_QUEUE);
+        if (ioctl(fd, TUNSETIFF, &r) < 0)
+            return -1;
+    }
+    return ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 ? -1
+                                                   : ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
+}
+
+int tap_open(const char *name, int *queues, int n, char *error)
 {
     struct ifreq r;
-    int header = 12, fd;
+    int fd, err;
 
     if (set_name(&r, name, error) < 0)
         return -1;
-    fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return uplink_fail(error, errno, "/dev/net/tun");
-    r.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-    if (ioctl(fd, TUNSETIFF, &r) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 ||
-        ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0) {
-        int err = errno;
-        close(fd);
+    for (int i = 0; i < n; i++) {
+        queues[i] = fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+        if (fd >= 0 && attach(fd, &r, n > 1) == 0)
+            continue;
+        err = errno;
+        for (; i >= 0; i--)
+            if (queues[i] >= 0)
+                close(queues[i]);
+        if (fd < 0)
+            return uplink_fail(error, err, "/dev/net/tun");
         return uplink_fail(error, err, "the tap %s%s", name,
-                           err == EPERM ? " (it takes root, or a tap that is this user's)" : "");
+                           err == EPERM             ? " (it takes root, or a tap that is this user's)"
+                           : err == EINVAL && n > 1 ? " (it may have been made with one queue, without multi_queue)"
+                                                    : "");
     }
-    return fd;
+    return 0;
 }
 
 int tap_bridge(const char *name, const char *bridge, char *error)

@@ -4,14 +4,14 @@
 
 #include <stddef.h>
 
-enum { UPLINK_ERROR = 256 };
+enum { UPLINK_ERROR = 256, TAP_QUEUES = 8 };
 
 /* All return 0 or a descriptor, or -1 with a message in (error), which has UPLINK_ERROR bytes. */
 
-/* tap.c. open - the tap (name), made if it is not there; its frames have a header of 12 bytes, and large packets and
- * blank checksums are its own to deal with. bridge - makes it a port of the bridge (name). up - in use. address -
- * "10.0.0.1/24"; check_address only looks whether it is one. */
-int tap_open(const char *name, char *error);
+/* tap.c. open - (n) queues of the tap (name), made if it is not there; its frames have a header of 12 bytes, and large
+ * packets and blank checksums are its own to deal with. bridge - makes it a port of the bridge (name). up - in use.
+ * address - "10.0.0.1/24"; check_address only looks whether it is one. */
+int tap_open(const char *name, int *queues, int n, char *error);
 int tap_bridge(const char *name, const char *bridge, char *error);
 int tap_up(const char *name, char *error);
 int tap_check_address(const char *address, char *error);

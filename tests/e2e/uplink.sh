@@ -29,6 +29,7 @@ wrong() { # UPLINK WHAT
 }
 wrong "bus:1" "no way out of the kind 'bus'"
 wrong "netns:here" "'here' is not written as 10.9.0.254/24"
+wrong "netns:10.9.0.254/24,queues=9" "'queues=9': a tap has 1 to 8 queues"
 wrong "slirp:speed=9" "slirp has no option 'speed'"
 wrong "slirp:forward=udp:127.0.0.1:70000:10.0.2.15:7" "is not written as udp:127.0.0.1:5353:10.0.2.15:53"
 wrong "slirp:net=10.0.2.0/99" "is not written as 10.0.2.0/24"
@@ -82,7 +83,7 @@ cat > "$tmp/n.lua" << W
 return { name = "n", domains = {
   { name = "log", service = "log" },
   { name = "net", service = "net", restart = "always", params = { address = "10.9.0.1/24", dhcp = "10.9.0.100-10.9.0.110",
-      prefix6 = "fd09::/64", router6 = 1800, uplink = "netns:10.9.0.254/24,10.9.0.1" } },
+      prefix6 = "fd09::/64", router6 = 1800, uplink = "netns:10.9.0.254/24,queues=4,10.9.0.1" } },
   { name = "plain", service = "net" },
   { name = "a", script = "$user", vifs = { lan = { back = "net", mac = "00:16:3e:00:00:0a", address = "10.9.0.10/24" } } },
 } }
@@ -95,6 +96,7 @@ esac
 [ $r = 0 ] || echo "# $out"
 ok $r "a world with a tap in a network of its own comes up"
 inside() { $x netns net -- "$@" 2>&1; }
+has "$(inside ip -d link show xk0)" "multi_queue numqueues 4 "; ok $? "it has the queues that it was to have"
 wait_for a address > /dev/null
 pings() { # WHAT ADDRESS SIZE...
     what=$1 to=$2; shift 2
@@ -150,10 +152,30 @@ case $? in
     *) echo "# $out"; ok 1 "a tap of the host's is a port of its bridge" ;;
 esac
 
+# A tap that is there already, with several queues or with one.
+cat > "$tmp/several.lua" << W
+return { name = "q", domains = {
+  { name = "one", service = "net", params = { address = "10.9.1.1/24", uplink = "tap:xk8" } },
+  { name = "two", service = "net", params = { address = "10.9.2.1/24", uplink = "tap:xk9,queues=2" } },
+} }
+W
+sed 's/tap:xk9/tap:xk10/' "$tmp/several.lua" > "$tmp/single.lua"
+out=$(timeout 60 unshare -n sh -c "for t in '8 multi_queue' '9 multi_queue' 10; do ip tuntap add mode tap name xk\$t || exit 9; done
+    ip addr add 10.9.1.254/24 dev xk8; ip addr add 10.9.2.254/24 dev xk9
+    $build/xenkit up -d -q $tmp/several.lua || exit 1
+    for i in 1 2; do ping -c 3 -i 0.2 -W 2 10.9.\$i.1; done; ip -d link show xk9
+    $build/xenkit down; $build/xenkit up -d -q $tmp/single.lua && $build/xenkit down" 2>&1)
+case $?$out in
+    9*) skip "taps that are there already" "they cannot be made here: $(echo "$out" | tail -n 1)" ;;
+    *"not permitted"*) skip "taps that are there already" "they take root" ;;
+    *) [ "$(echo "$out" | grep -c ' 3 received')" = 2 ] && has "$out" "numqueues 2 "; ok $? "taps of several queues, made before, are used with one and two"
+        has "$out" "the tap xk10 (it may have been made with one queue"; ok $? "one of a single queue has no second" ;;
+esac
+
 # Two of Linux' stacks, with two switches and a ring between them: large packets and blank checksums all the way.
 cat > "$tmp/t.lua" << W
 return { name = "t", domains = {
-  { name = "near", service = "net", params = { uplink = "netns:10.9.0.1/24" } },
+  { name = "near", service = "net", params = { uplink = "netns:10.9.0.1/24,queues=3" } },
   { name = "far", service = "net", params = { uplink = "netns:10.9.0.2/24", uplink_vif = "trunk" },
     vifs = { trunk = { back = "near", strict = false } } },
 } }

@@ -157,7 +157,7 @@ long ext4 stub pv
 long three_disks
 $lab run 'xl destroy diskdrv' # others need its memory
 serve xen_blkback disk images=/tmp/images
-ext4 dom0 pvh
+long ext4 dom0 pvh
 long ext4 dom0 pv
 ext4_killed
 long ext4_harmed

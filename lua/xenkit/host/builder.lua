@@ -80,12 +80,12 @@ function openers.link(need)
   for word in rest:gmatch "[^,]+" do words[#words + 1] = word end
   local program, err, code = host.program("xenkit-uplink")
   if not program then return nil, "xenkit-uplink is not beside this program", code end
-  local fd, header, mtu, pid
-  need.process, fd, header, mtu, pid = host.uplink(program, words)
-  if not need.process then return nil, need.value .. ": " .. fd, header end
+  local header, mtu, pid
+  need.process, need.fds, header, mtu, pid = host.uplink(program, words)
+  if not need.process then return nil, need.value .. ": " .. need.fds, header end
   need.handle = ("link:%s:%d:%d"):format(need.name, header, mtu)
   if kind == "netns" then need.netns = pid end
-  return fd, err
+  return need.fds[1]
 end
 
 local function release(grant)
@@ -195,8 +195,12 @@ local function hand_all(world, domid, t, boot, handles)
     close(g[2])
   end
   for _, need in ipairs(t.grant.list) do
-    if ok and need.fd then
-      ok, err, code = host.hand(world, domid, need.handle or need.kind .. ":" .. need.name, need.fd)
+    if ok and need.fds then
+      for i, fd in ipairs(need.fds) do
+        if ok then ok, err, code = host.hand(world, domid, need.handle .. ":" .. i, fd) end
+      end
+    elseif ok and need.fd then
+      ok, err, code = host.hand(world, domid, need.kind .. ":" .. need.name, need.fd)
     end
   end
   for _, h in ipairs(handles or {}) do

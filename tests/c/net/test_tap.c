@@ -14,7 +14,8 @@ enum { HEADER = 12 };
 static struct xk_platform *platform;
 static struct xk_loop *loop;
 static struct xk_netdev *dev;
-static int far_end, ended, rooms;
+enum { QUEUES = 3, FLOWS = 40 };
+static int far_end, ended, rooms, far[XK_TAP_QUEUES];
 static struct xk_packet got[64];
 static uint8_t bytes[64][XK_PACKET_MAX];
 static unsigned count;
@@ -31,24 +32,32 @@ static void on_frames(struct xk_netdev *d, const struct xk_packet *p, unsigned n
 static void on_room(struct xk_netdev *d) { (void)d, rooms++; }
 static void on_ended(void *arg) { (void)arg, ended++; }
 
-static void open_tap(uint16_t header)
+static void open_queues(uint16_t header, unsigned n)
 {
     struct xk_tap_config c = {.mac = {2, 0, 0, 0, 0, 1}, .header = header, .ended = on_ended};
-    int pair[2];
+    int pair[2], near[XK_TAP_QUEUES];
 
-    OK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-    far_end = pair[1];
+    for (unsigned i = 0; i < n; i++) {
+        OK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+        near[i] = pair[0];
+        far[i] = pair[1];
+    }
+    far_end = far[0];
     EQ(xk_open(NULL, "tap", &platform), 0);
     EQ(xk_loop_create(NULL, platform, &loop), 0);
-    EQ(xk_tap_open(NULL, loop, pair[0], &c, &dev), 0);
+    EQ(xk_tap_open(NULL, loop, near, n, &c, &dev), 0);
     dev->receive = on_frames;
     dev->room = on_room;
 }
 
+static void open_tap(uint16_t header) { open_queues(header, 1); }
+
 static void close_tap(void)
 {
     xk_net_close(dev);
-    close(far_end);
+    for (int i = 0; i < XK_TAP_QUEUES; i++)
+        if (far[i])
+            close(far[i]);
     xk_loop_destroy(loop);
     xk_platform_close(platform);
 }
@@ -194,7 +203,7 @@ TEST(the_end_is_told_once)
     open_tap(0);
     EQ(send(far_end, frame, 100, 0), 100);
     close(far_end);
-    far_end = open("/dev/null", O_RDONLY);
+    far[0] = open("/dev/null", O_RDONLY);
     run();
     EQ(count, 1); /* what came before it is there */
     EQ(ended, 1);
@@ -204,12 +213,118 @@ TEST(the_end_is_told_once)
     close_tap();
 }
 
+/* --- queues ------------------------------------------------------------------------------------------------------- */
+
+/* Frame (i) of a flow; the sequence number is (i). */
+static struct xk_packet of_flow(uint8_t *frame, unsigned flow, uint32_t i)
+{
+    uint32_t n = frame_tcp(frame, 4, 100, 1);
+
+    xk_packet_put16(frame + 34, (uint16_t)(2000 + flow));
+    xk_packet_put32(frame + 38, i);
+    return (struct xk_packet){frame, n, XK_PACKET_CSUM_VALID, 0, 0};
+}
+
+TEST(a_flow_keeps_its_queue_and_its_order)
+{
+    static uint8_t frame[200], out[400];
+    unsigned home[FLOWS], seen[FLOWS] = {0}, all = 0;
+    struct xk_tap_stats s;
+    ssize_t n;
+
+    open_queues(HEADER, QUEUES);
+    for (uint32_t i = 0; i < 6; i++)
+        for (unsigned flow = 0; flow < FLOWS; flow++) {
+            struct xk_packet p = of_flow(frame, flow, i);
+            EQ(xk_net_send(dev, &p), 0);
+        }
+    xk_tap_stats(dev, &s);
+    for (unsigned q = 0; q < QUEUES; q++) {
+        unsigned here = 0;
+        while ((n = recv(far[q], out, sizeof(out), 0)) > 0) {
+            unsigned flow = xk_packet_get16(out + HEADER + 34) - 2000u;
+            if (seen[flow] == 0)
+                home[flow] = q;
+            EQ(home[flow], q);
+            EQ(xk_packet_get32(out + HEADER + 38), seen[flow]++);
+            here++;
+        }
+        OK(here > 6 * FLOWS / QUEUES / 3); /* all have some */
+        EQ(s.out[q], here);
+        all += here;
+    }
+    EQ(all, 6 * FLOWS);
+    EQ(s.packets[1], all);
+    close_tap();
+}
+
+TEST(all_queues_are_read_and_the_end_of_one_is_the_end)
+{
+    static uint8_t frame[200];
+    struct xk_tap_stats s;
+
+    open_queues(0, QUEUES);
+    for (unsigned q = 0; q < QUEUES; q++)
+        for (unsigned i = 0; i <= q; i++) {
+            struct xk_packet p = of_flow(frame, q, i);
+            EQ(send(far[q], p.data, p.len, 0), (ssize_t)p.len);
+        }
+    run();
+    EQ(count, 1 + 2 + 3);
+    xk_tap_stats(dev, &s);
+    for (unsigned q = 0; q < QUEUES; q++)
+        EQ(s.in[q], q + 1);
+    close(far[1]);
+    run();
+    EQ(ended, 1);
+    EQ(send(far[2], frame, 60, 0), 60);
+    run();
+    EQ(count, 6); /* none is read any more */
+    EQ(ended, 1);
+    close_tap();
+}
+
+TEST(a_full_queue_stands_for_itself)
+{
+    static uint8_t frame[200], out[400];
+    unsigned other = 0, sent = 0;
+    struct xk_packet p;
+
+    open_queues(0, QUEUES);
+    p = of_flow(frame, 0, 0);
+    while (xk_net_send(dev, &p) == 0)
+        sent++;
+    OK(sent > 10);
+    for (unsigned flow = 1; flow < FLOWS; flow++) {
+        p = of_flow(frame, flow, 0);
+        other += xk_net_send(dev, &p) == 0;
+    }
+    OK(other > FLOWS / 2 && other < FLOWS - 1); /* those of the other queues */
+    run();
+    EQ(rooms, 0);
+    for (unsigned q = 0; q < QUEUES; q++)
+        while (recv(far[q], out, sizeof(out), 0) > 0)
+            ;
+    run();
+    EQ(rooms, 1);
+    p = of_flow(frame, 0, 0);
+    EQ(xk_net_send(dev, &p), 0);
+    close_tap();
+}
+
 TEST(a_config_that_makes_no_sense)
 {
     struct xk_tap_config c = {.header = 11};
+    int none[XK_TAP_QUEUES + 1] = {0};
 
     open_tap(0);
-    EQ(xk_tap_open(NULL, loop, 0, &c, &dev), XK_EINVAL);
+    EQ(xk_tap_open(NULL, loop, none, 1, &c, &dev), XK_EINVAL);
+    c.header = HEADER;
+    EQ(xk_tap_open(NULL, loop, none, 0, &c, &dev), XK_EINVAL);
+    EQ(xk_tap_open(NULL, loop, none, XK_TAP_QUEUES + 1, &c, &dev), XK_EINVAL);
+    none[1] = -1; /* what cannot be watched: none is, and none is closed */
+    OK(xk_tap_open(NULL, loop, none, 2, &c, &dev) < 0);
+    OK(fcntl(0, F_GETFD) >= 0);
     xk_loop_destroy(loop);
     xk_platform_close(platform);
 }
