@@ -78,7 +78,7 @@ function openers.link(need)
   end
   local words = { kind }
   for word in rest:gmatch "[^,]+" do words[#words + 1] = word end
-  local program, err, code = host.program("xenkit-uplink")
+  local program, _, code = host.program("xenkit-uplink")
   if not program then return nil, "xenkit-uplink is not beside this program", code end
   local header, mtu, pid
   need.process, need.fds, header, mtu, pid = host.uplink(program, words)
