@@ -34,6 +34,14 @@ static int refuse(struct xk__req *r, struct xk__path path, struct xk__path rest,
     return rc ? rc : XK_EACCES;
 }
 
+/* For changes of the tree's shape and of permissions, which a way that is remembered does not outlive. */
+static int own(struct xk__req *r, struct xk__path path, struct xk__node ***slot)
+{
+    if (r->tx)
+        r->tx->way.n = 0;
+    return xk__tree_own(&r->s->tree, r->top, path, slot);
+}
+
 /* The node at (path), if the caller has all rights of (want) on it. Who has not must not learn whether it exists: then
  * the nearest ancestor that does exist decides between XK_ENOENT and XK_EACCES, as upstream. A transaction remembers
  * who refused, as it may be committed only if that would happen again. */
@@ -41,7 +49,7 @@ static int look(struct xk__req *r, struct xk__path path, unsigned want, struct x
 {
     unsigned have;
 
-    *out = xk__tree_deepest(*r->top, path, rest);
+    *out = xk__tree_deepest_by(*r->top, path, rest, r->tx ? &r->tx->way : NULL);
     have = xk__perms_of(xk__node_perms(*out), &r->who);
     if (!rest->s ? (have & want) != want : !(have & want))
         return refuse(r, path, *rest, want, *out);
@@ -314,7 +322,7 @@ static int create(struct xk__req *r, struct xk__path path, struct xk__path rest,
     head = chain(r, rest, perms, value, n);
     if (!head)
         return XK_ENOMEM;
-    rc = xk__tree_own(&s->tree, r->top, where, &slot);
+    rc = own(r, where, &slot);
     if (rc == 0)
         rc = xk__tree_insert(&s->tree, *slot, head);
     if (rc) {
@@ -346,7 +354,7 @@ static int overwrite(struct xk__req *r, struct xk__path path, struct xk__node *n
     if (rc == 0 && !r->tx)
         rc = xk__journal_node(r->s, path, (struct xk__content){xk__node_perms(n), value, len});
     if (rc == 0)
-        rc = xk__tree_own(&r->s->tree, r->top, path, &slot);
+        rc = xk__tree_own_by(&r->s->tree, r->top, path, &slot, r->tx ? &r->tx->way : NULL);
     if (rc == 0)
         rc = xk__tree_set_value(&r->s->tree, slot, value, len);
     if (rc)
@@ -448,7 +456,7 @@ int xk__do_rm(struct xk__req *r)
         rc = xk__journal_remove(r->s, path);
     up = xk__path_parent(path);
     if (rc == 0)
-        rc = xk__tree_own(&r->s->tree, r->top, up, &slot);
+        rc = own(r, up, &slot);
     if (rc)
         return rc;
     text.s = path.s + (up.n > 1 ? up.n + 1 : 1);
@@ -551,7 +559,7 @@ int xk__do_set_perms(struct xk__req *r)
     if (rc == 0 && !r->tx)
         rc = xk__journal_node(r->s, path, (struct xk__content){perms, xk__node_value(n), n->value_len});
     if (rc == 0)
-        rc = xk__tree_own(&r->s->tree, r->top, path, &slot);
+        rc = own(r, path, &slot);
     if (rc == 0)
         rc = xk__tree_set_perms(&r->s->tree, slot, perms);
     if (rc)

@@ -233,7 +233,8 @@ struct xk__txn {
     int64_t bytes; /* on its domain's account */
     struct xk__chunk *chunks;
     struct xk__deltas deltas;
-    uint64_t deaths; /* of the server at the start */
+    uint64_t deaths;    /* of the server at the start */
+    struct xk__way way; /* below (top), to the last node that was read or written */
 };
 
 int xk__txn_start(struct xk_store_conn *c, struct xk__txn **out);

@@ -46,6 +46,7 @@ static void let_go(struct xk_store_server *s, struct xk__txn *tx)
     xk__node_drop(&s->tree, tx->top);
     tx->base = xk__node_ref(s->top);
     tx->top = xk__node_ref(s->top);
+    tx->way.n = 0;
     xk__deltas_free(s, &tx->deltas);
     xk__txn_charge(tx, xk__txn_log_bytes(tx) - tx->bytes);
     tx->stale = XK__STALE_LET_GO;

@@ -128,22 +128,73 @@ static struct xk__node *find_child(const struct xk__node *dir, struct xk__path n
     return n;
 }
 
-struct xk__node *xk__tree_deepest(struct xk__node *top, struct xk__path path, struct xk__path *rest)
+/* (dir) becomes the directory of the last node that is found. */
+static struct xk__node *deepest(struct xk__node *top, struct xk__path path, struct xk__path *rest,
+                                struct xk__node **dir)
 {
     struct xk__node *n = top, *next;
     struct xk__path part, left = path;
 
+    *dir = NULL;
     while (xk__path_next(&path, &part)) {
         next = find_child(n, part);
         if (!next) {
             *rest = left;
             return n;
         }
+        *dir = n;
         n = next;
         left = path;
     }
     rest->s = NULL;
     rest->n = 0;
+    return n;
+}
+
+struct xk__node *xk__tree_deepest(struct xk__node *top, struct xk__path path, struct xk__path *rest)
+{
+    struct xk__node *dir;
+
+    return deepest(top, path, rest, &dir);
+}
+
+/* A path as its directory, without the slash, and its name; there is no directory for "/" and "@special". */
+static struct xk__path directory_of(struct xk__path path, struct xk__path *name)
+{
+    size_t n = path.n;
+
+    while (n && path.s[n - 1] != '/')
+        n--;
+    *name = (struct xk__path){path.s + n, path.n - n};
+    return (struct xk__path){path.s, n && name->n ? n - 1 : 0};
+}
+
+static bool way_leads(const struct xk__way *w, const struct xk__node *top, struct xk__path dir)
+{
+    return w->n && w->n == dir.n && w->top == top && memcmp(w->path, dir.s, dir.n) == 0;
+}
+
+static void way_note(struct xk__way *w, struct xk__node *top, struct xk__path dir, struct xk__node *at, bool owned)
+{
+    w->n = at && dir.n <= sizeof(w->path) ? (uint8_t)dir.n : 0;
+    memcpy(w->path, dir.s, w->n);
+    w->top = top;
+    w->dir = at;
+    w->owned = owned;
+}
+
+struct xk__node *xk__tree_deepest_by(struct xk__node *top, struct xk__path path, struct xk__path *rest,
+                                     struct xk__way *way)
+{
+    struct xk__path name, in = directory_of(path, &name);
+    struct xk__node *dir, *n;
+
+    *rest = (struct xk__path){NULL, 0};
+    if (way && way_leads(way, top, in) && (n = find_child(way->dir, name)))
+        return n;
+    n = deepest(top, path, rest, &dir);
+    if (way && !rest->s)
+        way_note(way, top, in, dir, false);
     return n;
 }
 
@@ -222,17 +273,32 @@ static int own_child(struct xk__tree *t, struct xk__node *dir, struct xk__path n
     return 0;
 }
 
-int xk__tree_own(struct xk__tree *t, struct xk__node **top, struct xk__path path, struct xk__node ***slot)
+int xk__tree_own_by(struct xk__tree *t, struct xk__node **top, struct xk__path path, struct xk__node ***slot,
+                    struct xk__way *way)
 {
-    struct xk__path part;
+    struct xk__path part, name, in = directory_of(path, &name);
+    struct xk__node **dir = NULL;
 
+    if (way && way_leads(way, *top, in) && way->owned && (*top)->ref == 1)
+        return own_child(t, way->dir, name, slot);
+    if (way)
+        way->n = 0; /* what is copied leads elsewhere, also when the rest fails */
     *slot = top;
     if (own(t, top))
         return XK_ENOMEM;
-    while (xk__path_next(&path, &part))
-        if (own_child(t, **slot, part, slot))
+    while (xk__path_next(&path, &part)) {
+        dir = *slot;
+        if (own_child(t, *dir, part, slot))
             return XK_ENOMEM;
+    }
+    if (way)
+        way_note(way, *top, in, dir ? *dir : NULL, true);
     return 0;
+}
+
+int xk__tree_own(struct xk__tree *t, struct xk__node **top, struct xk__path path, struct xk__node ***slot)
+{
+    return xk__tree_own_by(t, top, path, slot, NULL);
 }
 
 /* --- 4. changing -------------------------------------------------------------------------------------------------- */

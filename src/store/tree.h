@@ -23,7 +23,7 @@
 
 /* Stores hold nodes by the hundred thousand: the header is 38 bytes. References: a count that overflows would need 2^29
  * nodes above this one, or 43 GB. Generations: 8 years of a million changes a second. */
-enum { XK__VALUE_MAX = (1 << 12) - 1, XK__GEN_BITS = 48 };
+enum { XK__VALUE_MAX = (1 << 12) - 1, XK__GEN_BITS = 48, XK__WAY_MAX = 62 };
 
 struct xk__node {
     struct xk__node *left, *right, *kids;
@@ -90,6 +90,22 @@ struct xk__node *xk__tree_find_near(const struct xk__node *top, struct xk__path 
 /* xk__tree_deepest (top, path, rest) - the last node on the way to (path) that exists, never NULL; (rest) is what is
  * missing after it, of length 0 with s = NULL if nothing is. */
 struct xk__node *xk__tree_deepest(struct xk__node *top, struct xk__path path, struct xk__path *rest);
+
+/* A way that was just gone, for the next path in the same directory: where that directory is in the tree below (top),
+ * and whether all down to it is owned. It begins zeroed, and is to be forgotten (n = 0) before any change of that tree
+ * but by xk__tree_own_by and a new value of the node that it gave. */
+struct xk__way {
+    char path[XK__WAY_MAX];
+    uint8_t n;
+    bool owned;
+    struct xk__node *top, *dir;
+};
+
+/* xk__tree_deepest_by, xk__tree_own_by - xk__tree_deepest and xk__tree_own along a (way); NULL: each goes its own. */
+struct xk__node *xk__tree_deepest_by(struct xk__node *top, struct xk__path path, struct xk__path *rest,
+                                     struct xk__way *way);
+int xk__tree_own_by(struct xk__tree *t, struct xk__node **top, struct xk__path path, struct xk__node ***slot,
+                    struct xk__way *way);
 
 /* xk__tree_own (t, top, path, slot) - makes everything on the way to (path), which must exist, changeable in place and
  * gives where the node hangs. The slot ends with the next change of the tree. XK_ENOMEM: nothing changed. */

@@ -382,27 +382,36 @@ static int merge_missing(struct xk__txn *tx, struct xk__node **top, struct xk__p
     }
 }
 
-static int merge_change(struct xk__txn *tx, struct xk__node **top, const struct xk__entry *e, struct xk__near *at)
+/* Where changes were last made: (mine) in the transaction's own tree, which stays as it is, (way) in the new one. */
+struct merging {
+    struct xk__near mine;
+    struct xk__way way;
+};
+
+static int merge_change(struct xk__txn *tx, struct xk__node **top, const struct xk__entry *e, struct merging *at)
 {
     struct xk_store_server *s = tx->conn->server;
-    const struct xk__node *mine = xk__tree_find_near(tx->top, entry_path(e), at);
+    const struct xk__node *mine = xk__tree_find_near(tx->top, entry_path(e), &at->mine);
     struct xk__path rest;
     struct xk__node **slot;
     int rc = 0;
 
     if (!mine)
         return 0; /* removed again */
-    xk__tree_deepest(*top, entry_path(e), &rest);
-    if (rest.s)
+    xk__tree_deepest_by(*top, entry_path(e), &rest, &at->way);
+    if (rest.s) {
+        at->way.n = 0;
         return merge_missing(tx, top, entry_path(e));
+    }
     if (!(e->flags & (XK__TX_VALUE | XK__TX_PERMS)))
         return 0; /* MKDIR on an existing node leaves it alone */
-    rc = xk__tree_own(&s->tree, top, entry_path(e), &slot);
+    rc = xk__tree_own_by(&s->tree, top, entry_path(e), &slot, &at->way);
     if (rc == 0 && e->flags & XK__TX_VALUE)
         rc = xk__deltas_grow(s, &s->deltas, (*slot)->perms[0].domid, (int64_t)mine->value_len - (*slot)->value_len);
     if (rc == 0 && e->flags & XK__TX_VALUE)
         rc = xk__tree_set_value(&s->tree, slot, xk__node_value(mine), mine->value_len);
     if (rc == 0 && e->flags & XK__TX_PERMS) {
+        at->way.n = 0;
         rc = xk__deltas_add(s, &s->deltas, xk__node_perms(*slot), xk__node_size(*slot), -1);
         if (rc == 0)
             rc = xk__deltas_add(s, &s->deltas, xk__node_perms(mine),
@@ -416,7 +425,7 @@ static int merge_change(struct xk__txn *tx, struct xk__node **top, const struct 
 static int merge(struct xk__txn *tx, struct xk__node **top)
 {
     struct xk_store_server *s = tx->conn->server;
-    struct xk__near at = {0}; /* in the transaction's own tree, which stays as it is */
+    struct merging at = {0};
     int rc = 0;
 
     for (uint32_t i = 0; i < tx->n && rc == 0; i++)

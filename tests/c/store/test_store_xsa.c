@@ -246,6 +246,7 @@ TEST(xsa_326_old_versions_are_bounded)
     setup();
     EQ(kit_write(&six, "mine", "1"), 0);
     EQ(kit_write(&five, "mine", "1"), 0);
+    EQ(kit_write(&five, "kept", "outside"), 0);
     xk_store_server_stats(server, &before);
     EQ(kit_begin(&six), 0);
     EQ(kit_read(&six, "mine"), 0);
@@ -254,6 +255,7 @@ TEST(xsa_326_old_versions_are_bounded)
     for (int t = 0; t < 10; t++) {
         EQ(kit_begin(&five), 0);
         EQ(kit_read(&five, "mine"), 0);
+        EQ(kit_write(&five, "kept", "inside"), 0);
         tx[t] = five.tx;
         five.tx = 0;
         memset(value, 'a' + t, 2000);
@@ -274,8 +276,14 @@ TEST(xsa_326_old_versions_are_bounded)
     OK(strstr((char *)zero.reply, "its snapshot was let go") != NULL);
     for (int t = 0; t < 10; t++) {
         five.tx = tx[t];
+        EQ(kit_write(&five, "kept", "within"), 0); /* where it goes on, not where it was */
+        VALUE(&five, "kept", "within");
+        five.tx = 0;
+        VALUE(&five, "kept", "outside");
+        five.tx = tx[t];
         EQ(kit_read(&five, "mine"), 0);
         EQ(kit_write(&five, "1", "x"), 0);
+        EQ(kit_write(&five, "kept", "outside"), 0);
         EQ(kit_end(&five, "T"), t < 9 ? XK_EAGAIN : 0);
     }
     done();
