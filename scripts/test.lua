@@ -166,7 +166,7 @@ section("real Xen, in the lab")
 if wanted("lab") then
   local names = {} -- these are .ci/run's, and of long runs
   local later = { lab = true, console = true, vchan = true, scenario = true, load = true, save = true, store = true,
-    net = true }
+    net = true, disk = true, stub = true }
   for _, path in ipairs(lines_of("ls tests/lab/test_*.sh")) do
     local name = path:match("test_(%w+)%.sh$")
     if not later[name] or os.getenv("XK_LONG") then names[#names + 1] = name end
