@@ -7,7 +7,7 @@
 #
 # and everybody goes through those of its lines, in the same order. A vchan is good when both its ends say so.
 . tests/lab/lib/tap.sh
-SECONDS_FOR_ALL=200 # at most
+SECONDS_FOR_ALL=300 # at most
 
 if ! ${CC:-cc} -O2 -o "$tmp/vchan_peer" tests/lab/vchan_peer.c -lxenvchan -lxenstore 2> "$tmp/err"; then
     skip "vchan against upstream's" "no libxenvchan to build the peer with (libxen-dev)"
@@ -47,10 +47,10 @@ $lab put "$build/xenkit" "$build/xenkit-domain" "$build/xenkit-domain-core.boot"
     "$build/xenkit-kernel.boot" "$tmp/plan" "$tmp/vchan_peer" tests/lab/lib/vchan_ours.lua tests/lab/lib/vchan_upstream.sh \
     tests/lab/lib/vchan_dom0.sh
 $lab run 'for d in vchan-g1 vchan-g2 vchan-stub; do xl destroy $d; done' > /dev/null 2>&1
-$lab guest vchan-g1 --keep --memory 160 --file "$tmp/plan" --file "$tmp/vchan_peer" \
+$lab guest vchan-g1 --keep -t 150 --memory 160 --file "$tmp/plan" --file "$tmp/vchan_peer" \
     --file tests/lab/lib/vchan_upstream.sh -- \
     'sh /lab/vchan_upstream.sh g1 /lab/plan /lab/vchan_peer < /dev/null > /dev/console 2>&1 &' &
-$lab guest vchan-g2 --keep --memory 200 --file "$build/xenkit" --file "$build/xenkit-domain" \
+$lab guest vchan-g2 --keep -t 150 --memory 200 --file "$build/xenkit" --file "$build/xenkit-domain" \
     --file "$tmp/plan" --file tests/lab/lib/vchan_ours.lua -- \
     'xenkit run --on xen /lab/vchan_ours.lua plan=/lab/plan place=guest < /dev/null > /dev/console 2>&1 &'
 wait
