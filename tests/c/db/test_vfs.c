@@ -346,7 +346,7 @@ TEST(real_files)
 
 /* --- failures --------------------------------------------------------------------------------------------------- */
 
-/* Fails each n-th op of each kind once, every third write under sanitizers; returns how often the failure was reported. */
+/* Fails each n-th op of each kind once, every third write under sanitizers; returns how often that was reported. */
 static int fault_series(enum xk_db_journal journal, int kind, int error)
 {
     int reported = 0, step = kind == DISK_WRITE && getenv("XK_SHORT") ? 3 : 1;
