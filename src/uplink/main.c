@@ -1,8 +1,8 @@
 /* A way out of a world's networks, for domain 0, which runs it as
  *
- *     xenkit-uplink FD tap NAME [queues=N] [BRIDGE]             a tap of this host, which may be a port of a bridge
- *     xenkit-uplink FD netns ADDRESS/BITS [queues=N] [GATEWAY]  a tap in a network of its own, where programs may be
- * run xenkit-uplink FD slirp [KEY=VALUE ...]                    libslirp: the host's sockets, without any privilege
+ *     xenkit-uplink FD tap NAME [queues=N] [BRIDGE]             a tap of this host, perhaps a port of a bridge
+ *     xenkit-uplink FD netns ADDRESS/BITS [queues=N] [GATEWAY]  a tap in a network of its own, for programs
+ *     xenkit-uplink FD slirp [KEY=VALUE ...]                    libslirp: the host's sockets, no privilege
  *
  * FD is a packet socket. The first packet that is sent there says "ok HEADER MTU", with the tap's descriptors if there
  * are any, a queue each, or what is wrong. After that frames go over FD (slirp), or nothing does, and the process ends
