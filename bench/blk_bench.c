@@ -78,6 +78,16 @@ static void open_rings(struct xk_loop *loop, struct xk_blkback_config *c, struct
     }
 }
 
+static void tell_loop(const char *who, struct xk_loop *loop)
+{
+    struct xk_loop_stats s;
+
+    xk_loop_get_stats(loop, &s);
+    fprintf(stderr, "%s: rounds %llu sleeps %llu spins %llu hits %llu idle %llu us\n", who, (unsigned long long)s.rounds,
+            (unsigned long long)s.sleeps, (unsigned long long)s.spins, (unsigned long long)s.spin_hits,
+            (unsigned long long)(s.idle_ns / 1000));
+}
+
 /* --- the back end ------------------------------------------------------------------------------------------------- */
 
 static void serve(const struct hosted_pair *pair)
@@ -99,7 +109,7 @@ static void serve(const struct hosted_pair *pair)
                                  : xk_block_aio(NULL, aio, file, o.direct ? 0 : XK_BLK_CACHED, &c.device)) < 0)
         die("the back end");
     pin(0);
-    xk_loop_set_spin(loop, 20000);
+    xk_loop_set_spin(loop, XK_SPIN_WAKE);
     shared->sectors = c.device->info.sectors;
     atomic_store(&shared->domid[0], xk_platform_domid(p));
     await(&shared->refs_ready);
@@ -114,6 +124,7 @@ static void serve(const struct hosted_pair *pair)
     shared->cpu_ns[0] = bench_cpu() - cpu;
     if (getenv("XK_BENCH_VERBOSE")) {
         struct xk_blkback_stats s;
+        tell_loop("back", loop);
         xk_blkback_stats(back[0], &s);
         fprintf(stderr, "back: reads %llu writes %llu notified %llu events %llu idle %llu kept %u most %u\n",
                 (unsigned long long)s.requests[0], (unsigned long long)s.requests[1], (unsigned long long)s.notified,
@@ -192,7 +203,7 @@ static void drive(const struct hosted_pair *pair)
     if (!p || xk_cpus(p) < 1 || xk_loop_create(NULL, p, &loop) < 0)
         die("the front end");
     pin(1);
-    xk_loop_set_spin(loop, 20000);
+    xk_loop_set_spin(loop, XK_SPIN_WAKE);
     atomic_store(&shared->domid[1], xk_platform_domid(p));
     c.back = (xk_domid)await(&shared->domid[0]);
     c.pages =
@@ -226,6 +237,7 @@ static void drive(const struct hosted_pair *pair)
     shared->p99 = bench_quantile(samples, done_count, 990);
     if (getenv("XK_BENCH_VERBOSE")) {
         struct xk_blkfront_stats s;
+        tell_loop("front", loop);
         xk_blkfront_stats(front[0], &s);
         fprintf(stderr, "front: notified %llu events %llu full %llu copied %llu\n", (unsigned long long)s.notified,
                 (unsigned long long)s.events, (unsigned long long)s.full, (unsigned long long)s.copied);

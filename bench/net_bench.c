@@ -166,7 +166,7 @@ static void serve(const struct hosted_pair *pair)
     if (!e.p || xk_cpus(e.p) < 1 || xk_loop_create(NULL, e.p, &e.loop) < 0)
         die("the back end");
     pin(0);
-    xk_loop_set_spin(e.loop, 20000);
+    xk_loop_set_spin(e.loop, XK_SPIN_WAKE);
     atomic_store(&shared->domid[0], xk_platform_domid(e.p));
     await(&shared->rings_ready);
     c.front = (xk_domid)await(&shared->domid[1]);
@@ -203,7 +203,7 @@ static void drive(const struct hosted_pair *pair)
     if (!e.p || xk_cpus(e.p) < 1 || xk_loop_create(NULL, e.p, &e.loop) < 0)
         die("the front end");
     pin(1);
-    xk_loop_set_spin(e.loop, 20000);
+    xk_loop_set_spin(e.loop, XK_SPIN_WAKE);
     atomic_store(&shared->domid[1], xk_platform_domid(e.p));
     c.back = (xk_domid)await(&shared->domid[0]);
     if (xk_netfront_create(NULL, e.loop, &c, &front) < 0)

@@ -2,9 +2,10 @@
  *
  *     store_load SOCKET PID WORKLOAD CONNECTIONS [MS]
  *
- * WORKLOAD: read, write (100 bytes), mkrm (mkdir and rm), txn (5 reads and 5 writes), list (1000 children), or watch:
- * one writer and CONNECTIONS watchers, from the write to the last event. Each connection has one request under way
- * and its own paths, so that no transaction conflicts. PID is the server: its CPU time, with that of its children, is
+ * WORKLOAD: read, write (100 bytes), mkrm (mkdir and rm), txn (5 reads and 5 writes), gathered (the same, all behind
+ * its start sent by one call), list (1000 children), or watch: one writer and CONNECTIONS watchers, from the write to
+ * the last event. But for gathered each connection has one request under way, and its own paths, so that no transaction
+ * conflicts. PID is the server: its CPU time, with that of its children, is
  * counted from the end of the warm-up. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -31,6 +32,9 @@ static char value[VALUE];
 static uint64_t samples[SAMPLES], operations, retries, sampled;
 static struct connection conn[CONNECTIONS];
 static uint32_t next_id;
+static char out[2 * (sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX)];
+static size_t to_send;
+static int gathering; /* until it ends nothing is sent */
 
 static void die(const char *what)
 {
@@ -55,15 +59,18 @@ static int connect_to(const char *path)
 static void send_request(struct connection *c, uint32_t type, uint32_t tx, const char *text, size_t n, const char *more,
                          size_t m)
 {
-    char out[sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX];
     struct xsd_sockmsg h = {type, ++next_id, tx, (uint32_t)(n + m)};
 
-    memcpy(out, &h, sizeof(h));
-    memcpy(out + sizeof(h), text, n);
+    memcpy(out + to_send, &h, sizeof(h));
+    memcpy(out + to_send + sizeof(h), text, n);
     if (m)
-        memcpy(out + sizeof(h) + n, more, m);
-    if (send(c->fd, out, sizeof(h) + n + m, MSG_NOSIGNAL) != (ssize_t)(sizeof(h) + n + m))
+        memcpy(out + to_send + sizeof(h) + n, more, m);
+    to_send += sizeof(h) + n + m;
+    if (gathering)
+        return;
+    if (send(c->fd, out, to_send, MSG_NOSIGNAL) != (ssize_t)to_send)
         die("send");
+    to_send = 0;
 }
 
 /* A whole message at the front of (c)'s buffer: its length, or 0. */
@@ -145,6 +152,26 @@ static void begin_path(struct connection *c, uint32_t type, uint32_t tx, int k, 
     send_request(c, type, tx, path, (size_t)n + 1, value, with_value ? VALUE : 0);
 }
 
+static void step_txn(struct connection *c, unsigned n)
+{
+    if (n == 0)
+        send_request(c, XS_TRANSACTION_START, 0, "", 1, NULL, 0);
+    else if (n <= TXN_OPS)
+        begin_path(c, n % 2 ? XS_READ : XS_WRITE, c->tx, (int)n - 1, n % 2 == 0);
+    else
+        send_request(c, XS_TRANSACTION_END, c->tx, "T", 2, NULL, 0);
+}
+
+/* All of a transaction behind its start. */
+static void step_rest(struct connection *c)
+{
+    gathering = 1;
+    for (unsigned n = 1; n <= TXN_OPS; n++)
+        step_txn(c, n);
+    gathering = 0;
+    step_txn(c, TXN_OPS + 1);
+}
+
 /* Sends request number c->step of the operation. */
 static void step(struct connection *c)
 {
@@ -163,17 +190,18 @@ static void step(struct connection *c)
     case 'l':
         send_request(c, XS_DIRECTORY, 0, "/bench/list", 12, NULL, 0);
         break;
+    case 'g':
+        if (c->step == 1)
+            step_rest(c);
+        else if (c->step == 0)
+            step_txn(c, 0);
+        break;
     default: /* txn */
-        if (c->step == 0)
-            send_request(c, XS_TRANSACTION_START, 0, "", 1, NULL, 0);
-        else if (c->step <= TXN_OPS)
-            begin_path(c, c->step % 2 ? XS_READ : XS_WRITE, c->tx, (int)c->step - 1, c->step % 2 == 0);
-        else
-            send_request(c, XS_TRANSACTION_END, c->tx, "T", 2, NULL, 0);
+        step_txn(c, c->step);
     }
 }
 
-static unsigned steps(void) { return workload[0] == 'm' ? 2 : workload[0] == 't' ? TXN_OPS + 2 : 1; }
+static unsigned steps(void) { return workload[0] == 'm' ? 2 : strchr("tg", workload[0]) ? TXN_OPS + 2 : 1; }
 
 /* One answer has come. */
 static void answered(struct connection *c, const struct xsd_sockmsg *h)
@@ -189,7 +217,7 @@ static void answered(struct connection *c, const struct xsd_sockmsg *h)
     }
     if (workload[0] == 'r' && h->len != VALUE)
         complain(c, h, "short value");
-    if (workload[0] == 't' && c->step == 0)
+    if (strchr("tg", workload[0]) && c->step == 0)
         c->tx = (uint32_t)strtoul(body, NULL, 10);
     if (++c->step < steps())
         return;
@@ -300,8 +328,8 @@ int main(int argc, char **argv)
     uint64_t ms;
     int n;
 
-    if (argc < 5 || !strchr("rwmtl", argv[3][0])) {
-        fprintf(stderr, "use: store_load SOCKET PID read|write|mkrm|txn|list|watch CONNECTIONS [MS]\n");
+    if (argc < 5 || !strchr("rwmtgl", argv[3][0])) {
+        fprintf(stderr, "use: store_load SOCKET PID read|write|mkrm|txn|gathered|list|watch CONNECTIONS [MS]\n");
         return 2;
     }
     workload = argv[3];

@@ -141,7 +141,7 @@ void xk_lua_push_world(lua_State *L, struct xk_platform *platform)
         luaL_error(L, "out of memory");
     }
     if (xk_cpus(platform) > 1)
-        xk_loop_set_spin(w->loop, 15000);
+        xk_loop_set_spin(w->loop, XK_SPIN_WAKE);
 }
 
 static int world_open(lua_State *L)

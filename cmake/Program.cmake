@@ -56,10 +56,11 @@ function(xk_program target)
                           ${XK_STATIC_sqlite} ${XK_STATIC_cares} ${XK_STATIC_zlib} ${XK_STATIC_crypto} ${XK_STATIC_lua} ${XK_STATIC_xen} ${XK_STATIC_uring} m)
   elseif(A_HOST AND XK_STATIC_DOMAIN) # a short command spends half of its time on loading libraries that it does not use
     add_dependencies(${target} xenkit_static)
+    target_sources(${target} PRIVATE src/program/late_crypto.c)
     target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/include)
     target_link_libraries(${target} PRIVATE $<TARGET_FILE:xenkit_static> ${XK_STATIC_http_parser} ${XK_STATIC_cmark}
-                          ${XK_STATIC_sqlite} ${XK_STATIC_cares} ${XK_STATIC_zlib} ${XK_STATIC_crypto} xkdep_lua
-                          xkdep_seccomp xkdep_xen xkdep_uring m)
+                          ${XK_STATIC_sqlite} ${XK_STATIC_cares} ${XK_STATIC_zlib} ${XK_STATIC_lua}
+                          ${XK_STATIC_seccomp} ${XK_STATIC_xen} ${XK_STATIC_uring} m)
   else()
     target_link_libraries(${target} PRIVATE xenkit_static xkdep_lua xkdep_http_parser xkdep_cmark xkdep_sqlite
                           xkdep_seccomp xkdep_xen xkdep_uring xkdep_cares xkdep_zlib xkdep_crypto m)

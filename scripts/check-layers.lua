@@ -50,9 +50,9 @@ for h in ([[assert ctype errno float inttypes limits math stdalign stdarg stdato
 -- Libraries, and the floors that are there for them.
 local LIBRARY = {
   ["http_parser.h"] = "proto-http", ["cmark.h"] = "markup", ["sqlite3.h"] = "db", ["seccomp.h"] = "host uplink",
-  ["pthread.h"] = "host", ["ares.h"] = "resolve", ["slirp/libslirp.h"] = "uplink",
-  ["zlib.h"] = "archive", ["openssl/crypto.h"] = "crypt", ["openssl/evp.h"] = "crypt",
-  ["openssl/rand.h"] = "crypt",
+  ["pthread.h"] = "host program", ["ares.h"] = "resolve", ["slirp/libslirp.h"] = "uplink",
+  ["zlib.h"] = "archive", ["openssl/crypto.h"] = "crypt program", ["openssl/evp.h"] = "crypt program",
+  ["openssl/rand.h"] = "crypt program",
 }
 
 local bad = 0

@@ -123,16 +123,16 @@ local function hold(server, count)
 end
 
 local titles = { read = "read 100 B", write = "write 100 B", mkrm = "mkdir + rm", txn = "transaction of 10",
-  list = "list 1000 children" }
+  gathered = "transaction of 10, gathered", list = "list 1000 children" }
 
 local NODES, DOMAINS = 100000, 1000
 
--- One run of store_bulk on each server; the figures by server.
-local function bulk(servers, verb, count)
+-- One run of store_bulk on each server; the figures by server. (gather): what is under way together goes by one call.
+local function bulk(servers, verb, count, gather)
   local t = {}
   for name, server in pairs(servers) do
-    t[name] = { tools.sample(string.format("%s%s %s %s %s %d %d", tools.on(1), tools.need("store_bulk"), server.socket,
-      server.pid, verb, count, server.first or 1))[1] }
+    t[name] = { tools.sample(string.format("%s%s%s %s %s %s %d %d", gather and "env XK_BENCH_GATHER=1 " or "",
+      tools.on(1), tools.need("store_bulk"), server.socket, server.pid, verb, count, server.first or 1))[1] }
   end
   return t
 end
@@ -211,13 +211,18 @@ return function(out)
   local t = bulk(servers, "fill", nodes)
   row(string.format("create %dk nodes", nodes // 1000), t, { unit = "op/s" })
   row(string.format("memory of %dk nodes, each (lower)", nodes // 1000), t, { unit = "B", key = "bytes", lower = true })
-  rows({ { "txn", { 8 } }, { "mkrm", { 8 } } }, ", beside these")
+  rows({ { "txn", { 8 } }, { "gathered", { 8 } }, { "mkrm", { 8 } } }, ", beside these")
   if servers.ours then
     servers.ours.first = hold(servers.ours, domains)
   end
-  t = bulk(servers, "domains", domains)
-  row(string.format("trees of %d domains, beside these", domains), t, { unit = "op/s" })
-  row("their teardown", bulk(servers, "teardown", domains), { unit = "op/s" })
+  for _, gather in ipairs({ false, true }) do
+    local suffix = gather and ", gathered" or ""
+    row(string.format("trees of %d domains, beside these%s", domains, suffix),
+      bulk(servers, "domains", domains, gather), { unit = "op/s" })
+    row("their teardown" .. suffix, bulk(servers, "teardown", domains, gather), { unit = "op/s" })
+  end
+  bulk(servers, "clear", 1)
+  row(string.format("create %dk nodes, gathered", nodes // 1000), bulk(servers, "fill", nodes, true), { unit = "op/s" })
   bulk(servers, "clear", 1)
   row(string.format("trees of %d domains", domains), bulk(servers, "domains", domains), { unit = "op/s" })
   bulk(servers, "teardown", domains)
@@ -229,6 +234,7 @@ return function(out)
   rows({ { "txn", all } }, "")
   tools.stop(servers.echo.pid)
   servers.echo = nil
+  rows({ { "gathered", tools.quick and { 8 } or { 8, 64 } } }, "")
   rows({ { "list", tools.quick and { 8 } or { 8, 64 } } }, "")
   for _, watchers in ipairs(tools.quick and { 1, 64 } or { 1, 8, 64, 1000 }) do
     t = measure("watch", watchers)

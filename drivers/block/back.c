@@ -10,7 +10,12 @@
 #include "drivers/block/pages.h"
 #include "drivers/block/proto.h"
 
-enum { BATCH = 16, KEEP = 1056, ROUND = 256 /* requests, before others have their turn */ };
+enum {
+    BATCH = 16,
+    KEEP = 1056,
+    FEW = 8,    /* requests, to begin with where the device has nothing to do */
+    ROUND = 256 /* before others have their turn */
+};
 #define NO_ROOM_WAIT (5 * XK_MS)     /* until it is tried again to map a request's pages, when no answer comes before */
 #define NO_ROOM_MAX (10 * XK_SECOND) /* after that it is an error */
 
@@ -405,13 +410,21 @@ static void break_it(struct xk_blkback *b)
         b->config.broken(b->config.arg, XK_EPEER);
 }
 
+/* A device that has nothing to do gets a few requests at once, and is at work while the rest is taken: else the two
+ * halves and the device wait for each other in turn. Not so where a kick costs more than that. */
+static int most_now(const struct xk_blkback *b)
+{
+    return b->stats.under_way || b->config.device->info.features & XK_BLK_DEAR_KICK ? ROUND : FEW;
+}
+
 /* Takes what is there, up to a bound. How many, or XK_EPEER. */
 static int receive(struct xk_blkback *b)
 {
     uint8_t slots[BATCH * BLK_SLOT_MAX];
-    int n, all = 0;
+    int n, all = 0, most = most_now(b);
 
-    while (!b->barrier && !b->starved && all < ROUND && (n = xk_ring_back_take(&b->ring, slots, BATCH)) != XK_EAGAIN) {
+    while (!b->barrier && !b->starved && all < most &&
+           (n = xk_ring_back_take(&b->ring, slots, most < BATCH ? (unsigned)most : BATCH)) != XK_EAGAIN) {
         uint32_t first = b->ring.req_cons - (uint32_t)n;
         int i = 0;
         if (n < 0)

@@ -11,7 +11,7 @@
 #include "drivers/block/front.h"
 #include "drivers/block/proto.h"
 
-enum { BATCH = 16, PIECES_MAX = 256, FLUSHED = 0x80 /* in flags of a request: the flush of its FUA is under way */ };
+enum { BATCH = 8, PIECES_MAX = 256, FLUSHED = 0x80 /* in flags of a request: the flush of its FUA is under way */ };
 
 /* Pages granted to the back end, in one piece. The first region is the pool of single pages, others are memory that was
  * given out. */
@@ -142,7 +142,6 @@ static struct tag *tag_take(struct xk_blkfront *f, struct xk_blk_request *r)
     t->index_page = NO_PAGE;
     r->under_way++;
     f->stats.under_way++;
-    f->spinner.awaiting = f->stats.under_way;
     return t;
 }
 
@@ -157,7 +156,6 @@ static void tag_drop(struct xk_blkfront *f, struct tag *t)
     t->free = f->free_tag;
     f->free_tag = t;
     f->stats.under_way--;
-    f->spinner.awaiting = f->stats.under_way;
 }
 
 /* The next segment, from byte (in) of the piece (p) on: at most to the end of a page and of the piece. Its length, or
@@ -283,8 +281,19 @@ static int put(struct xk_blkfront *f, struct xk_blk_request *r)
 /* Whether all of it was put on the ring. */
 static int whole(const struct xk_blk_request *r) { return r->at >= bytes_of(r) && (r->at || r->op != XK_BLK_FLUSH); }
 
+static void publish(struct xk_blkfront *f)
+{
+    if (f->err || !xk_ring_front_publish(&f->ring))
+        return;
+    f->stats.notified++;
+    xk_evtchn_notify(f->platform, f->watch.port);
+}
+
+/* A few at a time: the back end is at work while the rest is put there. */
 static void send(struct xk_blkfront *f)
 {
+    unsigned n = 0;
+
     while (f->head && f->free_tag && xk_ring_front_free(&f->ring) && !f->err) {
         struct xk_blk_request *r = f->head;
         if (put(f, r) < 0)
@@ -296,12 +305,11 @@ static void send(struct xk_blkfront *f)
             r->next = NULL;
             f->stats.waiting--;
         }
+        if (++n % BATCH == 0)
+            publish(f);
     }
     f->stats.full += f->head != NULL;
-    if (!f->err && xk_ring_front_publish(&f->ring)) {
-        f->stats.notified++;
-        xk_evtchn_notify(f->platform, f->watch.port);
-    }
+    publish(f);
 }
 
 /* --- 3. answers off the ring -------------------------------------------------------------------------------------- */
@@ -369,24 +377,24 @@ static int answer(struct xk_blkfront *f, const struct blk_answer *a)
     return 0;
 }
 
-/* Takes what is there. 1: something was. */
+/* Takes some of what is there, and lets the back end have at once what (done) asked for. 1: something was there. */
 static int receive(struct xk_blkfront *f)
 {
     uint8_t slots[BATCH * BLK_SLOT_MAX];
     struct blk_answer a;
-    int n, some = 0;
+    int n = f->closing ? XK_EAGAIN : xk_ring_front_take(&f->ring, slots, BATCH);
 
-    while (!f->err && !f->closing && (n = xk_ring_front_take(&f->ring, slots, BATCH)) != XK_EAGAIN) {
-        for (int i = 0; i < n && !f->err && !f->closing; i++) {
-            blk_answer_read(&blk_abi_64, slots + (size_t)i * f->ring.slot, &a);
-            if (answer(f, &a) < 0)
-                n = XK_EPEER;
-        }
-        if (n < 0)
-            break_it(f);
-        some = 1;
+    if (n == XK_EAGAIN)
+        return 0;
+    for (int i = 0; i < n && !f->err && !f->closing; i++) {
+        blk_answer_read(&blk_abi_64, slots + (size_t)i * f->ring.slot, &a);
+        if (answer(f, &a) < 0)
+            n = XK_EPEER;
     }
-    return some;
+    if (n < 0)
+        break_it(f);
+    send(f);
+    return 1;
 }
 
 static void destroy(struct xk_blkfront *f);
@@ -407,8 +415,6 @@ static int work(struct xk_blkfront *f, int sleeping)
         return 0;
     enter(f);
     some = receive(f);
-    if (some)
-        send(f);
     if (sleeping && !some && !f->err && !f->closing) {
         int more = xk_ring_front_rearm(&f->ring);
         if (more < 0)

@@ -52,7 +52,8 @@ enum { /* what a device can do: struct xk_blk_info, features */
        XK_BLK_CAN_DISCARD = 4,
        XK_BLK_CAN_SECURE = 8,
        XK_BLK_REMOVABLE = 16,
-       XK_BLK_CDROM = 32
+       XK_BLK_CDROM = 32,
+       XK_BLK_DEAR_KICK = 64 /* a kick costs as much as many requests: it should be for all that there are */
 };
 
 struct xk_blk_info {

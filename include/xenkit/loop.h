@@ -48,7 +48,6 @@ struct xk_defer {
 struct xk_spinner {
     int (*fn)(struct xk_spinner *s, int sleeping);
     struct xk_spinner *next, **link;
-    unsigned awaiting; /* its owner's: so many answers are due, such as a disk's, so that a longer spin may pay */
 };
 
 /* Something that keeps what it could do without, such as pages of a peer that stay mapped: (fn) gives back what is not
@@ -96,12 +95,11 @@ void xk_defer_stop(struct xk_loop *loop, struct xk_defer *d);
 void xk_spinner_start(struct xk_loop *loop, struct xk_spinner *s);
 void xk_spinner_stop(struct xk_spinner *s);
 
-/* xk_loop_set_spin (loop, ns) - the longest spin before a sleep; XK_SPIN_FEW times that while spinners await a few
- * answers (up to XK_SPIN_FEW_MAX), XK_SPIN_MANY times while they await more: then the next one is near, or they come in
- * bursts, and a sleep costs nothing as there is enough to be done. 0 (the default) never spins. It adapts: while spins
- * find nothing they get rarer. On one processor 0 is right.
+/* xk_loop_set_spin (loop, ns) - the longest spin before a sleep; 0 (the default) never spins. It adapts: while spins find
+ * nothing they get rarer. On one processor 0 is right. XK_SPIN_WAKE, about what a sleep and its wake-up cost, is a good
+ * bound: who spins longer takes processors away from those who work on the answer.
  */
-enum { XK_SPIN_FEW = 10, XK_SPIN_FEW_MAX = 4, XK_SPIN_MANY = 4 };
+enum { XK_SPIN_WAKE = 30000 };
 void xk_loop_set_spin(struct xk_loop *loop, xk_time ns);
 
 /* xk_loop_give_back (loop) - for who finds no room: all keepers give back what they can. */

@@ -99,7 +99,7 @@ struct xk_page_copy {
 
 /* The table a platform fills. It grows at its end only; (version) is the number of the last known call's revision.
  * Callers use the functions below, which check arguments first. */
-enum { XK_PLATFORM_VERSION = 5 };
+enum { XK_PLATFORM_VERSION = 4 };
 struct xk_platform_ops {
     uint32_t version;
     const char *name; /* "hosted", "xen", "stub", "fake" */
@@ -146,8 +146,6 @@ struct xk_platform_ops {
     int (*store_port)(struct xk_platform *p); /* NULL: XK_ENOSYS */
     /* version 4 */
     int (*page_copy)(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags);
-    /* version 5 */
-    void (*yield)(struct xk_platform *p); /* NULL: nothing is done */
 };
 
 /* xk_platform_domid (p) - the number of this domain. xk_platform_name (p) - "hosted", "fake", ... */
@@ -285,9 +283,6 @@ int xk_domain_set_virq_handler(struct xk_platform *p, xk_domid domid, unsigned v
 /* xk_now (p) - the monotonic clock. xk_wallclock (p) - nanoseconds since 1970-01-01 UTC, by the host's clock. */
 xk_time xk_now(struct xk_platform *p);
 int64_t xk_wallclock(struct xk_platform *p);
-
-/* xk_yield (p) - for who looks again and again: others that are ready on this processor have their turn first. */
-void xk_yield(struct xk_platform *p);
 
 /* xk_tick (p, period, fn) - from now on (fn) is called about every (period) ns of this program's running, in the middle
  * of whatever it does: it may do only what a signal handler may (signal-safety(7)). 0 ends it. Idling does not count,

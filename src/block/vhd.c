@@ -443,7 +443,7 @@ int xk_block_vhd(const xk_alloc *alloc, struct xk_file *const *chain, unsigned n
         return r;
     }
     v->image.dev.info.sectors = v->level[0].sectors;
-    v->image.dev.info.features = XK_BLK_CAN_FLUSH | (features & XK_BLK_READONLY);
+    v->image.dev.info.features = XK_BLK_CAN_FLUSH | XK_BLK_DEAR_KICK | (features & XK_BLK_READONLY);
     v->written = !(features & XK_BLK_READONLY);
     *out = &v->image.dev;
     return 0;

@@ -44,7 +44,7 @@ int crypt_xts_open(struct crypt_xts *c, const uint8_t *key, size_t bytes)
     if ((bytes != 32 && bytes != 64) || CRYPTO_memcmp(key, key + bytes / 2, bytes / 2) == 0)
         return XK_EINVAL;
     if (!get_context())
-        return XK_ENOMEM;
+        return XK_ENOSYS;
     cipher = EVP_CIPHER_fetch(context, bytes == 32 ? "AES-128-XTS" : "AES-256-XTS", NULL);
     c->encrypt = EVP_CIPHER_CTX_new();
     c->decrypt = EVP_CIPHER_CTX_new();
@@ -103,12 +103,14 @@ size_t crypt_hash_bytes(const char *hash)
 
 static EVP_MD *fetch_hash(const char *hash)
 {
-    return crypt_hash_bytes(hash) && get_context() ? EVP_MD_fetch(context, hash, NULL) : NULL;
+    return crypt_hash_bytes(hash) ? EVP_MD_fetch(context, hash, NULL) : NULL;
 }
 
 int crypt_hash_open(struct crypt_hash *h, const char *hash)
 {
-    h->bytes = crypt_hash_bytes(hash);
+    *h = (struct crypt_hash){NULL, NULL, crypt_hash_bytes(hash)};
+    if (h->bytes && !get_context())
+        return XK_ENOSYS;
     h->md = fetch_hash(hash);
     h->work = h->md ? EVP_MD_CTX_new() : NULL;
     if (h->work)
@@ -191,6 +193,8 @@ int crypt_kdf_open(struct crypt_kdf *k, const char *hash, const void *pass, size
     k->hash_bytes = crypt_hash_bytes(hash);
     if (k->hash_bytes == 0 || iterations == 0 || bytes == 0 || bytes > CRYPT_KEY_MAX)
         return XK_EINVAL;
+    if (!get_context())
+        return XK_ENOSYS;
     k->bytes = bytes;
     k->iterations = iterations;
     memcpy(k->salt, salt, sizeof(k->salt));

@@ -14,7 +14,8 @@ struct crypt_xts {
     void *encrypt, *decrypt;
 };
 
-/* 0; XK_EINVAL: not 32 or 64 bytes, or two equal halves; XK_ENOMEM. */
+/* 0; XK_EINVAL: not 32 or 64 bytes, or two equal halves; XK_ENOMEM; of this and the other two that open something
+ * XK_ENOSYS: there is no OpenSSL (src/program/late_crypto.c). */
 int crypt_xts_open(struct crypt_xts *c, const uint8_t *key, size_t bytes);
 void crypt_xts_close(struct crypt_xts *c); /* also of zeroes */
 

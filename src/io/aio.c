@@ -16,7 +16,6 @@ static int on_spin(struct xk_spinner *s, int sleeping)
 
     if (n == 0 && sleeping)
         n = xk_aio_arm(a) || xk_aio_submit(a) > 0;
-    s->awaiting = xk_aio_under_way(a);
     return n > 0;
 }
 

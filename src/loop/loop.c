@@ -345,20 +345,10 @@ static int look_once(struct xk_loop *loop, int sleeping)
     return some;
 }
 
-static unsigned spin_times(const struct xk_loop *loop)
-{
-    unsigned n = 0;
-
-    for (const struct xk_spinner *s = loop->spinners.next; s != &loop->spinners; s = s->next)
-        n += s->awaiting;
-    return n == 0 ? 1 : n <= XK_SPIN_FEW_MAX ? XK_SPIN_FEW : XK_SPIN_MANY;
-}
-
-/* A sleep costs some 25 us to wake from, so a short spin pays when the answer is near. After a spin that found nothing
- * the next ones are skipped, more and more, so that an idle domain spends nothing. */
+/* A sleep costs some 25 us to wake from, so a spin of about as long pays when the answer is near. After a spin that
+ * found nothing the next ones are skipped, more and more, so that an idle domain spends nothing. */
 static int spin(struct xk_loop *loop, xk_time deadline)
 {
-    unsigned times = spin_times(loop);
     xk_time end;
 
     if (!loop->spin_max || loop->spinners.next == &loop->spinners || deadline == XK_NOW)
@@ -369,7 +359,7 @@ static int spin(struct xk_loop *loop, xk_time deadline)
     }
     loop->stats.spins++;
     loop->spun = xk_now(loop->platform);
-    end = loop->spun + loop->spin_max * times;
+    end = loop->spun + loop->spin_max;
     do {
         for (int i = 0; i < 50; i++)
             if (look_once(loop, 0)) {
@@ -377,8 +367,6 @@ static int spin(struct xk_loop *loop, xk_time deadline)
                 loop->spin_misses = loop->spin_skip = loop->spin_skipped = 0;
                 return 1;
             }
-        if (times > 1) /* what is awaited may need this processor: Linux completes direct writes in a thread of it */
-            xk_yield(loop->platform);
     } while (xk_now(loop->platform) < end);
     loop->spin_skipped = 0;
     if (++loop->spin_misses > 1)
@@ -388,7 +376,6 @@ static int spin(struct xk_loop *loop, xk_time deadline)
 
 /* --- a round --- */
 
-/* A wait that may sleep is timed: reading the clock twice costs less than looking first. */
 /* After a spin that found something: a system call for what else there may be is made now and then only. */
 static int skips_poll(struct xk_loop *loop)
 {
@@ -399,6 +386,7 @@ static int skips_poll(struct xk_loop *loop)
     return 0;
 }
 
+/* A wait that may sleep is timed: reading the clock twice costs less than looking first. */
 static int wait_for_some(struct xk_loop *loop, xk_time deadline)
 {
     xk_time start;
@@ -421,7 +409,8 @@ int xk_loop_run_once(struct xk_loop *loop, xk_time deadline)
     loop->stats.rounds++;
     if (next < deadline)
         deadline = next;
-    while ((n == 0 && (spun = spin(loop, deadline))) || look_once(loop, 1)) {
+    /* Peers are asked to notify only before a sleep: who made progress comes by again. */
+    while ((n == 0 && (spun = spin(loop, deadline))) || look_once(loop, n == 0)) {
         deadline = XK_NOW; /* progress was made: fetch what else is there, do not sleep */
         if (++n == BATCH)
             break;

@@ -151,12 +151,6 @@ int xk_domain_set_virq_handler(struct xk_platform *p, xk_domid domid, unsigned v
 
 xk_time xk_now(struct xk_platform *p) { return p->ops->now(p); }
 
-void xk_yield(struct xk_platform *p)
-{
-    if (p->ops->version >= 5 && p->ops->yield)
-        p->ops->yield(p);
-}
-
 int64_t xk_wallclock(struct xk_platform *p) { return p->ops->wallclock(p); }
 
 int xk_entropy(struct xk_platform *p, void *buf, size_t n)

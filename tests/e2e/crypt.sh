@@ -126,5 +126,18 @@ if qemu-io --version > /dev/null 2>&1; then
 else
     skip "QEMU reads what was written" qemu-img
 fi
+# The command loads OpenSSL when it needs it: without it all else works.
+lib=$(ldconfig -p 2> /dev/null | sed -n 's/.*libcrypto.so.3 .*=> //p' | head -1)
+if ldd "$build/xenkit" | grep -q libcrypto; then
+    skip "without OpenSSL only encryption is missing" "program that loads it late"
+elif [ -z "$lib" ] || ! unshare -Umr sh -c "mount --bind /dev/null '$(readlink -f "$lib")'" 2> /dev/null; then
+    skip "without OpenSSL only encryption is missing" "namespace to hide it in"
+else
+    out=$(unshare -Umr sh -c "mount --bind /dev/null '$(readlink -f "$lib")'
+        $build/xenkit image create plainest.img 1M && $build/xenkit image create --luks --key-file ../k/one no.img 1M" 2>&1)
+    [ $? -gt 0 ] && [ -e plainest.img ] && [ ! -e no.img ] && has "$out" "no encryption without libcrypto.so.3 (apt-get install libssl3)" &&
+        has "$out" "not supported"
+    ok $? "without OpenSSL only encryption is missing"
+fi
 echo "1..$n"
 exit $bad

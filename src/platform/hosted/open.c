@@ -1,5 +1,4 @@
 /* Opening and closing the hosted platform, and its ops table. SPDX-License-Identifier: MIT */
-#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,12 +25,6 @@ static xk_time hosted_now(struct xk_platform *p)
 {
     (void)p;
     return xk__sys_now();
-}
-
-static void hosted_yield(struct xk_platform *p)
-{
-    (void)p;
-    sched_yield();
 }
 
 static int64_t hosted_wallclock(struct xk_platform *p)
@@ -89,7 +82,6 @@ static const struct xk_platform_ops hosted_ops = {
     .domain_control = hosted_domain_control,
     .now = hosted_now,
     .wallclock = hosted_wallclock,
-    .yield = hosted_yield,
     .entropy = hosted_entropy,
     .cpus = hosted_cpus,
     .tick = hosted_tick,

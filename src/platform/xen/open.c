@@ -1,7 +1,6 @@
 /* Opening the xen platform, and its ops table. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,12 +100,6 @@ static xk_time xen_now(struct xk_platform *p)
     return xk__sys_now();
 }
 
-static void xen_yield(struct xk_platform *p)
-{
-    (void)p;
-    sched_yield();
-}
-
 static int64_t xen_wallclock(struct xk_platform *p)
 {
     (void)p;
@@ -162,7 +155,6 @@ static const struct xk_platform_ops xen_ops = {
     .domain_control = xen_domain_control,
     .now = xen_now,
     .wallclock = xen_wallclock,
-    .yield = xen_yield,
     .entropy = xen_entropy,
     .cpus = xen_cpus,
     .tick = xen_tick,

@@ -16,6 +16,7 @@ struct slow {
     struct xk_blkdev *below;
     struct xk_blk_request *held[512];
     int hold, n, closed, running;
+    int kicks, at_kick[64]; /* so many were held at the first kicks */
 };
 
 static void slow_submit(struct xk_blkdev *d, struct xk_blk_request *r)
@@ -43,6 +44,8 @@ static void slow_kick(struct xk_blkdev *d)
 {
     struct slow *s = (struct slow *)d;
 
+    if (s->kicks < 64)
+        s->at_kick[s->kicks++] = s->n;
     if (s->running)
         return; /* what is submitted from an answer is passed on by the kick that is under way */
     s->running = 1;

@@ -701,3 +701,105 @@ TEST(events_late_or_from_nowhere_change_nothing)
     }
     pair_close(&p);
 }
+
+/* --- all at work at the same time --- */
+
+/* Requests that the disk holds at its first kicks, of 20. */
+static void first_kicks(uint32_t features, int *first, int *second)
+{
+    static uint8_t buf[20][XK_SECTOR];
+    static struct ask a[20];
+    struct pair p;
+
+    pair_world(&p);
+    p.disk.dev.info.features |= features;
+    pair_open(&p);
+    p.disk.hold = 1;
+    for (unsigned i = 0; i < 20; i++)
+        EQ(ask_put(p.dev, &a[i], XK_BLK_WRITE, i, buf[i], XK_SECTOR), 0);
+    xk_blk_kick(p.dev);
+    pair_run(&p);
+    EQ(p.disk.n, 20);
+    *first = p.disk.at_kick[0];
+    *second = p.disk.at_kick[1];
+    p.disk.hold = 0;
+    slow_go(&p.disk);
+    pair_run(&p);
+    for (unsigned i = 0; i < 20; i++)
+        EQ(a[i].done, 1);
+    pair_close(&p);
+}
+
+TEST(a_disk_with_nothing_to_do_gets_a_few_requests_before_the_rest)
+{
+    int first, second;
+
+    first_kicks(0, &first, &second);
+    EQ(first, 8);
+    EQ(second, 20);
+}
+
+TEST(a_disk_whose_kick_is_dear_gets_all_at_once)
+{
+    int first, second;
+
+    first_kicks(XK_BLK_DEAR_KICK, &first, &second);
+    EQ(first, 20);
+}
+
+struct again {
+    struct xk_blk_request r; /* first */
+    struct xk_piece piece;
+    int rounds;
+};
+
+static struct xk_ring_back watched; /* the front end's ring, as its peer sees it */
+static struct xk_blkdev *asked;
+static int heard, seen_at_answer[64];
+
+static void ask_again(struct xk_blk_request *r, int err)
+{
+    struct again *a = (struct again *)r;
+    uint8_t slots[64 * BLK_SLOT_MAX];
+    int n = xk_ring_back_take(&watched, slots, 64);
+
+    EQ(err, 0);
+    seen_at_answer[heard++] = n > 0 ? n : 0;
+    if (a->rounds-- > 0)
+        EQ(xk_blk_submit(asked, r), 0);
+}
+
+TEST(who_asks_again_is_heard_before_all_answers_are_taken)
+{
+    static struct again a[20];
+    static uint8_t buf[20][XK_SECTOR];
+    xk_gref refs[XK_BLKFRONT_RING_MAX];
+    struct pair p;
+    void *page;
+
+    pair_world(&p);
+    pair_open(&p);
+    asked = p.dev;
+    heard = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        a[i] = (struct again){
+            {.done = ask_again, .sector = i, .sectors = 1, .pieces = 1, .op = XK_BLK_READ}, {buf[i], XK_SECTOR}, 1};
+        a[i].r.piece = &a[i].piece;
+        EQ(xk_blk_submit(p.dev, &a[i].r), 0);
+    }
+    xk_blk_kick(p.dev);
+    for (int i = 0; i < 4; i++)
+        EQ(xk_loop_run_once(p.back_loop, XK_NOW) < 0, 0); /* all is answered */
+    EQ(xk_blkfront_ring(p.front, refs), 1);
+    EQ(xk_page_map(p.w.dom[2], 1, refs, 1, 0, NULL, &page), 0);
+    EQ(xk_ring_back_attach(&watched, page, XK_PAGE_SIZE, blk_abi_64.slot), 0);
+    while (heard < 20)
+        OK(xk_loop_run_once(p.front_loop, XK_NOW) >= 0);
+    EQ(seen_at_answer[7], 0);
+    EQ(seen_at_answer[8], 8);
+    EQ(seen_at_answer[16], 8);
+    pair_run(&p);
+    EQ(heard, 40);
+    EQ(xk_page_unmap(p.w.dom[2], page, 1), 0);
+    pair_close(&p);
+}

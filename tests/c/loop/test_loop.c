@@ -215,3 +215,38 @@ TEST(a_busy_spinner_keeps_nobody_waiting)
     xk_platform_close(p);
     EQ(xk_fake_destroy(w, NULL, 0), 0);
 }
+
+struct polite {
+    struct xk_spinner s; /* first */
+    int looks, asked;    /* its peer, to notify */
+};
+
+static int on_polite(struct xk_spinner *s, int sleeping)
+{
+    struct polite *p = (struct polite *)s;
+
+    p->asked += sleeping;
+    return p->looks++ == 0;
+}
+
+TEST(a_peer_is_asked_to_notify_only_before_a_sleep)
+{
+    struct polite s = {{.fn = on_polite}, 0, 0};
+    struct xk_platform *p;
+    struct xk_loop *loop;
+    struct xk_fake *w;
+
+    EQ(xk_fake_create(1, &w), 0);
+    EQ(xk_fake_domain(w, "a", &p), 0);
+    EQ(xk_loop_create(NULL, p, &loop), 0);
+    xk_loop_set_spin(loop, XK_SPIN_WAKE);
+    xk_spinner_start(loop, &s.s);
+    OK(xk_loop_run_once(loop, xk_now(p) + XK_MS) > 0);
+    EQ(s.asked, 0); /* the spin found something: there is no sleep yet */
+    EQ(xk_loop_run_once(loop, XK_NOW), 0);
+    EQ(s.asked, 1);
+    xk_spinner_stop(&s.s);
+    xk_loop_destroy(loop);
+    xk_platform_close(p);
+    EQ(xk_fake_destroy(w, NULL, 0), 0);
+}
