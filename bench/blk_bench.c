@@ -83,9 +83,9 @@ static void tell_loop(const char *who, struct xk_loop *loop)
     struct xk_loop_stats s;
 
     xk_loop_get_stats(loop, &s);
-    fprintf(stderr, "%s: rounds %llu sleeps %llu spins %llu hits %llu idle %llu us\n", who, (unsigned long long)s.rounds,
-            (unsigned long long)s.sleeps, (unsigned long long)s.spins, (unsigned long long)s.spin_hits,
-            (unsigned long long)(s.idle_ns / 1000));
+    fprintf(stderr, "%s: rounds %llu sleeps %llu spins %llu hits %llu idle %llu us\n", who,
+            (unsigned long long)s.rounds, (unsigned long long)s.sleeps, (unsigned long long)s.spins,
+            (unsigned long long)s.spin_hits, (unsigned long long)(s.idle_ns / 1000));
 }
 
 /* --- the back end ------------------------------------------------------------------------------------------------- */
