@@ -70,38 +70,29 @@ local function start_echo()
   return { pid = tools.serve("store_echo", command, "unix", dir .. "/socket"), socket = dir .. "/socket" }
 end
 
--- The store of a world, which keeps a journal, and which guests may join.
-local function start_world()
+-- The store of a world, which guests may join. It keeps a journal if it is to, which no peer does.
+local function start_world(journal)
   local program, dir = tools.root .. "/build/xenkit", tools.temp()
   if not tools.exists(program) then
     return nil, "ours skipped: build/xenkit is not there"
   end
-  local world = tools.write(dir .. "/w.lua", 'return { name = "bench", domains = {} }')
+  local world = tools.write(dir .. "/w.lua", ('return { name = "bench", domains = { %s } }'):format(
+    journal and "" or '{ name = "store", service = "store", params = { journal = "" } }'))
   local socket = dir .. "/rt/bench/store.sock"
-  tools.serve("a world", string.format("env XENKIT_RUNTIME_DIR=%s/rt %s up -q %s", dir, program, world), "unix", socket)
-  return { socket = socket, join = dir .. "/rt/bench/join", pid = tools.sh(string.format(
+  local started = tools.serve("a world", string.format("env XENKIT_RUNTIME_DIR=%s/rt %s up -q %s", dir, program, world),
+    "unix", socket)
+  return { socket = socket, started = started, join = dir .. "/rt/bench/join", pid = tools.sh(string.format(
     "XENKIT_RUNTIME_DIR=%s/rt %s list --json", dir, program)):match('"name":"store"[^}]-"pid":(%d+)') }
 end
 
--- A store that keeps no journal, as its peers do not. It is a domain like others, of a world that guests may join, too.
 local function start_ours()
   local dir = tools.temp()
   local socket = dir .. "/socket"
-  local command, why = tools.our_command("XK_STORE_CMD",
-    "env XENKIT_RUNTIME_DIR={dir}/rt build/xenkit run scripts/services/store.lua socket={socket}",
-    { dir = dir, socket = socket })
+  local command = os.getenv("XK_STORE_CMD") and tools.our_command("XK_STORE_CMD", "", { dir = dir, socket = socket })
   if not command then
-    return nil, why
+    return start_world(false)
   end
-  local server = { started = tools.serve("our store", command, "unix", socket), socket = socket }
-  server.pid = server.started
-  local world = tools.sh("ls " .. dir .. "/rt 2>/dev/null"):match("[^\n]+")
-  if world then
-    server.join = dir .. "/rt/" .. world .. "/join"
-    server.pid = tools.sh(string.format("XENKIT_RUNTIME_DIR=%s/rt %s/build/xenkit list --json", dir, tools.root))
-      :match('"name":"the%-store"[^}]-"pid":(%d+)') or server.pid
-  end
-  return server
+  return { pid = tools.serve("our store", command, "unix", socket), socket = socket }
 end
 
 -- Domains that exist: the store asks its platform who they are. (The shim says of all that they do.)
@@ -139,7 +130,7 @@ end
 
 -- Guests of a world of ours; no peer can be asked over rings without Xen.
 local function rings(out)
-  local world, why = start_world()
+  local world, why = start_world(true)
   if not world then
     return out.note("store", why)
   end
@@ -243,7 +234,7 @@ return function(out)
     end
   end
 
-  local journalled = start_world()
+  local journalled = start_world(true)
   if servers.ours and journalled then
     servers.ours = journalled
     rows({ { "write", { 64 } }, { "txn", { 64 } } }, ", with a journal")

@@ -462,6 +462,10 @@ local function take_key(spec, by_name, result, word)
     text = "true"
   end
   if result[name] ~= nil and item.type ~= "list" then return bad("key '%s' is given twice", name) end
+  if text == "" and item.default == "" then -- what holds without a word may be said
+    store(result, item, "")
+    return true
+  end
   local value, complaint = read_value(item, text)
   if value == nil then return bad("key '%s': %s", name, complaint) end
   store(result, item, value)

@@ -80,6 +80,15 @@ pid=$(pid_of console)
 [ "${pid:-0}" -gt 1 ] && kill -9 "$pid"
 wait $p; [ $? = 1 ] && has "$(cat "$tmp/err")" "console ended"; ok $? "the death of the console is said, and ends the world"
 
+# A store that is told to keep no journal dies, and with it the world.
+echo 'return { name = "t", domains = { { name = "store", service = "store", params = { journal = "" } } } }' > "$tmp/f.lua"
+timeout -k 2 20 "$build/xenkit" up -q "$tmp/f.lua" 2> "$tmp/err" & p=$!
+sleep 1.5
+[ -e "$tmp/rt/t/store.sock" ] && [ -z "$(ls "$tmp"/rt/t/store.journal* 2> /dev/null)" ]; ok $? "a world file's entry sets the store's parameters"
+pid=$(pid_of store)
+[ "${pid:-0}" -gt 1 ] && kill -9 "$pid"
+wait $p; [ $? = 1 ] && has "$(cat "$tmp/err")" "exit code 137, and it kept no journal"; ok $? "a store without a journal ends its world"
+
 # Ctrl-C.
 $x up -q "$tmp/w.lua" & p=$!
 sleep 1.5

@@ -321,6 +321,12 @@ describe("args.keyvalues", function()
     end)
   end
 
+  it("takes an empty word where that is the default", function()
+    local s = { name = "s", keys = { { "journal", type = "path", default = "" }, { "root", type = "path" } } }
+    assert.equal("", assert(args.keyvalues(s, { "journal=" })).journal)
+    assert.same({ nil, "key 'root': '' is an empty path", "XK_EINVAL" }, { args.keyvalues(s, { "root=" }) })
+  end)
+
   it("helps", function()
     assert.equal([[
 web - serves files

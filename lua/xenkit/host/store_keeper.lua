@@ -6,7 +6,8 @@
 --
 -- How processes are made and watched differs between a hosted world (xenkit.host.toolstack) and dom0
 -- (xenkit.cli.keep). The keeper is given `make(handles, first)`, which starts one with a list of {name, descriptor}
--- beside its own; `pid()`; `ended()`; `event(kind, text)`; and `updated()`, called after an update.
+-- beside its own; `pid()`; `ended()`; `event(kind, text)`; and `updated()`, called after an update. With `forgets` there is
+-- no journal: no process can go on where another one crashed.
 -- @module xenkit.host.store_keeper
 local core_stream = require "xenkit.core.stream"
 local files = require "xenkit.host.files"
@@ -80,6 +81,7 @@ end
 
 --- The process ended unasked, with `exit_code`. @return true when another one has taken its place
 function Keeper:crashed(exit_code)
+  if self.ops.forgets then return nil, ("exit code %d, and it kept no journal"):format(exit_code) end
   local now = self.world:now()
   self.stillborn = self.ready and 0 or self.stillborn + 1
   if self.stillborn == STILLBORN then

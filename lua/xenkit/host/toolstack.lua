@@ -263,10 +263,10 @@ local function make_store(self, t, handles, first)
   return ok, err, code
 end
 
-local function keep_store(self, t)
+local function keep_store(self, t, params)
   local w = self.world
   return store_keeper.new {
-    world = w, dir = self.dir,
+    world = w, dir = self.dir, forgets = params.journal == "",
     make = function(handles, first) return make_store(self, t, handles, first) end,
     pid = function() return w:domain(STORE).pid end,
     ended = function()
@@ -278,15 +278,24 @@ local function keep_store(self, t)
   }
 end
 
+-- `params` of the store or the console, and what the world file's entry of that name, if any, says of them.
+local function params_of(list, name, params)
+  for _, d in ipairs(list) do
+    for key, value in pairs(d.name == name and d.params or {}) do params[key] = value end
+  end
+  return params
+end
+
 --- The store and the console come first, and by hand: nobody else is there to introduce them.
-local function start_store(self)
+local function start_store(self, list)
   for _, suffix in ipairs { ".a", ".b" } do os.remove(self.dir .. "/store.journal" .. suffix) end -- of another world
-  local t, err, code = self:declare { name = "store", service = "store", restart = "never",
-    params = { socket = self.dir .. "/store.sock", journal = self.dir .. "/store.journal" } }
+  local params = params_of(list, "store", { journal = self.dir .. "/store.journal" })
+  params.socket = self.dir .. "/store.sock" -- where all tools look for it
+  local t, err, code = self:declare { name = "store", service = "store", restart = "never", params = params }
   if not t then return nil, err, code end
   local w, domid = self.world, STORE
   local ok
-  self.keeper = keep_store(self, t)
+  self.keeper = keep_store(self, t, params)
   ok, err, code = self.keeper:start()
   if not ok then return nil, err, code end
   self.store_domid = domid
@@ -317,13 +326,10 @@ function Toolstack:rewire_store_console()
   end
 end
 
--- The world file's entry for the console, if any, sets its parameters. A process is not held up as a guest may be: its
--- words are dropped when its console does not keep up, hence the higher rate.
+-- A process is not held up as a guest may be: its words are dropped when its console does not keep up, hence the higher
+-- rate.
 local function start_console(self, list)
-  local params = { logs = self.dir, combined = true, rate = 4 << 20, burst = 1 << 20 }
-  for _, d in ipairs(list) do
-    for key, value in pairs(d.name == "console" and d.params or {}) do params[key] = value end
-  end
+  local params = params_of(list, "console", { logs = self.dir, combined = true, rate = 4 << 20, burst = 1 << 20 })
   local t, err, code = self:declare { name = "console", service = "console", restart = "never", params = params }
   if not t then return nil, err, code end
   local d
@@ -337,7 +343,7 @@ end
 
 --- Brings the world up: store, console, then all of `list` (domains of a world file).
 function Toolstack:up(list)
-  local ok, err, code = start_store(self)
+  local ok, err, code = start_store(self, list)
   if ok then ok, err, code = start_console(self, list) end
   if not ok then return nil, err, code end
   for _, d in ipairs(list) do
