@@ -206,17 +206,20 @@ return function(out)
   if servers.ours then
     servers.ours.first = hold(servers.ours, domains)
   end
+  servers.echo = start_echo()
   for _, gather in ipairs({ false, true }) do
     local suffix = gather and ", gathered" or ""
     row(string.format("trees of %d domains, beside these%s", domains, suffix),
       bulk(servers, "domains", domains, gather), { unit = "op/s" })
     row("their teardown" .. suffix, bulk(servers, "teardown", domains, gather), { unit = "op/s" })
   end
+  tools.stop(servers.echo.pid)
+  servers.echo = nil
   bulk(servers, "clear", 1)
   row(string.format("create %dk nodes, gathered", nodes // 1000), bulk(servers, "fill", nodes, true), { unit = "op/s" })
   bulk(servers, "clear", 1)
   row(string.format("trees of %d domains", domains), bulk(servers, "domains", domains), { unit = "op/s" })
-  bulk(servers, "teardown", domains)
+  row("their teardown", bulk(servers, "teardown", domains), { unit = "op/s" })
 
   anew()
   local all = tools.quick and { 8, 64 } or { 1, 8, 64, 1000 }

@@ -95,9 +95,9 @@ void xk_defer_stop(struct xk_loop *loop, struct xk_defer *d);
 void xk_spinner_start(struct xk_loop *loop, struct xk_spinner *s);
 void xk_spinner_stop(struct xk_spinner *s);
 
-/* xk_loop_set_spin (loop, ns) - the longest spin before a sleep; 0 (the default) never spins. It adapts: while spins find
- * nothing they get rarer. On one processor 0 is right. XK_SPIN_WAKE, about what a sleep and its wake-up cost, is a good
- * bound: who spins longer takes processors away from those who work on the answer.
+/* xk_loop_set_spin (loop, ns) - the longest spin before a sleep; 0 (the default) never spins. It adapts: while spins
+ * find nothing they get rarer. On one processor 0 is right. XK_SPIN_WAKE, about what a sleep and its wake-up cost, is a
+ * good bound: who spins longer takes processors away from those who work on the answer.
  */
 enum { XK_SPIN_WAKE = 30000 };
 void xk_loop_set_spin(struct xk_loop *loop, xk_time ns);

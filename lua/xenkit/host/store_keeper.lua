@@ -6,8 +6,8 @@
 --
 -- How processes are made and watched differs between a hosted world (xenkit.host.toolstack) and dom0
 -- (xenkit.cli.keep). The keeper is given `make(handles, first)`, which starts one with a list of {name, descriptor}
--- beside its own; `pid()`; `ended()`; `event(kind, text)`; and `updated()`, called after an update. With `forgets` there is
--- no journal: no process can go on where another one crashed.
+-- beside its own; `pid()`; `ended()`; `event(kind, text)`; and `updated()`, called after an update. With `forgets`
+-- there is no journal: no process can go on where another one crashed.
 -- @module xenkit.host.store_keeper
 local core_stream = require "xenkit.core.stream"
 local files = require "xenkit.host.files"
