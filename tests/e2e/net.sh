@@ -81,7 +81,7 @@ out=$($x capture b -o "$tmp/b.pcapng" -c 40 2>&1); has "$out" "40 frames" &&
 ok $? "what a domain sends and gets is captured$no"
 $x capture a lan -t 1 -s 20 > "$tmp/a.pcapng" 2> /dev/null && { [ -n "$no" ] || [ "$(frames "$tmp/a.pcapng")" -gt 10 ]; }
 ok $? "for a second, the heads of frames alone$no"
-timeout -s INT 1 "$build/xenkit" capture c -o "$tmp/c.pcapng" 2> /dev/null
+timeout -s INT 1 "$build/xenkit" capture b -o "$tmp/c.pcapng" 2> /dev/null
 [ -n "$no" ] || { [ "$(frames "$tmp/c.pcapng")" -gt 10 ] && ! grep -q truncated "$tmp/tcpdump"; }
 ok $? "until Ctrl-C, and the file is whole$no"
 i=0
