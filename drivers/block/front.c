@@ -342,7 +342,7 @@ static void fail_all(struct xk_blkfront *f, int err);
 static void break_it(struct xk_blkfront *f)
 {
     fail_all(f, XK_EPEER);
-    if (f->broken)
+    if (f->broken && !f->closing) /* a (done) may have closed it, and its owner be gone */
         f->broken(f->broken_arg, XK_EPEER);
 }
 

@@ -72,7 +72,7 @@ struct xk_platform *xk_loop_platform(struct xk_loop *loop);
 
 /* xk_loop_run_once (loop, deadline) - waits until something is ready, a timer is due or (deadline) passes, then makes
  * all calls that are due. Returns how many; XK_E... of xk_wait. Peers on rings have been asked to notify when it
- * returns 0, or slept: who waits by other means than this call makes it with XK_NOW until then. */
+ * returns 0: who waits by other means than this call makes it with XK_NOW until then. */
 int xk_loop_run_once(struct xk_loop *loop, xk_time deadline);
 
 /* xk_loop_next (loop) - when the first timer is due; XK_FOREVER. */

@@ -30,7 +30,7 @@ int crypt_random(void *buf, size_t n)
 {
     OSSL_LIB_CTX *c = get_context();
 
-    return c && RAND_priv_bytes_ex(c, buf, n, 256) == 1 ? 0 : XK_EAGAIN;
+    return !c ? XK_ENOSYS : RAND_priv_bytes_ex(c, buf, n, 256) == 1 ? 0 : XK_EAGAIN;
 }
 
 /* --- sectors ------------------------------------------------------------------------------------------------------ */

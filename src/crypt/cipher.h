@@ -57,7 +57,7 @@ void crypt_kdf_close(struct crypt_kdf *k); /* also of zeroes; nothing is left in
 
 /* --- and --- */
 
-int crypt_random(void *buf, size_t n); /* 0; XK_EAGAIN: there is no entropy */
+int crypt_random(void *buf, size_t n); /* 0; XK_EAGAIN: there is no entropy; XK_ENOSYS */
 void crypt_cleanse(void *p, size_t n);
 int crypt_same(const void *a, const void *b, size_t n); /* takes the same time whatever they are */
 

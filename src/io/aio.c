@@ -14,8 +14,10 @@ static int on_spin(struct xk_spinner *s, int sleeping)
     struct xk_aio *a = XK_CONTAINER(s, struct xk_aio_watch, spinner)->aio;
     int n = xk_aio_reap(a);
 
+    if (n == 0)
+        n = xk_aio_submit(a) > 0; /* what Linux had no memory for; a call only then */
     if (n == 0 && sleeping)
-        n = xk_aio_arm(a) || xk_aio_submit(a) > 0;
+        n = xk_aio_arm(a);
     return n > 0;
 }
 

@@ -401,20 +401,21 @@ static int wait_for_some(struct xk_loop *loop, xk_time deadline)
     return n;
 }
 
+static xk_time sooner(xk_time a, xk_time b) { return a < b ? a : b; }
+
 int xk_loop_run_once(struct xk_loop *loop, xk_time deadline)
 {
-    xk_time next = xk_loop_next(loop);
     int n = 0, spun = 0;
 
     loop->stats.rounds++;
-    if (next < deadline)
-        deadline = next;
+    deadline = sooner(deadline, xk_loop_next(loop));
     /* Peers are asked to notify only before a sleep: who made progress comes by again. */
     while ((n == 0 && (spun = spin(loop, deadline))) || look_once(loop, n == 0)) {
         deadline = XK_NOW; /* progress was made: fetch what else is there, do not sleep */
         if (++n == BATCH)
             break;
     }
+    deadline = sooner(deadline, xk_loop_next(loop)); /* who made no progress may have started a timer */
     loop->batch_at = 0;
     loop->batch_count = spun && skips_poll(loop) ? 0 : wait_for_some(loop, deadline);
     if (loop->batch_count < 0) {

@@ -84,13 +84,13 @@ static int ready(void)
     return there;
 }
 
-/* Without the library nothing is begun, so there is nothing to free. */
+/* What gives nothing frees (a): without the library nothing was begun. */
 #define CALL(type, name, takes, passes) \
     type name takes { return ready() ? library.name passes : (type)0; }
 #define CALL_NOTHING(name, takes, passes) \
     void name takes                       \
     {                                     \
-        if (ready())                      \
+        if (a && ready())                 \
             library.name passes;          \
     }
 FUNCTIONS(CALL, CALL_NOTHING)

@@ -89,6 +89,9 @@ pid=$(pid_of store)
 [ "${pid:-0}" -gt 1 ] && kill -9 "$pid"
 wait $p; [ $? = 1 ] && has "$(cat "$tmp/err")" "exit code 137, and it kept no journal"; ok $? "a store without a journal ends its world"
 
+sed 's|""|"/tmp/elsewhere"|' "$tmp/f.lua" > "$tmp/g.lua"
+$x up -q "$tmp/g.lua" 2> "$tmp/err"; [ $? = 1 ] && has "$(cat "$tmp/err")" "in the world's folder"; ok $? "and it is nowhere else"
+
 # Ctrl-C.
 $x up -q "$tmp/w.lua" & p=$!
 sleep 1.5

@@ -289,8 +289,12 @@ end
 --- The store and the console come first, and by hand: nobody else is there to introduce them.
 local function start_store(self, list)
   for _, suffix in ipairs { ".a", ".b" } do os.remove(self.dir .. "/store.journal" .. suffix) end -- of another world
-  local params = params_of(list, "store", { journal = self.dir .. "/store.journal" })
+  local journal = self.dir .. "/store.journal"
+  local params = params_of(list, "store", { journal = journal })
   params.socket = self.dir .. "/store.sock" -- where all tools look for it
+  if params.journal ~= "" and params.journal ~= journal then
+    return nil, "store: a world's journal is in the world's folder; journal = \"\" keeps none", "XK_EINVAL"
+  end
   local t, err, code = self:declare { name = "store", service = "store", restart = "never", params = params }
   if not t then return nil, err, code end
   local w, domid = self.world, STORE

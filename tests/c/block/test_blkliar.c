@@ -202,6 +202,32 @@ TEST(an_answer_to_nothing_ends_the_disk)
     cheat_close(&c);
 }
 
+static struct cheat *closer;
+static void close_when_done(struct xk_blk_request *r, int err)
+{
+    ask_done(r, err);
+    if (closer->p.front)
+        xk_blk_close(closer->p.dev);
+    closer->p.front = NULL;
+}
+
+TEST(who_closed_the_disk_is_not_told_that_it_is_broken)
+{
+    static struct cheat c;
+
+    cheat_open(&c);
+    closer = &c;
+    c.a[0].r.done = close_when_done;
+    cheat_answer(&c, 31, BLKIF_OP_READ, 0);
+    EQ(c.a[0].err, XK_EPEER);
+    EQ(c.a[3].done, 1);
+    EQ(c.p.front == NULL, 1);
+    EQ(c.p.front_broken, 0); /* its owner may be gone */
+    EQ(xk_page_unmap(c.p.w.dom[2], c.page, 1), 0);
+    EQ(xk_evtchn_unbind(c.p.w.dom[2], c.port), 0);
+    pair_close(&c.p);
+}
+
 TEST(a_second_answer_to_the_same_ends_the_disk)
 {
     static struct cheat c;

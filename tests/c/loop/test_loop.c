@@ -3,6 +3,7 @@
 
 #include <xenkit/loop.h>
 
+#include "base/list.h"
 #include "tests/c/tap.h"
 #include "tests/c/platform/world.h"
 
@@ -247,6 +248,56 @@ TEST(a_peer_is_asked_to_notify_only_before_a_sleep)
     EQ(s.asked, 1);
     xk_spinner_stop(&s.s);
     xk_loop_destroy(loop);
+    xk_platform_close(p);
+    EQ(xk_fake_destroy(w, NULL, 0), 0);
+}
+
+/* A look that is no progress may start something nevertheless: a ring that waits for room, one that is broken. */
+struct starter {
+    struct xk_spinner s; /* first */
+    struct xk_loop *loop;
+    struct xk_timer t;
+    struct xk_defer d;
+    int looks, fired, deferred;
+};
+
+static void on_started(struct xk_timer *t) { XK_CONTAINER(t, struct starter, t)->fired++; }
+static void on_deferred(struct xk_defer *d) { XK_CONTAINER(d, struct starter, d)->deferred++; }
+
+static int on_start(struct xk_spinner *s, int sleeping)
+{
+    struct starter *g = (struct starter *)s;
+
+    (void)sleeping;
+    g->looks++;
+    if (g->looks == 1)
+        EQ(xk_timer_start(g->loop, &g->t, xk_now(xk_loop_platform(g->loop)) + XK_MS), 0);
+    else if (g->looks == 2)
+        xk_defer_start(g->loop, &g->d);
+    return 0;
+}
+
+TEST(what_a_look_starts_is_not_slept_past)
+{
+    struct starter s = {.s.fn = on_start, .t.fn = on_started, .d.fn = on_deferred};
+    struct xk_platform *p;
+    struct xk_fake *w;
+    xk_time begin;
+
+    EQ(xk_fake_create(1, &w), 0);
+    EQ(xk_fake_domain(w, "a", &p), 0);
+    EQ(xk_loop_create(NULL, p, &s.loop), 0);
+    xk_spinner_start(s.loop, &s.s);
+    begin = xk_now(p);
+    OK(xk_loop_run_once(s.loop, begin + 10 * XK_SECOND) > 0);
+    EQ(s.fired, 1);
+    OK(xk_now(p) < begin + XK_SECOND);
+    begin = xk_now(p);
+    OK(xk_loop_run_once(s.loop, begin + 10 * XK_SECOND) > 0);
+    EQ(s.deferred, 1);
+    OK(xk_now(p) < begin + XK_SECOND);
+    xk_spinner_stop(&s.s);
+    xk_loop_destroy(s.loop);
     xk_platform_close(p);
     EQ(xk_fake_destroy(w, NULL, 0), 0);
 }
