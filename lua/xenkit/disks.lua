@@ -3,7 +3,7 @@
 --     NAME            a file of the folder that the service was given
 --     direct:NAME     the same past Linux' page cache (O_DIRECT)
 --     vhd:NAME        a Virtual Hard Disk of that folder, with the parents that it names
---     memory:64M      memory, gone with this domain
+--     memory:64M      memory, gone with the device: also when its domain is saved
 --     vbd:xvdb        a disk of this domain's own, passed on
 --     part:2:IMAGE    a partition of another image
 --     limit:500:8M:IMAGE   another image, with so many requests and bytes a second; 0: no limit

@@ -73,7 +73,10 @@ $lab run 'dd if=/dev/zero of=/tmp/a.img bs=1M count=4 2> /dev/null; brctl addbr 
     printf "start 10.7.0.100\nend 10.7.0.120\ninterface xenbr1\nlease_file /tmp/leases\noption subnet 255.255.255.0\n" > /tmp/udhcpd.conf
     touch /tmp/leases; udhcpd -S /tmp/udhcpd.conf'
 saved linux "format=raw,vdev=xvda,access=w,script=block-lab,backendtype=phy,target=/tmp/a.img" "mac=00:16:3e:00:05:01,bridge=xenbr1,script=vif-lab"
+# Memory of the one that serves would be gone with the first save: it passes on a disk of dom0's.
+$lab run 'dd if=/dev/zero of=/tmp/b.img bs=1M count=4 2> /dev/null
+    echo "disk = [\"format=raw,vdev=xvdb,access=w,script=block-lab,backendtype=phy,target=/tmp/b.img\"]" >> /h/diskdrv/diskdrv.cfg'
 $lab run 'xl create -q /h/diskdrv/diskdrv.cfg > /dev/null 2>&1; xl create -q /h/netdrv/netdrv.cfg > /dev/null 2>&1; sleep 0.5; xl list' | grep -c drv | grep -q 2
 ok $? "stub domains that serve disks and networks"
-saved ours "format=raw,vdev=xvda,access=w,backend=diskdrv,backendtype=phy,target=memory:4M" "mac=00:16:3e:00:05:02,backend=netdrv"
+saved ours "format=raw,vdev=xvda,access=w,backend=diskdrv,backendtype=phy,target=vbd:xvdb" "mac=00:16:3e:00:05:02,backend=netdrv"
 finish
