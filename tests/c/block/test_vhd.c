@@ -14,6 +14,7 @@ static void chain_of(enum xk_vhd_type base)
             memcpy(model[top], model[top - 1], sizeof(model[0]));
         for (int again = 0; again < 4; again++) {
             struct xk_blkdev *dev = open_chain(top, 0);
+            OK(dev->info.features & XK_BLK_DEAR_KICK); /* which ends with a sync */
             all_is(dev, model[top]);
             churn(dev, model[top], 40);
             xk_blk_close(dev);

@@ -182,6 +182,23 @@ static int on_look(struct xk_spinner *s, int sleeping)
     return g->calls <= g->idle_after;
 }
 
+static struct xk_loop *loop_alone(struct xk_fake **w, struct xk_platform **p)
+{
+    struct xk_loop *loop;
+
+    EQ(xk_fake_create(1, w), 0);
+    EQ(xk_fake_domain(*w, "a", p), 0);
+    EQ(xk_loop_create(NULL, *p, &loop), 0);
+    return loop;
+}
+
+static void loop_end(struct xk_loop *loop, struct xk_fake *w, struct xk_platform *p)
+{
+    xk_loop_destroy(loop);
+    xk_platform_close(p);
+    EQ(xk_fake_destroy(w, NULL, 0), 0);
+}
+
 TEST(a_busy_spinner_keeps_nobody_waiting)
 {
     struct greedy a = {{.fn = on_look}, 0, 1 << 30, NULL}, b = {{.fn = on_look}, 0, 1 << 30, NULL},
@@ -190,9 +207,7 @@ TEST(a_busy_spinner_keeps_nobody_waiting)
     struct xk_loop *loop;
     struct xk_fake *w;
 
-    EQ(xk_fake_create(1, &w), 0);
-    EQ(xk_fake_domain(w, "a", &p), 0);
-    EQ(xk_loop_create(NULL, p, &loop), 0);
+    loop = loop_alone(&w, &p);
     xk_spinner_start(loop, &a.s);
     xk_spinner_start(loop, &b.s);
     xk_spinner_start(loop, &c.s);
@@ -212,9 +227,7 @@ TEST(a_busy_spinner_keeps_nobody_waiting)
     EQ(c.calls, 1);
     xk_spinner_stop(&c.s);
     xk_spinner_stop(&c.s);
-    xk_loop_destroy(loop);
-    xk_platform_close(p);
-    EQ(xk_fake_destroy(w, NULL, 0), 0);
+    loop_end(loop, w, p);
 }
 
 struct polite {
@@ -237,9 +250,7 @@ TEST(a_peer_is_asked_to_notify_only_before_a_sleep)
     struct xk_loop *loop;
     struct xk_fake *w;
 
-    EQ(xk_fake_create(1, &w), 0);
-    EQ(xk_fake_domain(w, "a", &p), 0);
-    EQ(xk_loop_create(NULL, p, &loop), 0);
+    loop = loop_alone(&w, &p);
     xk_loop_set_spin(loop, XK_SPIN_WAKE);
     xk_spinner_start(loop, &s.s);
     OK(xk_loop_run_once(loop, xk_now(p) + XK_MS) > 0);
@@ -247,9 +258,7 @@ TEST(a_peer_is_asked_to_notify_only_before_a_sleep)
     EQ(xk_loop_run_once(loop, XK_NOW), 0);
     EQ(s.asked, 1);
     xk_spinner_stop(&s.s);
-    xk_loop_destroy(loop);
-    xk_platform_close(p);
-    EQ(xk_fake_destroy(w, NULL, 0), 0);
+    loop_end(loop, w, p);
 }
 
 /* A look that is no progress may start something nevertheless: a ring that waits for room, one that is broken. */
@@ -284,9 +293,7 @@ TEST(what_a_look_starts_is_not_slept_past)
     struct xk_fake *w;
     xk_time begin;
 
-    EQ(xk_fake_create(1, &w), 0);
-    EQ(xk_fake_domain(w, "a", &p), 0);
-    EQ(xk_loop_create(NULL, p, &s.loop), 0);
+    s.loop = loop_alone(&w, &p);
     xk_spinner_start(s.loop, &s.s);
     begin = xk_now(p);
     OK(xk_loop_run_once(s.loop, begin + 10 * XK_SECOND) > 0);
@@ -297,7 +304,5 @@ TEST(what_a_look_starts_is_not_slept_past)
     EQ(s.deferred, 1);
     OK(xk_now(p) < begin + XK_SECOND);
     xk_spinner_stop(&s.s);
-    xk_loop_destroy(s.loop);
-    xk_platform_close(p);
-    EQ(xk_fake_destroy(w, NULL, 0), 0);
+    loop_end(s.loop, w, p);
 }
