@@ -16,7 +16,7 @@
 
 #include "bindings/block.h"
 #include "bindings/image.h"
-#include "bindings/store.h"
+#include "bindings/xenbus.h"
 
 int luaopen_xenkit_core_block(lua_State *L);
 
@@ -333,10 +333,8 @@ static int device_suspend(lua_State *L)
 {
     struct device *d = check_device(L, 1);
 
-    if (d->front) {
-        xk_lua_store_unuse(&d->user);
-        xk_vbd_front_suspend(d->front);
-    }
+    if (d->front)
+        xk_lua_bus_suspend(&d->user, xk_vbd_front_bus(d->front));
     return 0;
 }
 
@@ -346,20 +344,10 @@ static int device_suspend(lua_State *L)
 static int device_resume(lua_State *L)
 {
     struct device *d = check_device(L, 1);
-    struct xk_store *store;
-    int r;
 
     if (!d->front)
         return xk_lua_ok(L, 0);
-    if (d->user.link) /* it was not suspended */
-        return xk_lua_fail(L, XK_EBUSY);
-    store = xk_lua_store_use(L, 2, &d->user, &d->o);
-    r = xk_vbd_front_resume(d->front, store);
-    if (r < 0)
-        xk_lua_store_unuse(&d->user);
-    lua_pushvalue(L, 2);
-    lua_setiuservalue(L, 1, 2);
-    return xk_lua_ok(L, r);
+    return xk_lua_bus_resume(L, &d->user, &d->o, xk_vbd_front_bus(d->front));
 }
 
 /*** Notes number (id) when the state changes next.

@@ -11,7 +11,7 @@
 #include <xenkit/buf.h>
 #include <xenkit/xenbus.h>
 
-#include "bindings/store.h"
+#include "bindings/xenbus.h"
 
 int luaopen_xenkit_core_xenbus(lua_State *L);
 
@@ -26,6 +26,28 @@ struct watch {
     struct xk_buf paths; /* each with its NUL */
     lua_Integer id;
 };
+
+void xk_lua_bus_suspend(struct xk_lua_store_user *user, struct xk_xenbus *bus)
+{
+    xk_lua_store_unuse(user);
+    xk_xenbus_suspend(bus);
+}
+
+int xk_lua_bus_resume(lua_State *L, struct xk_lua_store_user *user, struct xk_lua_object *object, struct xk_xenbus *bus)
+{
+    struct xk_store *store;
+    int r;
+
+    if (user->link) /* it was not suspended */
+        return xk_lua_fail(L, XK_EBUSY);
+    store = xk_lua_store_use(L, 2, user, object);
+    r = xk_xenbus_resume(bus, store);
+    if (r < 0)
+        xk_lua_store_unuse(user);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, 1, 2);
+    return xk_lua_ok(L, r);
+}
 
 static void on_found(void *arg, const char *path)
 {

@@ -10,14 +10,11 @@
 #include "drivers/block/nodes.h"
 #include "drivers/block/queues.h"
 
-enum { BLK_PATH = 128 };
-
 struct xk_vbd_front {
     struct xk_blkdev dev; /* first */
     xk_alloc alloc;
     struct xk_loop *loop;
-    struct xk_xenbus *bus; /* NULL: suspended */
-    char path[BLK_PATH];
+    struct xk_xenbus *bus;
     struct xk_vbd_front_options options;
     struct blk_queues rings;                /* made, and perhaps connected */
     int connected, dead;                    /* (dead): the back end lied: XK_EPEER */
@@ -164,8 +161,7 @@ static void on_later(struct xk_defer *d)
     struct xk_vbd_front *f = XK_CONTAINER(d, struct xk_vbd_front, later);
 
     blk_queues_fail(&f->rings, f->dead);
-    if (f->bus)
-        xk_xenbus_retire(f->bus);
+    xk_xenbus_retire(f->bus);
     cancel(f, f->dead);
 }
 
@@ -310,8 +306,6 @@ int xk_vbd_front_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_sto
         (options->ring_order > 4 || options->max_pieces > XK_BLKBACK_PIECES_MAX || options->queues > XK_VBD_QUEUES ||
          (options->pages && options->pages < 2 * (options->queues ? options->queues : 1))))
         return XK_EINVAL;
-    if (strlen(path) >= sizeof(f->path))
-        return XK_EINVAL;
     f = xk_new(alloc, sizeof(*f));
     if (!f)
         return XK_ENOMEM;
@@ -323,7 +317,6 @@ int xk_vbd_front_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_sto
         f->options = *options;
     f->tail = &f->waiting;
     f->later.fn = on_later;
-    strcpy(f->path, path);
     r = xk_xenbus_front(alloc, loop, store, path, &driver, f, &f->bus);
     if (r < 0) {
         xk_free(alloc, f, sizeof(*f));
@@ -346,41 +339,12 @@ int xk_vbd_front_stats(const struct xk_vbd_front *f, struct xk_blkfront_stats *o
 
 unsigned xk_vbd_front_queues(const struct xk_vbd_front *f) { return f->rings.count; }
 
-void xk_vbd_front_suspend(struct xk_vbd_front *f)
-{
-    int was = f->connected;
-
-    if (!f->bus)
-        return;
-    xk_xenbus_free(f->bus);
-    f->bus = NULL;
-    end_rings(f);
-    if (was && f->options.told)
-        f->options.told(f->options.arg, 0, 0);
-}
-
-/* One that was lied to is not asked again, on another host neither. */
-int xk_vbd_front_resume(struct xk_vbd_front *f, struct xk_store *store)
-{
-    int r;
-
-    if (f->bus)
-        return XK_EBUSY;
-    r = xk_xenbus_front(&f->alloc, f->loop, store, f->path, &driver, f, &f->bus);
-    if (r < 0)
-        f->bus = NULL;
-    else if (f->dead)
-        xk_xenbus_retire(f->bus);
-    return r;
-}
-
 void xk_vbd_front_close(struct xk_vbd_front *f)
 {
     xk_alloc alloc = f->alloc;
 
     xk_defer_stop(f->loop, &f->later);
-    if (f->bus)
-        xk_xenbus_free(f->bus);
+    xk_xenbus_free(f->bus);
     end_rings(f);
     cancel(f, XK_ECANCELED);
     xk_free(&alloc, f, sizeof(*f));

@@ -9,14 +9,11 @@
 #include "drivers/net/control.h"
 #include "drivers/net/queues.h"
 
-enum { NET_PATH = 128 };
-
 struct xk_vif_front {
     struct net_queues all; /* first */
     xk_alloc alloc;
     struct xk_loop *loop;
-    struct xk_xenbus *bus; /* NULL: suspended */
-    char path[NET_PATH];
+    struct xk_xenbus *bus;
     struct xk_vif_front_options options;
     struct xk_netfront *ring[XK_VIF_QUEUES]; /* made, and perhaps connected */
     unsigned rings;
@@ -69,8 +66,7 @@ static void on_later(struct xk_defer *d)
     end_rings(f);
     if (was && f->options.told)
         f->options.told(f->options.arg, 0, f->dead);
-    if (f->bus)
-        xk_xenbus_retire(f->bus);
+    xk_xenbus_retire(f->bus);
 }
 
 /* --- what is negotiated ------------------------------------------------------------------------------------------- */
@@ -245,8 +241,7 @@ int xk_vif_front_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_sto
     struct xk_vif_front *f;
     int r;
 
-    if ((options && (options->queues > XK_VIF_QUEUES || options->hash.map_size > XK_NET_HASH_MAP)) ||
-        strlen(path) >= sizeof(f->path))
+    if (options && (options->queues > XK_VIF_QUEUES || options->hash.map_size > XK_NET_HASH_MAP))
         return XK_EINVAL;
     f = xk_new(alloc, sizeof(*f));
     if (!f)
@@ -257,7 +252,6 @@ int xk_vif_front_open(const xk_alloc *alloc, struct xk_loop *loop, struct xk_sto
     if (options)
         f->options = *options;
     f->later.fn = on_later;
-    strcpy(f->path, path);
     r = xk_xenbus_front(alloc, loop, store, path, &driver, f, &f->bus);
     if (r < 0) {
         xk_free(alloc, f, sizeof(*f));
@@ -307,41 +301,12 @@ unsigned xk_vif_front_stats(const struct xk_vif_front *f, struct xk_netfront_sta
     return f->connected ? f->rings : 0;
 }
 
-void xk_vif_front_suspend(struct xk_vif_front *f)
-{
-    int was = f->connected;
-
-    if (!f->bus)
-        return;
-    xk_xenbus_free(f->bus);
-    f->bus = NULL;
-    end_rings(f);
-    if (was && f->options.told)
-        f->options.told(f->options.arg, 0, 0);
-}
-
-/* One that was lied to is not asked again, on another host neither. */
-int xk_vif_front_resume(struct xk_vif_front *f, struct xk_store *store)
-{
-    int r;
-
-    if (f->bus)
-        return XK_EBUSY;
-    r = xk_xenbus_front(&f->alloc, f->loop, store, f->path, &driver, f, &f->bus);
-    if (r < 0)
-        f->bus = NULL;
-    else if (f->dead)
-        xk_xenbus_retire(f->bus);
-    return r;
-}
-
 void xk_vif_front_close(struct xk_vif_front *f)
 {
     xk_alloc alloc = f->alloc;
 
     xk_defer_stop(f->loop, &f->later);
-    if (f->bus)
-        xk_xenbus_free(f->bus);
+    xk_xenbus_free(f->bus);
     f->all.dev.changed = NULL;
     end_rings(f);
     xk_free(&alloc, f, sizeof(*f));

@@ -40,14 +40,10 @@ struct xk_blkdev *xk_vbd_front_device(struct xk_vbd_front *f);
 /* xk_vbd_front_close (f) - requests end with XK_ECANCELED. The states in the store stay as they are; a device that is
  * not wanted any more is retired before (xk_xenbus_retire). */
 void xk_vbd_front_close(struct xk_vbd_front *f);
-struct xk_xenbus *xk_vbd_front_bus(struct xk_vbd_front *f); /* NULL: suspended */
+/* xk_vbd_front_bus (f) - to retire it, and for a domain that is saved: while it is suspended (xk_xenbus_suspend)
+ * requests wait, as they do without a back end. */
+struct xk_xenbus *xk_vbd_front_bus(struct xk_vbd_front *f);
 
-/* xk_vbd_front_suspend (f) - for a domain that is about to be saved: rings, pages and ports are given back without a
- * word to the back end, and the store client is not used any more; requests wait. xk_vbd_front_resume (f, store) - goes
- * on, with a client that was opened since, as after a break; where the domain was not saved after all its back end is
- * asked to begin anew. XK_ENOMEM: nothing has changed. XK_EBUSY: it was not suspended. Not from within call-backs. */
-void xk_vbd_front_suspend(struct xk_vbd_front *f);
-XK_MUSTCHECK int xk_vbd_front_resume(struct xk_vbd_front *f, struct xk_store *store);
 /* Of all rings together; XK_EAGAIN: there is none. queues: how many there are. */
 int xk_vbd_front_stats(const struct xk_vbd_front *f, struct xk_blkfront_stats *out);
 unsigned xk_vbd_front_queues(const struct xk_vbd_front *f);

@@ -42,12 +42,8 @@ struct xk_netdev *xk_vif_front_device(struct xk_vif_front *f);
  * within a call-back of its device. */
 void xk_vif_front_close(struct xk_vif_front *f);
 
-/* xk_vif_front_suspend (f) - for a domain that is about to be saved: rings, pages and ports are given back without a
- * word to the back end, and the store client is not used any more. xk_vif_front_resume (f, store) - goes on, with a
- * client that was opened since, as after a break; where the domain was not saved after all its back end is asked to
- * begin anew. XK_ENOMEM: nothing has changed. XK_EBUSY: it was not suspended. Not from within call-backs. */
-void xk_vif_front_suspend(struct xk_vif_front *f);
-XK_MUSTCHECK int xk_vif_front_resume(struct xk_vif_front *f, struct xk_store *store);
+/* xk_vif_front_bus (f) - to retire it, and for a domain that is saved: while it is suspended (xk_xenbus_suspend) the
+ * network is down, as it is without a back end. */
 struct xk_xenbus *xk_vif_front_bus(struct xk_vif_front *f);
 
 /* What became of the wishes (hash) and (keep): XK_ENOTCONN; XK_EAGAIN: not answered yet; 0: in use; XK_ENOSYS: there

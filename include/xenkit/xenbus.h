@@ -37,13 +37,13 @@ struct xk_xenbus_driver {
     /* Front end: the back end waits. Makes rings, puts their references and ports. */
     int (*setup)(struct xk_xenbus *d, void *arg);
     /* The other half is ready. Back end: maps, puts what the disk or network is. Front end: takes it in use. (again) 1:
-it takes the place of one that died. XK_EAGAIN: not now, and nothing is put; asked again when
-     * something happens, xk_xenbus_update for one. */
+     * it takes the place of one that died. XK_EAGAIN: not now, and nothing is put; asked again when something happens,
+     * xk_xenbus_update for one. */
     int (*connect)(struct xk_xenbus *d, void *arg, int again);
     /* Connected, and one of the (wanted) is another. NULL allowed. */
     void (*changed)(struct xk_xenbus *d, void *arg);
-    /* What was set up or connected ends, (err) 0: in order, XK_EGONE: the other half or the folder is gone. The driver
-     * calls xk_xenbus_closed when it has given everything back, from here or later. */
+    /* What was set up or connected ends, (err) 0: in order, or for a suspend; XK_EGONE: the other half or the folder is
+     * gone. The driver calls xk_xenbus_closed when it has given everything back, from here or later. */
     void (*close)(struct xk_xenbus *d, void *arg, int err);
     /* The folder is gone: there is no such device any more. Called once, last; the driver calls xk_xenbus_free. */
     void (*gone)(struct xk_xenbus *d, void *arg);
@@ -65,9 +65,17 @@ void xk_xenbus_free(struct xk_xenbus *d);
  * close, then state Closed. */
 void xk_xenbus_retire(struct xk_xenbus *d);
 
+/* xk_xenbus_suspend (d) - for a domain that is about to be saved: what was set up is closed without a word to the other
+ * half, and the store client is not used any more; from within a call of the driver: when that returns. The half's
+ * states are UNKNOWN. Again: nothing. xk_xenbus_resume (d, store) - goes on as after a break, with a client that was
+ * opened since; what was retired stays so. Where the domain was not saved after all, the other half is asked to begin
+ * anew. XK_EBUSY: it was not suspended; XK_ENOMEM, XK_E... of the client: it is as before. */
+void xk_xenbus_suspend(struct xk_xenbus *d);
+XK_MUSTCHECK int xk_xenbus_resume(struct xk_xenbus *d, struct xk_store *store);
+
 /* For a driver, within its calls. get - the value of a (wanted) or (own) name, or NULL: it is not there; valid until
- * the call ends. number - as a decimal, or (otherwise). put - a node of its own folder, NUL-terminated text; XK_ENOMEM.
- */
+ * the call ends. number - as a decimal, or (otherwise). put - a node of its own folder, NUL-terminated text; XK_ENOMEM,
+ * XK_ENOTCONN: suspended. */
 const char *xk_xenbus_get(const struct xk_xenbus *d, const char *name);
 uint64_t xk_xenbus_number(const struct xk_xenbus *d, const char *name, uint64_t otherwise);
 int xk_xenbus_put(struct xk_xenbus *d, const char *name, const char *fmt, ...) XK_PRINTF(3, 4);

@@ -39,6 +39,8 @@ static enum xk_xenbus_state state_of(const char *text)
 
 static void turn(struct xk_xenbus *d)
 {
+    if (!d->store)
+        return;
     if (d->phase != XK__IDLE) {
         d->dirty = 1;
         return;
@@ -116,13 +118,15 @@ static int find_peer(struct xk_xenbus *d)
 
 static void enter(struct xk_xenbus *d) { d->calling++; }
 
-/* 1: (d) is not there any more. */
-static int leave(struct xk_xenbus *d)
+/* (d) may be gone after it. */
+static void leave(struct xk_xenbus *d)
 {
-    if (--d->calling || !d->freed)
-        return 0;
-    xk_xenbus_free(d);
-    return 1;
+    if (--d->calling)
+        return;
+    if (d->freed)
+        xk_xenbus_free(d);
+    else if (d->suspending)
+        xk_xenbus_suspend(d);
 }
 
 static void after_close(struct xk_xenbus *d)
@@ -286,12 +290,67 @@ void xk_xenbus_retire(struct xk_xenbus *d)
 
 void xk_xenbus_update(struct xk_xenbus *d)
 {
+    if (!d->store)
+        return;
     if (d->phase == XK__IDLE) {
         d->phase = XK__WRITE;
         xk__xenbus_write(d, d->me);
     } else {
         d->dirty = 1; /* with what is written next */
     }
+}
+
+/* Nothing of the store is used or awaited any more, nor is known what it said. */
+static void let_go(struct xk_xenbus *d)
+{
+    xk_timer_stop(d->loop, &d->again);
+    xk_store_watch_remove(d->store, &d->own_watch, d->path);
+    if (d->peer_state)
+        xk_store_watch_remove(d->store, &d->peer_watch, d->peer_state);
+    xk_store_call_cancel(d->store, &d->own_call);
+    xk_store_call_cancel(d->store, &d->peer_call);
+    xk__xenbus_nodes_fini(d);
+    text_free(&d->alloc, &d->peer_path);
+    text_free(&d->alloc, &d->peer_state);
+    d->me = d->other = XK_XENBUS_UNKNOWN;
+    d->moved = d->up = d->dirty = d->news = d->failures = 0;
+    d->not_before = 0;
+    d->err = 0;
+    d->phase = XK__IDLE;
+    d->store = NULL;
+}
+
+void xk_xenbus_suspend(struct xk_xenbus *d)
+{
+    int closes = d->in_use && d->phase != XK__CLOSING; /* or the driver is at it */
+
+    if (!d->store)
+        return;
+    d->suspending = d->calling > 0;
+    if (d->suspending)
+        return;
+    let_go(d);
+    d->in_use = 0;
+    if (!closes)
+        return;
+    enter(d);
+    d->driver->close(d, d->arg, 0);
+    leave(d);
+}
+
+int xk_xenbus_resume(struct xk_xenbus *d, struct xk_store *store)
+{
+    int r;
+
+    if (d->store)
+        return XK_EBUSY;
+    d->store = store;
+    r = xk__xenbus_nodes_init(d);
+    if (r == 0)
+        r = xk_store_watch_add(store, &d->own_watch, d->path, &d->own_call); /* which fires at once */
+    if (r < 0)
+        let_go(d);
+    return r;
 }
 
 void xk_xenbus_free(struct xk_xenbus *d)
@@ -302,28 +361,10 @@ void xk_xenbus_free(struct xk_xenbus *d)
         d->freed = 1;
         return;
     }
-    xk_timer_stop(d->loop, &d->again);
-    xk_store_watch_remove(d->store, &d->own_watch, d->path);
-    if (d->peer_state)
-        xk_store_watch_remove(d->store, &d->peer_watch, d->peer_state);
-    xk_store_call_cancel(d->store, &d->own_call);
-    xk_store_call_cancel(d->store, &d->peer_call);
-    xk__xenbus_nodes_fini(d);
-    text_free(&alloc, &d->peer_path);
-    text_free(&alloc, &d->peer_state);
+    if (d->store)
+        let_go(d);
     text_free(&alloc, &d->path);
     xk_free(&alloc, d, sizeof(*d));
-}
-
-static int open_device(struct xk_xenbus *d, const char *path)
-{
-    int r;
-
-    d->path = text_new(&d->alloc, path, "");
-    if (!d->path)
-        return XK_ENOMEM;
-    r = xk__xenbus_nodes_init(d);
-    return r < 0 ? r : xk_store_watch_add(d->store, &d->own_watch, d->path, &d->own_call); /* which fires at once */
 }
 
 static int device_new(const xk_alloc *alloc, struct xk_loop *loop, struct xk_store *store, const char *path,
@@ -336,7 +377,6 @@ static int device_new(const xk_alloc *alloc, struct xk_loop *loop, struct xk_sto
         return XK_ENOMEM;
     d->alloc = alloc ? *alloc : *xk_alloc_libc();
     d->loop = loop;
-    d->store = store;
     d->driver = driver;
     d->arg = arg;
     d->link_name = back ? "frontend" : "backend";
@@ -347,7 +387,8 @@ static int device_new(const xk_alloc *alloc, struct xk_loop *loop, struct xk_sto
     d->peer_watch.fn = on_peer;
     d->own_call.fn = d->peer_call.fn = on_watched;
     d->again.fn = on_again;
-    r = open_device(d, path);
+    d->path = text_new(&d->alloc, path, "");
+    r = d->path ? xk_xenbus_resume(d, store) : XK_ENOMEM;
     if (r < 0) {
         xk_xenbus_free(d);
         return r;

@@ -28,19 +28,20 @@ struct xk__decision {
 struct xk_xenbus {
     xk_alloc alloc;
     struct xk_loop *loop;
-    struct xk_store *store;
+    struct xk_store *store; /* NULL: suspended */
     const struct xk_xenbus_driver *driver;
     void *arg;
     const char *link_name, *link_id, *peer_link; /* "backend", "backend-id", "frontend", or the other way round */
     struct xk__decision (*decide)(struct xk_xenbus *d);
     enum xk__phase phase;
     enum xk_xenbus_state me, other, next;
-    uint8_t dirty, in_use, retired, calling, freed;
-    uint8_t moved;      /* while it was in use: the link leads to another folder */
-    uint8_t up;         /* a front end whose (connect) was called */
-    uint8_t news;       /* one of the (wanted) is another than it was */
-    uint8_t failures;   /* of the driver, one after the other; */
-    xk_time not_before; /* it is not asked again before */
+    uint8_t dirty, in_use, retired, calling;
+    uint8_t freed, suspending; /* as soon as the driver is not being called */
+    uint8_t moved;             /* while it was in use: the link leads to another folder */
+    uint8_t up;                /* a front end whose (connect) was called */
+    uint8_t news;              /* one of the (wanted) is another than it was */
+    uint8_t failures;          /* of the driver, one after the other; */
+    xk_time not_before;        /* it is not asked again before */
     int err;
     xk_domid peer;
     char *path, *peer_path; /* (peer_path) NULL: not known yet */

@@ -135,6 +135,8 @@ int xk_xenbus_put(struct xk_xenbus *d, const char *name, const char *fmt, ...)
     va_list ap;
     int n;
 
+    if (!d->store)
+        return XK_ENOTCONN;
     va_start(ap, fmt);
     n = vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
@@ -274,5 +276,6 @@ void xk__xenbus_nodes_fini(struct xk_xenbus *d)
     xk_store_call_cancel(d->store, &d->call);
     xk_free(&d->alloc, d->value, d->values * sizeof(*d->value));
     d->value = NULL;
+    d->values = 0;
     xk_buf_fini(&d->puts);
 }

@@ -74,7 +74,8 @@ describe("xenkit.block", function()
       end
       assert.equal(("a"):rep(512), disk:read(0, 512))
       disk.raw:suspend()
-      disk.raw:close() -- while it is
+      disk.raw:retire() -- and is closed while it is
+      disk.raw:close()
       back:close()
       image.raw:suspend() -- one without a back end has nothing to do
       assert.is_true(image.raw:resume(ctx.store.raw))

@@ -18,6 +18,7 @@ struct half {
     int fail;       /* what the next call gives, */
     int why;        /* with a word of this number */
     int hold_close; /* closed is said later */
+    int suspends;   /* from within the next connect */
     unsigned value; /* what it puts */
     uint64_t seen;  /* what it read of the other's */
 };
@@ -60,6 +61,8 @@ static int connect_front(struct xk_xenbus *d, void *arg, int again)
     struct half *h = arg;
     note(h, "connect", again);
     h->seen = xk_xenbus_number(d, "sectors", 0);
+    if (h->suspends)
+        xk_xenbus_suspend(d);
     return result(h);
 }
 
@@ -345,6 +348,94 @@ TEST(a_back_end_that_retires)
     settle();
     LOGS("close", "close");
     STREQ(look(B "/state"), "6");
+    close_world();
+}
+
+/* A domain that was saved has another client of the store. */
+static void another_client(int who)
+{
+    xk_store_close(half[who].store);
+    EQ(xk_store_open_domain(NULL, half[who].loop, &half[who].store), 0);
+}
+
+TEST(a_half_that_is_suspended_lets_go_of_its_store)
+{
+    open_pair();
+    for (int i = 0; i < 3; i++) {
+        struct half *h = &half[i == 2 ? BACK : FRONT];
+        forget();
+        xk_xenbus_suspend(h->device);
+        xk_xenbus_suspend(h->device);
+        EQ(xk_xenbus_state_of(h->device, 0), XK_XENBUS_UNKNOWN);
+        EQ(xk_xenbus_state_of(h->device, 1), XK_XENBUS_UNKNOWN);
+        OK(!xk_xenbus_get(h->device, "sectors"));
+        EQ(xk_xenbus_put(h->device, "a", "b"), XK_ENOTCONN);
+        xk_xenbus_update(h->device);
+        another_client(i == 2 ? BACK : FRONT);
+        settle();
+        STREQ(h->log, "close");
+        STATES("4", "4");
+        EQ(xk_xenbus_resume(h->device, h->store), 0);
+        EQ(xk_xenbus_resume(h->device, h->store), XK_EBUSY);
+        settle();
+        if (i < 2)
+            LOGS("close setup connect", "close offer connect");
+        else
+            LOGS("", "close connect(1)"); /* in place of one that died, for all that it knows */
+        STATES("4", "4");
+    }
+    xk_xenbus_suspend(half[FRONT].device); /* and is freed while it is */
+    close_world();
+}
+
+TEST(a_driver_may_suspend_its_device)
+{
+    open_world();
+    plug();
+    half[FRONT].suspends = 1;
+    start(BACK, B);
+    start(FRONT, "device/vbd/51712");
+    settle();
+    STREQ(half[FRONT].log, "setup connect close");
+    STATES("3", "4");
+    half[FRONT].suspends = 0;
+    EQ(xk_xenbus_resume(half[FRONT].device, half[FRONT].store), 0);
+    settle();
+    STATES("4", "4");
+    close_world();
+}
+
+TEST(what_was_retired_stays_so_after_a_suspend)
+{
+    for (int before = 0; before < 2; before++) {
+        open_pair();
+        if (before)
+            xk_xenbus_retire(half[FRONT].device);
+        xk_xenbus_suspend(half[FRONT].device);
+        if (!before)
+            xk_xenbus_retire(half[FRONT].device);
+        settle();
+        STATES("4", "4");
+        EQ(xk_xenbus_resume(half[FRONT].device, half[FRONT].store), 0);
+        settle();
+        STREQ(half[FRONT].log, "setup connect close");
+        STREQ(look(F "/state"), "6");
+        close_world();
+    }
+}
+
+TEST(a_driver_that_is_closing_is_not_told_again_by_a_suspend)
+{
+    open_pair();
+    forget();
+    half[FRONT].hold_close = 1;
+    xk_xenbus_retire(half[FRONT].device);
+    settle();
+    xk_xenbus_suspend(half[FRONT].device);
+    xk_xenbus_closed(half[FRONT].device);
+    settle();
+    LOGS("close", "");
+    STATES("4", "4");
     close_world();
 }
 
