@@ -72,7 +72,7 @@ home() { # NAME
         dd if=/tmp/disk.img bs=64k count=16 2> /dev/null | md5sum | cut -d" " -f1')
     case "$1${XK_LONG:-}" in stub) ;; *) guest "$1" pv 2 ;; esac # one kind each, but for the long run
     case "$1${XK_LONG:-}" in daemon) ;; *) guest "$1" pvh 1 ;; esac
-    out=$($lab run -t 900 "test-xenstore -i $rounds > /tmp/out 2>&1; echo rc \$?; cat /tmp/out")
+    out=$($lab run -t 3600 "test-xenstore -i $rounds > /tmp/out 2>&1; echo rc \$?; cat /tmp/out")
     has "$out" "rc 0"; ok $? "$1: test-xenstore -i $rounds"
     $lab guest st-gone --keep --memory 96 -- true
     out=$($lab run "$gone"'

@@ -19,7 +19,7 @@ count_tap() {
 run_once() {
     local program=sh status
     case "$1" in *.lua) program=lua5.4 ;; esac
-    (cd "$top" && timeout -k 5 "${XK_LAB_TEST_SECONDS:-${XK_LONG:+3}600}" "$program" "$1") > "$2" 2>&1
+    (cd "$top" && timeout -k 5 "${XK_LAB_TEST_SECONDS:-${XK_LONG:+7}600}" "$program" "$1") > "$2" 2>&1
     status=$?
     [ $status != 124 ] || echo "# the test did not end in time" >> "$2"
     return $status
