@@ -35,11 +35,14 @@ static enum xk_xenbus_state state_of(const char *text)
                                                                 : XK_XENBUS_UNKNOWN;
 }
 
+/* Suspended; or resumed, and the driver still closes what there was before. */
+static int waits(const struct xk_xenbus *d) { return !d->store || (d->closing && d->phase == XK__IDLE); }
+
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
 static void turn(struct xk_xenbus *d)
 {
-    if (!d->store)
+    if (waits(d))
         return;
     if (d->phase != XK__IDLE) {
         d->dirty = 1;
@@ -153,13 +156,19 @@ static void close_driver(struct xk_xenbus *d, enum xk_xenbus_state next, int err
         return;
     }
     d->phase = XK__CLOSING;
+    d->closing = 1;
     d->driver->close(d, d->arg, err);
 }
 
 void xk_xenbus_closed(struct xk_xenbus *d)
 {
+    if (!d->closing)
+        return;
+    d->closing = 0;
     if (d->phase == XK__CLOSING)
         after_close(d);
+    else /* it was suspended meanwhile, and perhaps resumed */
+        turn(d);
 }
 
 static int asks_driver(enum xk__step step) { return step >= XK__OFFER && step <= XK__CONNECT_AGAIN; }
@@ -290,7 +299,7 @@ void xk_xenbus_retire(struct xk_xenbus *d)
 
 void xk_xenbus_update(struct xk_xenbus *d)
 {
-    if (!d->store)
+    if (waits(d))
         return;
     if (d->phase == XK__IDLE) {
         d->phase = XK__WRITE;
@@ -300,29 +309,31 @@ void xk_xenbus_update(struct xk_xenbus *d)
     }
 }
 
-/* Nothing of the store is used or awaited any more, nor is known what it said. */
+/* Nothing of the store is used or awaited any more, nor is known what it said. To remove a watch is to write, which may
+ * find the client broken and so end all calls: ours are none by then. */
 static void let_go(struct xk_xenbus *d)
 {
-    xk_timer_stop(d->loop, &d->again);
-    xk_store_watch_remove(d->store, &d->own_watch, d->path);
-    if (d->peer_state)
-        xk_store_watch_remove(d->store, &d->peer_watch, d->peer_state);
     xk_store_call_cancel(d->store, &d->own_call);
     xk_store_call_cancel(d->store, &d->peer_call);
     xk__xenbus_nodes_fini(d);
+    xk_store_watch_remove(d->store, &d->own_watch, d->path);
+    if (d->peer_state)
+        xk_store_watch_remove(d->store, &d->peer_watch, d->peer_state);
+    xk_timer_stop(d->loop, &d->again);
     text_free(&d->alloc, &d->peer_path);
     text_free(&d->alloc, &d->peer_state);
     d->me = d->other = XK_XENBUS_UNKNOWN;
     d->moved = d->up = d->dirty = d->news = d->failures = 0;
     d->not_before = 0;
     d->err = 0;
-    d->phase = XK__IDLE;
+    if (d->phase != XK__GONE) /* for good */
+        d->phase = XK__IDLE;
     d->store = NULL;
 }
 
 void xk_xenbus_suspend(struct xk_xenbus *d)
 {
-    int closes = d->in_use && d->phase != XK__CLOSING; /* or the driver is at it */
+    int closes = d->in_use && !d->closing;
 
     if (!d->store)
         return;
@@ -333,6 +344,7 @@ void xk_xenbus_suspend(struct xk_xenbus *d)
     d->in_use = 0;
     if (!closes)
         return;
+    d->closing = 1;
     enter(d);
     d->driver->close(d, d->arg, 0);
     leave(d);

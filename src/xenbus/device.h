@@ -25,6 +25,17 @@ struct xk__decision {
     int err;                   /* of a CLOSE */
 };
 
+/* What writes. It outlives the device until the transaction that it has begun is ended. */
+struct xk__xenbus_writer {
+    struct xk_store_call call;
+    xk_alloc alloc;
+    struct xk_store *store;
+    struct xk_xenbus *device; /* NULL: it is on its own */
+    uint32_t tx;
+    unsigned step;
+    int busy; /* an answer is awaited */
+};
+
 struct xk_xenbus {
     xk_alloc alloc;
     struct xk_loop *loop;
@@ -37,6 +48,7 @@ struct xk_xenbus {
     enum xk_xenbus_state me, other, next;
     uint8_t dirty, in_use, retired, calling;
     uint8_t freed, suspending; /* as soon as the driver is not being called */
+    uint8_t closing;           /* the driver was asked to, and has not said yet that it has */
     uint8_t moved;             /* while it was in use: the link leads to another folder */
     uint8_t up;                /* a front end whose (connect) was called */
     uint8_t news;              /* one of the (wanted) is another than it was */
@@ -47,14 +59,13 @@ struct xk_xenbus {
     char *path, *peer_path; /* (peer_path) NULL: not known yet */
     struct xk_store_watch own_watch, peer_watch;
     char *peer_state; /* what (peer_watch) watches */
-    struct xk_store_call own_call, peer_call, call;
+    struct xk_store_call own_call, peer_call;
     struct xk_timer again;
     struct xk__node_value *value;
     unsigned values, reading;
     struct xk_buf puts; /* name NUL value NUL ... */
     size_t put_at;      /* how much of it was written */
-    uint32_t tx;
-    unsigned step; /* of the writing, nodes.c */
+    struct xk__xenbus_writer *writer;
     int write_err;
     char why[200]; /* of the driver's failure, "": it did not say */
 };

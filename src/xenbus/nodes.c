@@ -165,8 +165,8 @@ static int ask(struct xk_xenbus *d, uint32_t type, const char *name, const char 
     struct xk_store_piece p[4] = {
         {d->path, strlen(d->path)}, {"/", 1}, {name, name ? strlen(name) + 1 : 0}, {value, n}};
 
-    return name ? xk_store_call_start(d->store, &d->call, type, d->tx, p, value ? 4 : 3)
-                : xk_store_call_start(d->store, &d->call, type, d->tx, p + 3, 1);
+    return name ? xk_store_call_start(d->store, &d->writer->call, type, d->writer->tx, p, value ? 4 : 3)
+                : xk_store_call_start(d->store, &d->writer->call, type, d->writer->tx, p + 3, 1);
 }
 
 static int ask_node(struct xk_xenbus *d)
@@ -181,9 +181,9 @@ static int ask_step(struct xk_xenbus *d)
 {
     char digit = (char)('0' + d->next);
 
-    switch (d->step) {
+    switch (d->writer->step) {
     case BEGIN:
-        d->tx = 0;
+        d->writer->tx = 0;
         d->put_at = 0;
         return ask(d, XK_STORE_TRANSACTION_START, NULL, "", 1);
     case LOOK:
@@ -199,11 +199,13 @@ static int ask_step(struct xk_xenbus *d)
 
 static unsigned step_after(const struct xk_xenbus *d)
 {
-    if (d->step == BEGIN)
+    unsigned step = d->writer->step;
+
+    if (step == BEGIN)
         return LOOK;
-    if (d->step <= NODE && d->put_at < xk_buf_len(&d->puts))
+    if (step <= NODE && d->put_at < xk_buf_len(&d->puts))
         return NODE;
-    return d->step < STATE && d->next != XK_XENBUS_UNKNOWN ? STATE : END;
+    return step < STATE && d->next != XK_XENBUS_UNKNOWN ? STATE : END;
 }
 
 static void finish(struct xk_xenbus *d, int err)
@@ -219,29 +221,63 @@ static void go_on(struct xk_xenbus *d, unsigned step)
 {
     int r;
 
-    d->step = step;
+    d->writer->step = step;
+    d->writer->busy = 1;
     r = ask_step(d);
-    if (r < 0)
-        finish(d, r);
+    if (r == 0)
+        return;
+    d->writer->busy = 0;
+    finish(d, r);
+}
+
+static uint32_t transaction_of(const uint8_t *data, size_t n)
+{
+    char number[16] = "";
+
+    memcpy(number, data, n < sizeof(number) - 1 ? n : sizeof(number) - 1);
+    return (uint32_t)strtoul(number, NULL, 10);
+}
+
+static void writer_free(struct xk__xenbus_writer *w)
+{
+    xk_alloc alloc = w->alloc;
+
+    xk_free(&alloc, w, sizeof(*w));
+}
+
+/* The device let go of it: what it began is given up. */
+static void give_up(struct xk__xenbus_writer *w, int err, const uint8_t *data, size_t n)
+{
+    const struct xk_store_piece no = {"F", 2};
+    int over = w->step == END || (w->step == BEGIN && err);
+
+    if (w->step == BEGIN && !err)
+        w->tx = transaction_of(data, n);
+    w->step = END;
+    if (over || xk_store_call_start(w->store, &w->call, XK_STORE_TRANSACTION_END, w->tx, &no, 1) < 0)
+        writer_free(w);
 }
 
 static void on_write(struct xk_store_call *c, int err, const uint8_t *data, size_t n)
 {
-    struct xk_xenbus *d = XK_CONTAINER(c, struct xk_xenbus, call);
-    char number[16] = "";
+    struct xk__xenbus_writer *w = (struct xk__xenbus_writer *)c;
+    struct xk_xenbus *d = w->device;
 
-    if (d->step == END && err == XK_EAGAIN && !d->write_err) { /* somebody else changed what it touches */
+    w->busy = 0;
+    if (!d) {
+        give_up(w, err, data, n);
+        return;
+    }
+    if (w->step == END && err == XK_EAGAIN && !d->write_err) { /* somebody else changed what it touches */
         go_on(d, BEGIN);
         return;
     }
-    if (d->step == END || (err && d->step == BEGIN)) {
+    if (w->step == END || (err && w->step == BEGIN)) {
         finish(d, d->write_err ? d->write_err : err);
         return;
     }
-    if (d->step == BEGIN) {
-        memcpy(number, data, n < sizeof(number) - 1 ? n : sizeof(number) - 1);
-        d->tx = (uint32_t)strtoul(number, NULL, 10);
-    }
+    if (w->step == BEGIN)
+        w->tx = transaction_of(data, n);
     d->write_err = err;
     go_on(d, err ? END : step_after(d));
 }
@@ -250,7 +286,6 @@ void xk__xenbus_write(struct xk_xenbus *d, enum xk_xenbus_state state)
 {
     d->next = state;
     d->write_err = 0;
-    d->call.fn = on_write;
     go_on(d, BEGIN);
 }
 
@@ -261,9 +296,11 @@ int xk__xenbus_nodes_init(struct xk_xenbus *d)
     xk_buf_init(&d->puts, &d->alloc, PUTS_MAX);
     d->values = add_values(d);
     d->value = xk_new(&d->alloc, d->values * sizeof(*d->value));
-    if (!d->value)
+    d->writer = xk_new(&d->alloc, sizeof(*d->writer));
+    if (!d->value || !d->writer)
         return XK_ENOMEM;
     add_values(d);
+    *d->writer = (struct xk__xenbus_writer){.call.fn = on_write, .alloc = d->alloc, .store = d->store, .device = d};
     return 0;
 }
 
@@ -273,7 +310,11 @@ void xk__xenbus_nodes_fini(struct xk_xenbus *d)
         xk_store_call_cancel(d->store, &d->value[i].call);
         set_text(d, &d->value[i], NULL, 0);
     }
-    xk_store_call_cancel(d->store, &d->call);
+    if (d->writer && d->writer->busy)
+        d->writer->device = NULL;
+    else if (d->writer)
+        writer_free(d->writer);
+    d->writer = NULL;
     xk_free(&d->alloc, d->value, d->values * sizeof(*d->value));
     d->value = NULL;
     d->values = 0;

@@ -18,7 +18,8 @@ struct half {
     int fail;       /* what the next call gives, */
     int why;        /* with a word of this number */
     int hold_close; /* closed is said later */
-    int suspends;   /* from within the next connect */
+    int suspends;   /* from within connect */
+    int hold_gone;  /* it is freed later */
     unsigned value; /* what it puts */
     uint64_t seen;  /* what it read of the other's */
 };
@@ -95,6 +96,8 @@ static void gone(struct xk_xenbus *d, void *arg)
 {
     struct half *h = arg;
     note(h, "gone", 0);
+    if (h->hold_gone)
+        return;
     xk_xenbus_free(d);
     h->device = NULL;
 }
@@ -436,6 +439,90 @@ TEST(a_driver_that_is_closing_is_not_told_again_by_a_suspend)
     settle();
     LOGS("close", "");
     STATES("4", "4");
+    close_world();
+}
+
+/* What there was has to be closed before it begins anew. */
+TEST(a_resume_waits_for_what_is_being_closed)
+{
+    open_pair();
+    for (int retiring = 0; retiring < 2; retiring++) {
+        forget();
+        half[BACK].hold_close = 1;
+        if (retiring) {
+            xk_xenbus_retire(half[FRONT].device);
+            settle();
+        }
+        xk_xenbus_suspend(half[BACK].device);
+        EQ(xk_xenbus_resume(half[BACK].device, half[BACK].store), 0);
+        settle();
+        xk_xenbus_update(half[BACK].device);
+        settle();
+        STREQ(half[BACK].log, "close");
+        STREQ(look(B "/state"), "4");
+        half[BACK].hold_close = 0;
+        xk_xenbus_closed(half[BACK].device);
+        settle();
+        STREQ(half[BACK].log, retiring ? "close" : "close connect(1)");
+        STREQ(look(B "/state"), retiring ? "6" : "4");
+        xk_xenbus_closed(half[BACK].device); /* once more: nothing */
+    }
+    close_world();
+}
+
+TEST(no_transaction_stays_open)
+{
+    struct xk_store_stats stats;
+
+    open_world();
+    plug();
+    start(BACK, B);
+    settle();
+    for (int i = 0; i < 90; i++) { /* suspended or freed after each number of rounds, or suspended by its driver */
+        start(FRONT, "device/vbd/51712");
+        half[FRONT].suspends = i % 3 == 1;
+        for (int k = 0; k < i / 3; k++) {
+            ring_round(&world);
+            OK(xk_loop_run_once(half[FRONT].loop, XK_NOW) >= 0);
+            OK(xk_loop_run_once(half[BACK].loop, XK_NOW) >= 0);
+        }
+        if (i % 3 == 0)
+            xk_xenbus_suspend(half[FRONT].device);
+        stop(FRONT);
+    }
+    half[FRONT].suspends = 0;
+    settle();
+    xk_store_server_stats(xk_store_service_server(world.service), &stats);
+    EQ(stats.transactions, 0);
+    start(FRONT, "device/vbd/51712");
+    settle();
+    STATES("4", "4");
+    close_world();
+}
+
+TEST(a_device_that_is_gone_stays_so)
+{
+    open_pair();
+    stop(FRONT);
+    half[BACK].hold_gone = 1;
+    removed(B);
+    settle();
+    forget();
+    xk_xenbus_suspend(half[BACK].device);
+    EQ(xk_xenbus_resume(half[BACK].device, half[BACK].store), 0);
+    settle();
+    STREQ(half[BACK].log, "");
+    close_world();
+}
+
+TEST(a_device_is_freed_while_its_client_breaks)
+{
+    open_pair();
+    tell(B "/state", "4");
+    OK(xk_loop_run_once(half[FRONT].loop, XK_NOW) >= 0);    /* it reads */
+    ring_set(&world.guest[FRONT], RING_REQ_CONS, 12345678); /* and its ring is spoiled */
+    stop(FRONT);
+    EQ(xk_loop_next(half[FRONT].loop), XK_FOREVER);
     close_world();
 }
 

@@ -25,17 +25,18 @@ cpu_model() {
 
 # set_machine CPU STORE - the options that a snapshot depends on, in $machine; the snapshot's file, in $snapshot.
 set_machine() {
-    local model xen_line linux_line key
+    local model xen_line linux_line key clock=(-accel "tcg,thread=multi")
     model=$(cpu_model "$1") || exit 1
     xen_line="console=com1 com1=115200 dom0_mem=640M,max:640M bootscrub=0 conring_size=512k loglvl=all guest_loglvl=all"
     linux_line="console=hvc0 quiet store=$2"
+    [ -z "${XK_LAB_ICOUNT:-}" ] || clock=(-accel "tcg,thread=single" -icount "shift=$XK_LAB_ICOUNT")
     # The first -global cures a fault of QEMU 7.2, which cannot load its own state otherwise; with the second, what was
     # saved while it stood still runs when it is loaded.
     machine=(
         -name "xenkit lab" -nodefaults -no-user-config -no-reboot -display none
         -M pc -global PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off
         -global migration.store-global-state=off
-        -accel "tcg,thread=multi" -cpu "$model" -smp "${XK_LAB_CPUS:-1}" -m "${XK_LAB_MEMORY:-1536}"
+        "${clock[@]}" -cpu "$model" -smp "${XK_LAB_CPUS:-1}" -m "${XK_LAB_MEMORY:-1536}"
         -kernel "$images/xen.elf" -append "$xen_line" -initrd "$images/vmlinux $linux_line,$images/dom0.cpio"
         -serial "file:con.log" -chardev "pipe,id=monitor,path=monitor" -mon "chardev=monitor,mode=control"
         -device virtio-serial-pci -chardev "pipe,id=lab,path=channel" -device "virtserialport,chardev=lab,name=lab"
