@@ -78,6 +78,15 @@ static void open_rings(struct xk_loop *loop, struct xk_blkback_config *c, struct
     }
 }
 
+/* From now on the loop's sleeps are timed. */
+static void begin_stats(struct xk_loop *loop)
+{
+    struct xk_loop_stats s;
+
+    if (getenv("XK_BENCH_VERBOSE"))
+        xk_loop_get_stats(loop, &s);
+}
+
 static void tell_loop(const char *who, struct xk_loop *loop)
 {
     struct xk_loop_stats s;
@@ -110,6 +119,7 @@ static void serve(const struct hosted_pair *pair)
         die("the back end");
     pin(0);
     xk_loop_set_spin(loop, XK_SPIN_WAKE);
+    begin_stats(loop);
     shared->sectors = c.device->info.sectors;
     atomic_store(&shared->domid[0], xk_platform_domid(p));
     await(&shared->refs_ready);
@@ -204,6 +214,7 @@ static void drive(const struct hosted_pair *pair)
         die("the front end");
     pin(1);
     xk_loop_set_spin(loop, XK_SPIN_WAKE);
+    begin_stats(loop);
     atomic_store(&shared->domid[1], xk_platform_domid(p));
     c.back = (xk_domid)await(&shared->domid[0]);
     c.pages =

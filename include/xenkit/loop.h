@@ -60,7 +60,7 @@ struct xk_keeper {
 struct xk_loop_stats {
     uint64_t rounds, sleeps, ports, descriptors, timers;
     uint64_t spins, spin_hits; /* how often a spin was tried, and found something */
-    uint64_t idle_ns;          /* time spent asleep: the rest of the wall time the loop was at work, or not let run */
+    uint64_t idle_ns; /* asleep, since somebody asked first: the rest of that time it was at work, or not let run */
 };
 
 /* xk_loop_create (alloc, platform, out) - a loop over (platform), which must outlive it. xk_loop_destroy frees it; what

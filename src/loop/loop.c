@@ -25,6 +25,7 @@ struct xk_loop {
     unsigned spin_misses;             /* in a row */
     unsigned spin_skip, spin_skipped; /* after the second, that many sleeps go without a spin */
     struct xk_loop_stats stats;
+    int timed; /* somebody asks for them: sleeps are timed */
 };
 
 int xk_loop_create(const xk_alloc *alloc, struct xk_platform *platform, struct xk_loop **out)
@@ -60,7 +61,11 @@ void xk_loop_destroy(struct xk_loop *loop)
 
 struct xk_platform *xk_loop_platform(struct xk_loop *loop) { return loop->platform; }
 
-void xk_loop_get_stats(struct xk_loop *loop, struct xk_loop_stats *out) { *out = loop->stats; }
+void xk_loop_get_stats(struct xk_loop *loop, struct xk_loop_stats *out)
+{
+    loop->timed = 1;
+    *out = loop->stats;
+}
 
 /* --- timers: a binary heap, each timer knows its place --- */
 
@@ -386,7 +391,8 @@ static int skips_poll(struct xk_loop *loop)
     return 0;
 }
 
-/* A wait that may sleep is timed: reading the clock twice costs less than looking first. */
+/* A wait that may sleep is timed, if somebody wants to know: there are machines where reading a clock is a system call.
+ */
 static int wait_for_some(struct xk_loop *loop, xk_time deadline)
 {
     xk_time start;
@@ -394,8 +400,10 @@ static int wait_for_some(struct xk_loop *loop, xk_time deadline)
 
     if (deadline == XK_NOW)
         return xk_wait(loop->platform, XK_NOW, loop->batch, BATCH);
-    start = xk_now(loop->platform);
     loop->stats.sleeps++;
+    if (!loop->timed)
+        return xk_wait(loop->platform, deadline, loop->batch, BATCH);
+    start = xk_now(loop->platform);
     n = xk_wait(loop->platform, deadline, loop->batch, BATCH);
     loop->stats.idle_ns += (uint64_t)(xk_now(loop->platform) - start);
     return n;

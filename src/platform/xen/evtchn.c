@@ -1,6 +1,7 @@
 /* Event channels through /dev/xen/evtchn, which masks a port when it gives it out, as the contract has it; and waiting.
  * SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <unistd.h>
 
 #include "platform/xen/private.h"
 
@@ -94,14 +95,16 @@ int xen_evtchn_pending(struct xk_platform *p)
     return errno == EAGAIN || errno == EINTR ? XK_EAGAIN : xk__sys_err(errno);
 }
 
-static int take_pending(struct xk_platform *p, struct xk_ready *ready, int n, int max)
+/* As many as there is room for by one call, where libxenevtchn gives one; what is left is told of at the next wait. */
+static int take_pending(struct xen *x, struct xk_ready *ready, int n, int max)
 {
-    while (n < max) {
-        int port = xen_evtchn_pending(p);
-        if (port < 0)
-            break;
-        ready[n++] = (struct xk_ready){NULL, port, 0};
-    }
+    evtchn_port_t ports[BATCH];
+    size_t room = (size_t)(max - n < BATCH ? max - n : BATCH);
+    ssize_t got = read(xenevtchn_fd(x->evtchn), ports, room * sizeof(ports[0]));
+
+    for (size_t i = 0; got > 0 && i < (size_t)got / sizeof(ports[0]); i++)
+        if (has(x, (xk_port)ports[i]))
+            ready[n++] = (struct xk_ready){NULL, (xk_port)ports[i], 0};
     return n;
 }
 
@@ -123,7 +126,7 @@ int xen_wait(struct xk_platform *p, xk_time deadline, struct xk_ready *ready, in
             else
                 ready[n++] = (struct xk_ready){e[i].cookie, -1, e[i].events};
         if (ports)
-            n = take_pending(p, ready, n, max);
+            n = take_pending(x, ready, n, max);
         if (n > 0 || deadline == XK_NOW || (deadline != XK_FOREVER && xk__sys_now() >= deadline))
             return n;
     }

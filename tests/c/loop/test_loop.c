@@ -113,6 +113,29 @@ static void kill_other(struct xk_fd_watch *w, unsigned events)
     memset(&p->victim->w, 0xff, sizeof(p->victim->w)); /* freed, as far as the loop is concerned */
 }
 
+/* Reading the clock has a price: who never asks how long the loop slept does not pay it. */
+TEST(sleeps_are_timed_once_somebody_asks)
+{
+    struct world w;
+    struct xk_loop *loop;
+    struct xk_loop_stats stats;
+    struct numbered n = {{0}, 0};
+
+    world_open_fake(&w);
+    EQ(xk_loop_create(NULL, w.dom[1], &loop), 0);
+    n.t.fn = note;
+    for (uint64_t slept = 0; slept < 3; slept++) {
+        EQ(xk_timer_start(loop, &n.t, xk_now(w.dom[1]) + 5 * XK_MS), 0);
+        while (xk_loop_next(loop) != XK_FOREVER)
+            OK(xk_loop_run_once(loop, XK_FOREVER) >= 0);
+        xk_loop_get_stats(loop, &stats);
+        EQ(stats.idle_ns, slept * 5 * XK_MS);
+        EQ(stats.sleeps, slept + 1);
+    }
+    xk_loop_destroy(loop);
+    world_close(&w);
+}
+
 TEST(a_watch_stopped_in_the_same_round_is_not_called)
 {
     struct world w;
