@@ -68,9 +68,9 @@ void xk_xenbus_retire(struct xk_xenbus *d);
 /* xk_xenbus_suspend (d) - for a domain that is about to be saved: what was set up is closed without a word to the other
  * half, and the store client is not used any more; from within a call of the driver: when that returns, and until then
  * the client has to stay. The half's states are UNKNOWN. Again: nothing.
- * xk_xenbus_resume (d, store) - goes on as after a break, with a client that was opened since, when the driver has closed
- * what there was; what was retired stays so. Where the domain was not saved after all, the other half is asked to begin
- * anew. XK_EBUSY: it was not suspended; XK_ENOMEM, XK_E... of the client: it is as before. */
+ * xk_xenbus_resume (d, store) - goes on as after a break, with a client that was opened since, when the driver has
+ * closed what there was; what was retired stays so. Where the domain was not saved after all, the other half is asked
+ * to begin anew. XK_EBUSY: it was not suspended; XK_ENOMEM, XK_E... of the client: it is as before. */
 void xk_xenbus_suspend(struct xk_xenbus *d);
 XK_MUSTCHECK int xk_xenbus_resume(struct xk_xenbus *d, struct xk_store *store);
 
