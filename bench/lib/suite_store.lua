@@ -202,11 +202,11 @@ return function(out)
   local t = bulk(servers, "fill", nodes)
   row(string.format("create %dk nodes", nodes // 1000), t, { unit = "op/s" })
   row(string.format("memory of %dk nodes, each (lower)", nodes // 1000), t, { unit = "B", key = "bytes", lower = true })
+  servers.echo = start_echo()
   rows({ { "txn", { 8 } }, { "gathered", { 8 } }, { "mkrm", { 8 } } }, ", beside these")
   if servers.ours then
     servers.ours.first = hold(servers.ours, domains)
   end
-  servers.echo = start_echo()
   for _, gather in ipairs({ false, true }) do
     local suffix = gather and ", gathered" or ""
     row(string.format("trees of %d domains, beside these%s", domains, suffix),
