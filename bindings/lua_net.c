@@ -137,6 +137,8 @@ static void on_see(void *arg, const struct xk_packet *f, int out)
 {
     struct port *p = arg;
 
+    if (!p->captures || xk_packet_whole(f) < 0)
+        return;
     for (struct capture *c = p->captures; c; c = c->next) {
         xk_capture_frame(c->c, 0, f->data, f->len, (uint64_t)xk_wallclock(c->o.world->platform), out);
         xk_lua_note(c->o.world, c->id);
@@ -629,7 +631,8 @@ static int back_state(lua_State *L)
 }
 
 /*** Counters: packets, bytes, errors, `delayed` and `full` (the guest was too slow), `dropped` and `spoofed` by the
- * switch, calls to copy, notifications.
+ * switch, calls to copy, packets that went from one guest's pages into another's (`direct`) and those whose rest had to
+ * be `fetched` from the sender's, notifications.
  * @function stats */
 static int back_stats(lua_State *L)
 {
@@ -646,6 +649,8 @@ static int back_stats(lua_State *L)
     xk_lua_set_integer(L, "delayed", s.delayed);
     xk_lua_set_integer(L, "full", s.full);
     xk_lua_set_integer(L, "copies", s.copies);
+    xk_lua_set_integer(L, "direct", s.direct);
+    xk_lua_set_integer(L, "fetched", s.fetched);
     xk_lua_set_integer(L, "notified", s.notified);
     xk_lua_set_integer(L, "events", s.events);
     xk_lua_set_integer(L, "idle_events", s.idle_events);

@@ -2,11 +2,14 @@
  *   1. from the guest   2. to the guest   3. what waits for it   4. the rings   5. life
  *
  * From the guest: slots are copied off the ring until a packet is whole, its pieces become copies, and when some
- * packets are gathered one call copies all of them into private memory. To the guest: a packet becomes copies into the
- * pages it gave, made at the next kick; answers keep the order in which it gave them. SPDX-License-Identifier: MIT */
+ * packets are gathered one call copies all of them into private memory. Of a large packet only the head is, where the
+ * receiver takes parts; the guest has its answers once that has sent the rest on, or had it fetched. To the guest: a
+ * packet becomes copies into the pages it gave, from here or from the sender's pages, made at the next kick; answers
+ * keep the order in which it gave them. SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include <xenkit/netback.h>
+#include <xenkit/packet.h>
 #include <xenkit/ring.h>
 
 #include "base/list.h"
@@ -16,6 +19,8 @@
 
 enum { BATCH = 64, ROUND = 256, ARENA = 192 * 1024, ARENA_FULL = ARENA - XK_PACKET_MAX - 64, SCRATCH = 65536 };
 enum { NOTES = NET_RING + NET_SLOTS_LIAR, BACKLOG = 256 * 1024 };
+enum { PART_LEAST = XK_PAGE_SIZE, HEAD = 192, HEAD_MORE = 320 /* so few bytes more are no copy of their own */ };
+enum { OUT_COPIES = NET_RING + 4 * NET_SLOTS_MAX, PACKET_COPIES = 2 * NET_SLOTS_MAX + 2 };
 
 struct assembly { /* the packet of which not all slots have come */
     union net_tx_slot slot[NET_SLOTS_LIAR];
@@ -26,12 +31,15 @@ struct assembly { /* the packet of which not all slots have come */
 
 struct gathered { /* a packet that is to be copied */
     struct xk_packet p;
+    struct xk_packet_rest rest;
+    struct xk_netback *of;
     unsigned first_copy, copies, notes;
+    int bad; /* some of it could not be had */
 };
 
 struct out { /* an answer to the guest, in the order of its pages */
     union net_rx_slot slot;
-    int copy; /* the copy that fills it; -1: none */
+    unsigned copy, copies; /* those that fill it, if any */
 };
 
 struct xk_netback {
@@ -47,8 +55,8 @@ struct xk_netback {
     /* from the guest */
     struct assembly part;
     struct gathered gathered[BATCH];
-    unsigned packets, copies, notes;
-    struct xk_page_copy copy[NOTES];
+    unsigned packets, copies, later, notes;
+    struct xk_page_copy copy[NOTES], rest[NOTES]; /* now; later, if somebody wants it here */
     struct net_tx_answer note[NOTES];
     uint8_t *arena;
     uint32_t used;
@@ -59,7 +67,7 @@ struct xk_netback {
     struct net_rx want[NET_RING];   /* pages it gave */
     uint32_t want_first, want_end;
     struct out out[NET_RING];
-    struct xk_page_copy out_copy[NET_RING];
+    struct xk_page_copy out_copy[OUT_COPIES];
     unsigned outs, out_copies;
     uint8_t *backlog;
     uint32_t backlog_size, backlog_first, backlog_end;
@@ -81,27 +89,50 @@ static void note_all(struct xk_netback *b, int16_t status)
         note(b, b->part.is_extra[i] ? 0 : b->part.slot[i].tx.id, b->part.is_extra[i] ? NET_NULL : status);
 }
 
-/* Makes the copies, answers, delivers. */
-static void finish_batch(struct xk_netback *b)
+/* Copies what was gathered to be copied now. */
+static void copy_gathered(struct xk_netback *b)
 {
-    struct xk_packet whole[BATCH];
-    unsigned n = 0, at = 0;
-
     b->stats.copies += grefs_copy(&b->kept, b->copy, b->copies, 0);
     for (unsigned i = 0; i < b->packets; i++) {
         struct gathered *g = &b->gathered[i];
-        int bad = 0;
         for (unsigned k = 0; k < g->copies; k++)
-            bad |= b->copy[g->first_copy + k].status;
-        for (at = g->notes; bad && at < b->notes && (i + 1 == b->packets || at < b->gathered[i + 1].notes); at++)
+            g->bad |= b->copy[g->first_copy + k].status;
+    }
+}
+
+static int fetch(struct xk_packet_rest *r)
+{
+    struct gathered *g = XK_CONTAINER(r, struct gathered, rest);
+    struct xk_page_copy *piece = &g->of->rest[r->piece - g->of->rest];
+
+    g->of->stats.fetched++;
+    g->of->stats.copies += grefs_copy(&g->of->kept, piece, r->pieces, 0);
+    for (unsigned k = 0; k < r->pieces; k++)
+        g->bad |= piece[k].status;
+    if (g->bad)
+        return XK_EINVAL;
+    r->pieces = 0;
+    return 0;
+}
+
+/* Headers may be longer than thought: what heads says of them may then be nonsense, but that they are. */
+static int heads_are_here(const struct gathered *g)
+{
+    struct xk_packet_heads h;
+
+    return xk_packet_heads(g->p.data, g->p.len, &h) == 0 &&
+           (h.proto == 0 || (h.l4 && h.l4_end <= g->rest.head && h.l4 <= g->rest.head));
+}
+
+static void answer_gathered(struct xk_netback *b)
+{
+    for (unsigned i = 0; i < b->packets; i++) {
+        struct gathered *g = &b->gathered[i];
+        unsigned end = i + 1 == b->packets ? b->notes : b->gathered[i + 1].notes;
+        b->stats.errors[0] += g->bad != 0;
+        for (unsigned at = g->notes; g->bad && at < end; at++)
             if (b->note[at].status == NET_OKAY)
                 b->note[at].status = NET_ERROR;
-        b->stats.errors[0] += bad != 0;
-        if (bad)
-            continue;
-        b->stats.packets[0]++;
-        b->stats.bytes[0] += g->p.len;
-        whole[n++] = g->p;
     }
     if (b->notes)
         xk_ring_back_put(&b->tx, b->note, b->notes);
@@ -109,30 +140,68 @@ static void finish_batch(struct xk_netback *b)
         b->stats.notified++;
         xk_evtchn_notify(b->platform, b->tx_watch.port);
     }
-    b->packets = b->copies = b->notes = 0;
-    b->used = 0;
-    if (n && b->dev.receive && !b->closing)
-        b->dev.receive(&b->dev, whole, n);
 }
 
-static int add_copies(struct xk_netback *b, struct gathered *g, uint32_t total, uint32_t first)
+/* Copies, answers, delivers; delivers before it answers where pages are needed until then. */
+static void finish_batch(struct xk_netback *b)
 {
-    uint32_t at = 0;
+    struct xk_packet whole[BATCH];
+    unsigned n = 0, parts = 0;
+
+    copy_gathered(b);
+    for (unsigned i = 0; i < b->packets; i++) {
+        struct gathered *g = &b->gathered[i];
+        if (g->bad || (g->p.rest && !heads_are_here(g) && fetch(&g->rest) < 0))
+            continue;
+        b->stats.packets[0]++;
+        b->stats.bytes[0] += g->p.len;
+        parts += g->p.rest && g->rest.pieces;
+        whole[n++] = g->p;
+    }
+    if (!parts)
+        answer_gathered(b);
+    if (n && b->dev.receive && !b->closing)
+        b->dev.receive(&b->dev, whole, n);
+    if (parts)
+        answer_gathered(b);
+    b->packets = b->copies = b->later = b->notes = 0;
+    b->used = 0;
+}
+
+/* Of its first bytes so many are copied at once. */
+static uint32_t head_of(const struct xk_netback *b, uint32_t total)
+{
+    return b->dev.parts && total > PART_LEAST && b->kept.count == 0 ? HEAD : total;
+}
+
+static void add_copies(struct xk_netback *b, struct gathered *g, uint32_t total, uint32_t first)
+{
+    uint32_t at = 0, head = head_of(b, total);
+    uint8_t *to = b->arena + b->used;
 
     g->first_copy = b->copies;
+    g->rest = (struct xk_packet_rest){0, b->config.front, 0, &b->rest[b->later], fetch};
     for (unsigned i = 0; i < b->part.slots; i++) {
         const struct net_tx *t = &b->part.slot[i].tx;
-        uint16_t n = (uint16_t)(i ? t->size : first);
+        uint16_t n = (uint16_t)(i ? t->size : first), now;
         if (b->part.is_extra[i])
             continue;
-        b->copy[b->copies++] = (struct xk_page_copy){b->arena + b->used + at, t->ref, t->offset, n, XK_EINVAL};
+        now = at >= head ? 0 : n <= head - at + (head < total ? HEAD_MORE : 0) ? n : (uint16_t)(head - at);
+        if (now)
+            b->copy[b->copies++] = (struct xk_page_copy){to + at, t->ref, t->offset, now, XK_EINVAL, {0}};
+        if (now < n)
+            b->rest[b->later++] = (struct xk_page_copy){to + at + now,       t->ref,    (uint16_t)(t->offset + now),
+                                                        (uint16_t)(n - now), XK_EINVAL, {0}};
+        g->rest.head += now;
         at += n;
     }
     g->copies = b->copies - g->first_copy;
-    g->p.data = b->arena + b->used;
+    g->rest.pieces = (unsigned)(&b->rest[b->later] - g->rest.piece);
+    g->of = b;
+    g->p.rest = g->rest.pieces ? &g->rest : NULL;
+    g->p.data = to;
     g->p.len = total;
     b->used += (total + 63) & ~63u;
-    return 0;
 }
 
 /* What its extras say. 1: it is no packet but a word to us. */
@@ -278,7 +347,6 @@ static struct out *next_out(struct xk_netback *b, struct net_rx *page)
 
     *page = b->want[b->want_first++ % NET_RING];
     memset(o, 0, sizeof(*o));
-    o->copy = -1;
     return o;
 }
 
@@ -306,38 +374,16 @@ static int place_extras(struct xk_netback *b, const struct xk_packet *p)
     return p->gso || type >= 0;
 }
 
-/* The guest has given enough pages. */
-static void place(struct xk_netback *b, const struct xk_packet *p)
-{
-    struct net_rx page;
-
-    for (uint32_t at = 0; at < p->len;) {
-        uint16_t n = (uint16_t)(p->len - at < XK_PAGE_SIZE ? p->len - at : XK_PAGE_SIZE);
-        struct out *o = next_out(b, &page);
-        struct net_rx_answer *a = &o->slot.answer;
-        o->copy = (int)b->out_copies;
-        b->out_copy[b->out_copies++] =
-            (struct xk_page_copy){(void *)(uintptr_t)(p->data + at), page.ref, 0, n, XK_EINVAL};
-        *a = (struct net_rx_answer){page.id, 0, at + n < p->len ? NET_MORE : 0, (int16_t)n};
-        if (at == 0) {
-            a->flags |= p->flags & XK_PACKET_CSUM_BLANK   ? NET_RX_BLANK | NET_RX_VALIDATED
-                        : p->flags & XK_PACKET_CSUM_VALID ? NET_RX_VALIDATED
-                                                          : 0;
-            a->flags |= place_extras(b, p) ? NET_EXTRA : 0;
-        }
-        at += n;
-    }
-    b->stats.packets[1]++;
-    b->stats.bytes[1] += p->len;
-}
-
 /* Makes the copies and shows the answers. */
 static void flush(struct xk_netback *b)
 {
     b->stats.copies += grefs_copy(&b->kept, b->out_copy, b->out_copies, XK_COPY_TO);
     for (unsigned i = 0; i < b->outs; i++) {
         struct out *o = &b->out[i];
-        if (o->copy >= 0 && b->out_copy[o->copy].status < 0) {
+        int bad = 0;
+        for (unsigned k = 0; k < o->copies; k++)
+            bad |= b->out_copy[o->copy + k].status;
+        if (bad) {
             o->slot.answer.status = NET_ERROR;
             b->stats.errors[1]++;
         }
@@ -350,6 +396,66 @@ static void flush(struct xk_netback *b)
     b->outs = b->out_copies = 0;
 }
 
+/* Where in a packet we are: the next of its pieces that are not here, and what of that has gone. */
+struct place {
+    unsigned piece;
+    uint32_t gone;
+};
+
+/* The copies that fill a page with (n) bytes of a packet, from (at) on. */
+static void fill_page(struct xk_netback *b, const struct xk_packet *p, uint32_t at, uint32_t n, xk_gref ref,
+                      struct place *here)
+{
+    const struct xk_packet_rest *r = p->rest;
+    uint32_t head = r && r->pieces ? r->head : p->len, m;
+
+    for (uint32_t done = 0; done < n; done += m) {
+        struct xk_page_copy *c = &b->out_copy[b->out_copies++];
+        *c = (struct xk_page_copy){NULL, ref, (uint16_t)done, 0, XK_EINVAL, {0}};
+        if (at + done < head) {
+            m = n - done < head - at - done ? n - done : head - at - done;
+            c->local = (void *)(uintptr_t)(p->data + at + done);
+        } else {
+            const struct xk_page_copy *piece = &r->piece[here->piece];
+            uint32_t left = piece->len - here->gone;
+            m = n - done < left ? n - done : left;
+            c->from = (struct xk_page_place){piece->ref, r->peer, (uint16_t)(piece->offset + here->gone)};
+            here->gone = m < left ? here->gone + m : 0;
+            here->piece += m == left;
+        }
+        c->len = (uint16_t)m;
+    }
+}
+
+/* The guest has given enough pages. */
+static void place(struct xk_netback *b, const struct xk_packet *p)
+{
+    struct net_rx page;
+    struct place here = {0};
+
+    if (b->out_copies + PACKET_COPIES > OUT_COPIES)
+        flush(b);
+    for (uint32_t at = 0; at < p->len;) {
+        uint16_t n = (uint16_t)(p->len - at < XK_PAGE_SIZE ? p->len - at : XK_PAGE_SIZE);
+        struct out *o = next_out(b, &page);
+        struct net_rx_answer *a = &o->slot.answer;
+        o->copy = b->out_copies;
+        fill_page(b, p, at, n, page.ref, &here);
+        o->copies = b->out_copies - o->copy;
+        *a = (struct net_rx_answer){page.id, 0, at + n < p->len ? NET_MORE : 0, (int16_t)n};
+        if (at == 0) {
+            a->flags |= p->flags & XK_PACKET_CSUM_BLANK   ? NET_RX_BLANK | NET_RX_VALIDATED
+                        : p->flags & XK_PACKET_CSUM_VALID ? NET_RX_VALIDATED
+                                                          : 0;
+            a->flags |= place_extras(b, p) ? NET_EXTRA : 0;
+        }
+        at += n;
+    }
+    b->stats.direct += here.piece > 0;
+    b->stats.packets[1]++;
+    b->stats.bytes[1] += p->len;
+}
+
 /* --- 3. what waits for it ----------------------------------------------------------------------------------------- */
 
 static uint32_t waiting(const struct xk_netback *b) { return b->backlog_end - b->backlog_first; }
@@ -360,6 +466,8 @@ static int wait_in_line(struct xk_netback *b, const struct xk_packet *p)
 {
     uint32_t n = room_for(p);
 
+    if (xk_packet_whole(p) < 0)
+        return XK_EINVAL;
     if (waiting(b) + n > b->backlog_size) {
         b->stats.full++;
         b->want_room = 1;
@@ -385,6 +493,7 @@ static int drain(struct xk_netback *b)
     while (waiting(b) && given >= 0) {
         struct xk_packet p;
         memcpy(&p, b->backlog + b->backlog_first, sizeof(p));
+        p.rest = NULL;
         p.data = b->backlog + b->backlog_first + sizeof(p);
         if (slots_for(b, &p) > b->want_end - b->want_first)
             break;
@@ -404,7 +513,7 @@ static void fail(struct xk_netback *b, int err);
 static int back_send(struct xk_netdev *d, const struct xk_packet *p)
 {
     struct xk_netback *b = (struct xk_netback *)d;
-    int given, in_scratch = p->data >= d->scratch && p->data < d->scratch + d->scratch_size;
+    int given, in_scratch = d->scratch && p->data >= d->scratch && p->data < d->scratch + d->scratch_size;
 
     if (b->failed || b->closing)
         return XK_EGONE;
@@ -599,7 +708,7 @@ int xk_netback_open(const xk_alloc *alloc, struct xk_loop *loop, const struct xk
     b->dev.ops = &ops;
     memcpy(b->dev.info.mac, config->mac, 6);
     b->dev.info.mtu = config->mtu ? config->mtu : 1500;
-    b->dev.info.features = config->features;
+    b->dev.info.features = config->features | XK_NET_PARTS;
     b->alloc = alloc ? *alloc : *xk_alloc_libc();
     b->loop = loop;
     b->platform = xk_loop_platform(loop);

@@ -140,7 +140,8 @@ static int copy_here(struct grefs *g, struct xk_page_copy *op, unsigned flags)
 {
     const struct gref_page *p = find(g, op->ref);
 
-    if (!p->addr || ((flags & XK_COPY_TO) && p->readonly) || (uint32_t)op->offset + op->len > XK_PAGE_SIZE)
+    if (!p->addr || !op->local || ((flags & XK_COPY_TO) && p->readonly) ||
+        (uint32_t)op->offset + op->len > XK_PAGE_SIZE)
         return 0;
     if (flags & XK_COPY_TO)
         xk_shared_copy_in(p->addr + op->offset, op->local, op->len);

@@ -43,8 +43,13 @@ static const struct xk_netdev_ops ops = {XK_NETDEV_VERSION, queues_send, queues_
 static void on_receive(struct xk_netdev *d, const struct xk_packet *p, unsigned n)
 {
     struct xk_netdev *all = d->user;
+    int parts = d->parts;
 
-    if (all->receive)
+    d->parts = all->parts; /* who receives may be another by now */
+    for (unsigned i = 0; i < n && parts && !all->parts; i++)
+        if (all->receive && xk_packet_whole(&p[i]) == 0)
+            all->receive(all, &p[i], 1);
+    if (all->receive && (!parts || all->parts))
         all->receive(all, p, n);
 }
 
@@ -75,12 +80,13 @@ void net_queues_up(struct net_queues *q, struct xk_netdev *const *queue, unsigne
     for (unsigned i = 0; i < count; i++) {
         q->queue[i] = queue[i];
         queue[i]->user = &q->dev;
+        queue[i]->parts = q->dev.parts;
         queue[i]->receive = on_receive;
         queue[i]->room = on_room;
     }
     /* What a queue cannot do it has done for it, so all can be sent to all of them. */
     q->dev.info = queue[0]->info;
-    q->dev.info.features = XK_NET_CSUM4 | XK_NET_CSUM6 | XK_NET_GSO4 | XK_NET_GSO6 | XK_NET_LARGE;
+    q->dev.info.features = XK_NET_CSUM4 | XK_NET_CSUM6 | XK_NET_GSO4 | XK_NET_GSO6 | XK_NET_LARGE | XK_NET_PARTS;
     q->dev.info.up = 1;
     tell(q);
 }

@@ -279,6 +279,8 @@ unsigned xk_vif_back_stats(const struct xk_vif_back *b, struct xk_netback_stats 
         out->delayed += s.delayed;
         out->full += s.full;
         out->copies += s.copies;
+        out->direct += s.direct;
+        out->fetched += s.fetched;
         out->notified += s.notified;
         out->events += s.events;
         out->idle_events += s.idle_events;

@@ -2,9 +2,11 @@
  * into that goes to the guest (xen/io/netif.h). How the two find each other is xenbus.h's business, or a test's.
  *
  * The guest's pages are not mapped, unless it asks for that: packets are copied, once, in batches, by the hypervisor
- * (xk_page_copy) or out of pages that stay mapped (xk_netback_keep), and looked at only then. A
- * packet that is wrong is answered with an error; rings that cannot be are given up: (broken) is called, and nothing
- * else suffers. What a guest is too slow to take waits up to a bound; beyond it sending says XK_EAGAIN. Never blocks.
+ * (xk_page_copy) or out of pages that stay mapped (xk_netback_keep), and looked at only then. Of packets beyond a page
+ * only the first hundreds of bytes are copied where the receiver takes parts (netdev.h); it may be another guest's back
+ * end, which copies the rest from page to page. A packet that is wrong is answered with an error; rings that cannot be
+ * are given up: (broken) is called, and nothing else suffers. What a guest is too slow to take waits up to a bound;
+ * beyond it sending says XK_EAGAIN. Never blocks.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef XENKIT_NETBACK_H
@@ -39,6 +41,7 @@ struct xk_netback_stats {
     uint64_t errors[2];            /* packets that made no sense; that could not be written to its pages */
     uint64_t delayed, full;        /* had to wait for the guest; found no room to wait */
     uint64_t copies;               /* calls to have pages copied */
+    uint64_t direct, fetched; /* packets to the guest out of the sender's pages; from it, whose rest had to come here */
     uint64_t notified, events, idle_events;
     uint32_t waiting; /* bytes */
     uint32_t kept;    /* pages that stay mapped */

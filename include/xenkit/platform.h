@@ -89,12 +89,20 @@ struct xk_domain_info {
     char name[64];      /* NUL-terminated */
 };
 
+/* A place in a page that (peer) granted to this domain. */
+struct xk_page_place {
+    xk_gref ref;
+    xk_domid peer;
+    uint16_t offset;
+};
+
 /* One piece of xk_page_copy. */
 struct xk_page_copy {
-    void *local;          /* memory of this program, not a page that it mapped */
-    xk_gref ref;          /* a page that the peer granted to this domain */
-    uint16_t offset, len; /* bytes in that page; not beyond its end, (len) > 0 */
-    int status;           /* result: 0, XK_EINVAL no such grant, XK_EACCES, XK_EGONE ... */
+    void *local;               /* memory of this program, not a page that it mapped; NULL: (from) instead */
+    xk_gref ref;               /* a page that the peer granted to this domain */
+    uint16_t offset, len;      /* bytes in that page; not beyond its end, (len) > 0 */
+    int status;                /* result: 0, XK_EINVAL no such grant, XK_EACCES, XK_EGONE ..., of either page */
+    struct xk_page_place from; /* XK_COPY_TO only: what is copied lies in a page of another domain, or the same */
 };
 
 /* The table a platform fills. It grows at its end only; (version) is the number of the last known call's revision.
@@ -182,8 +190,9 @@ int xk_page_unmap(struct xk_platform *p, void *addr, unsigned count);
 
 /* xk_page_copy (p, peer, ops, count, flags) - copies (count) pieces, 1 <= count <= 1024, out of pages that (peer)
  * granted to this domain, or with XK_COPY_TO into them, without mapping: GNTTABOP_copy of xen/grant_table.h. What is
- * read was the page's content at one moment or another, each byte on its own. Each piece has its own (status); returns
- * 0 or the first that is not. The pieces that could be copied are, whatever the others' status. */
+ * read was the page's content at one moment or another, each byte on its own. A piece may go from one domain's page
+ * into another's, and is then never in this program's memory. Each piece has its own (status); returns 0 or the first
+ * that is not. The pieces that could be copied are, whatever the others' status. */
 enum { XK_COPY_TO = 1 };
 int xk_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags);
 

@@ -22,7 +22,8 @@ struct xk_switch_options {
                      * and ports with 0 are together */
     uint8_t strict; /* frames come from its device's own address only, others are dropped (spoofed) */
     uint16_t addresses; /* that may be learnt behind it; 0: 64 */
-    /* Sees what comes from the port (out 0) and goes to it (out 1), before it is passed on. NULL allowed. */
+    /* Sees what comes from the port (out 0) and goes to it (out 1), before it is passed on; what it wants to see of a
+     * packet that is not all here it asks for (xk_packet_whole). NULL allowed. */
     void (*see)(void *arg, const struct xk_packet *p, int out);
     void *arg;
 };

@@ -41,12 +41,33 @@ static void add_half(struct gnttab_copy *c, uint16_t peer, const struct xk__stub
     c->status = 0;
 }
 
+/* From one domain's page into another's. */
+static int between(uint16_t peer, uint32_t i, uint32_t at)
+{
+    const struct xk__stub_copy *p = &piece[i];
+
+    if (p->from_offset + p->len > PAGE)
+        return -EFAULT;
+    half[at] = (struct gnttab_copy){
+        .source = {.u.ref = p->from_ref, .domid = p->from_peer, .offset = p->from_offset},
+        .dest = {.u.ref = p->ref, .domid = peer, .offset = p->offset},
+        .len = p->len,
+        .flags = GNTCOPY_source_gref | GNTCOPY_dest_gref,
+    };
+    halves[i] = 1;
+    return 0;
+}
+
 static int split(uint16_t peer, uint32_t i, uint32_t at, int to)
 {
     const struct xk__stub_copy *p = &piece[i];
     uint32_t first = (uint32_t)(PAGE - p->local % PAGE);
 
-    if (p->len == 0 || p->offset + p->len > PAGE || user_present(p->local, p->len, !to) < 0)
+    if (p->len == 0 || p->offset + p->len > PAGE)
+        return -EFAULT;
+    if (to && p->local == 0)
+        return between(peer, i, at);
+    if (user_present(p->local, p->len, !to) < 0)
         return -EFAULT;
     first = first < p->len ? first : p->len;
     halves[i] = first < p->len ? 2 : 1;

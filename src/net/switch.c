@@ -228,6 +228,7 @@ int xk_switch_add(struct xk_switch *s, struct xk_netdev *device, const struct xk
     if (options)
         port->options = *options;
     device->user = port;
+    device->parts = 1;
     device->receive = receive;
     xk_list_add_tail(&s->ports, &port->link);
     s->count++;
@@ -240,6 +241,7 @@ void xk_switch_remove(struct xk_switch_port *port)
     struct xk_switch *s = port->s;
 
     port->dev->receive = NULL;
+    port->dev->parts = 0;
     port->dev = NULL;
     if (s->busy)
         s->removed = 1;
@@ -269,8 +271,10 @@ void xk_switch_destroy(struct xk_switch *s)
     XK_LIST_EACH_SAFE(l, &s->ports)
     {
         struct xk_switch_port *port = XK_CONTAINER(l, struct xk_switch_port, link);
-        if (port->dev)
+        if (port->dev) {
             port->dev->receive = NULL;
+            port->dev->parts = 0;
+        }
         xk_list_del(l);
         xk_free(&s->alloc, port, sizeof(*port));
     }

@@ -30,12 +30,13 @@ static int fill_and_send(struct xk_netdev *d, const struct xk_packet *p)
 {
     struct xk_packet full = *p;
 
-    if (p->len > d->scratch_size)
+    if (p->len > d->scratch_size || xk_packet_whole(p) < 0)
         return XK_EINVAL;
     memcpy(d->scratch, p->data, p->len);
     if (xk_packet_fill(d->scratch, p->len) < 0)
         return XK_EINVAL;
     full.data = d->scratch;
+    full.rest = NULL;
     full.flags = XK_PACKET_CSUM_VALID;
     return d->ops->send(d, &full);
 }
@@ -48,7 +49,7 @@ static int cut_and_send(struct xk_netdev *d, const struct xk_packet *p)
     uint32_t most;
     int r;
 
-    if (xk_packet_heads(p->data, p->len, &h) < 0 || h.l4_end < h.l3 ||
+    if (xk_packet_whole(p) < 0 || xk_packet_heads(p->data, p->len, &h) < 0 || h.l4_end < h.l3 ||
         d->info.mtu < h.l4_end - h.l3 + (uint32_t)XK_GSO_LEAST)
         return XK_EINVAL;
     most = d->info.mtu - (uint32_t)(h.l4_end - h.l3);
@@ -72,6 +73,8 @@ int xk_net_send(struct xk_netdev *d, const struct xk_packet *p)
         return XK_EINVAL;
     if (p->flags & XK_PACKET_CSUM_BLANK && !can_blank(d, p))
         return fill_and_send(d, p);
+    if (p->rest && !(d->info.features & XK_NET_PARTS) && xk_packet_whole(p) < 0)
+        return XK_EINVAL;
     return d->ops->send(d, p);
 }
 

@@ -60,7 +60,8 @@ int xk_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops,
     if (count == 0 || count > SHARE_MAX || !ops || (flags & ~(unsigned)XK_COPY_TO))
         return XK_EINVAL;
     for (unsigned i = 0; i < count; i++)
-        if (!ops[i].local || ops[i].len == 0 || ops[i].offset + ops[i].len > XK_PAGE_SIZE)
+        if (ops[i].len == 0 || ops[i].offset + ops[i].len > XK_PAGE_SIZE ||
+            (!ops[i].local && (!(flags & XK_COPY_TO) || ops[i].from.offset + ops[i].len > XK_PAGE_SIZE)))
             return XK_EINVAL;
     if (p->ops->version < 4 || !p->ops->page_copy)
         return XK_ENOSYS;

@@ -240,24 +240,37 @@ int fake_page_unmap(struct xk_platform *p, void *addr, unsigned count)
     return XK_EINVAL;
 }
 
-static int copy_one(struct fake_domain *d, struct fake_domain *g, struct xk_page_copy *op, unsigned flags)
+/* Maps (g)'s page for one copy. */
+static int copy_map(struct fake_domain *d, struct fake_domain *g, xk_gref ref, unsigned flags, void **at)
 {
-    int r = !g ? XK_EGONE : fake_fails(d->world, XK_FAKE_COPY) ? XK_ENOSPC : 0;
-    void *at;
+    int r = g ? check_ref(g, d->domid, ref, flags) : XK_EGONE;
 
-    if (r == 0)
-        r = check_ref(g, d->domid, op->ref, flags & XK_COPY_TO ? 0 : XK_PAGE_READONLY);
     if (r < 0)
         return r;
-    at = place(d->world, g->grants[op->ref].page, 1, PROT_READ | PROT_WRITE);
-    if (at == MAP_FAILED)
-        return XK_ENOMEM;
-    if (flags & XK_COPY_TO)
-        xk_shared_copy_in((uint8_t *)at + op->offset, op->local, op->len);
-    else
+    *at = place(d->world, g->grants[ref].page, 1, PROT_READ | PROT_WRITE);
+    return *at == MAP_FAILED ? XK_ENOMEM : 0;
+}
+
+static int copy_one(struct fake_domain *d, struct fake_domain *g, struct xk_page_copy *op, unsigned flags)
+{
+    int r = fake_fails(d->world, XK_FAKE_COPY) ? XK_ENOSPC : 0;
+    void *at, *from = NULL;
+
+    if (r == 0)
+        r = copy_map(d, g, op->ref, flags & XK_COPY_TO ? 0 : XK_PAGE_READONLY, &at);
+    if (r < 0)
+        return r;
+    if (!op->local)
+        r = copy_map(d, fake_find(d->world, op->from.peer), op->from.ref, XK_PAGE_READONLY, &from);
+    if (r == 0 && flags & XK_COPY_TO)
+        xk_shared_copy_in((uint8_t *)at + op->offset, op->local ? op->local : (uint8_t *)from + op->from.offset,
+                          op->len);
+    else if (r == 0)
         xk_shared_copy_out(op->local, (uint8_t *)at + op->offset, op->len);
     munmap(at, XK_PAGE_SIZE);
-    return 0;
+    if (r == 0 && from)
+        munmap(from, XK_PAGE_SIZE);
+    return r;
 }
 
 int fake_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags)

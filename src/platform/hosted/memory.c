@@ -451,41 +451,68 @@ int hosted_page_unmap(struct xk_platform *p, void *addr, unsigned count)
     return XK_EINVAL;
 }
 
-static int copy_one(struct arena *a, struct xk_page_copy *op, unsigned flags)
+/* The arena of (peer) to copy from or into; (ro): with its pages that are only read. While nothing of the peer's is
+ * mapped, whether it is still the same domain would have to be asked; one that uses this has a ring mapped. */
+static int copy_arena(struct hosted *h, xk_domid peer, int ro, struct arena **out)
 {
-    uint8_t *at;
+    *out = arena_find(h, peer, 0);
+    return *out && (*out)->in_use && (*out)->base[0] && (!ro || (*out)->base[1]) ? 0 : arena_get(h, peer, 0, ro, out);
+}
 
-    if (op->ref >= REFS || (op->ref >= XK__ARENA_PAGES && !a->base[1]))
+static int is_ro(xk_gref ref) { return ref >= XK__ARENA_PAGES && ref < REFS; }
+
+/* Where a granted page lies. */
+static int copy_page(struct arena *a, xk_gref ref, int write, uint8_t **at)
+{
+    if (ref >= REFS || (is_ro(ref) && !a->base[1]))
         return XK_EINVAL;
-    if (op->ref >= XK__ARENA_PAGES && flags & XK_COPY_TO)
+    if (is_ro(ref) && write)
         return XK_EACCES;
-    if (!(xk_shared_load32(&a->table[op->ref]) & XK__GRANTED))
+    if (!(xk_shared_load32(&a->table[ref]) & XK__GRANTED))
         return XK_EINVAL;
-    at = page_at(a, op->ref) + op->offset;
-    if (flags & XK_COPY_TO)
-        xk_shared_copy_in(at, op->local, op->len);
-    else
-        xk_shared_copy_out(op->local, at, op->len);
+    *at = page_at(a, ref);
     return 0;
 }
 
-/* While nothing of the peer's is mapped, whether it is still the same domain would have to be asked; one that uses this
- * has a ring mapped. */
+static int copy_one(struct hosted *h, struct arena *a, struct xk_page_copy *op, unsigned flags)
+{
+    uint8_t *at, *from = op->local;
+    int r = copy_page(a, op->ref, flags & XK_COPY_TO, &at);
+
+    if (r == 0 && !op->local) {
+        r = copy_arena(h, op->from.peer, is_ro(op->from.ref), &a);
+        if (r == 0)
+            r = copy_page(a, op->from.ref, 0, &from);
+        if (r == 0)
+            from += op->from.offset;
+    }
+    if (r < 0)
+        return r;
+    if (flags & XK_COPY_TO)
+        xk_shared_copy_in(at + op->offset, from, op->len);
+    else
+        xk_shared_copy_out(op->local, at + op->offset, op->len);
+    return 0;
+}
+
 int hosted_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags)
 {
     struct hosted *h = (struct hosted *)p;
-    struct arena *a = arena_find(h, peer, 0);
-    int first = 0, ro = 0;
+    struct arena *a;
+    int first = 0, ro = 0, r;
 
     for (unsigned i = 0; i < count; i++)
-        ro |= ops[i].ref >= XK__ARENA_PAGES && ops[i].ref < REFS;
-    if (!a || a->in_use == 0 || !a->base[0] || (ro && !a->base[1]))
-        first = arena_get(h, peer, 0, ro, &a);
-    for (unsigned i = 0, e = (unsigned)first; i < count; i++) {
-        ops[i].status = (int)e < 0 ? (int)e : copy_one(a, &ops[i], flags);
+        ro |= is_ro(ops[i].ref);
+    r = copy_arena(h, peer, ro, &a);
+    if (r == 0)
+        a->in_use++; /* that of (from) may be made meanwhile, and idle ones go then */
+    for (unsigned i = 0; i < count; i++) {
+        ops[i].status = r < 0 ? r : copy_one(h, a, &ops[i], flags);
         if (first == 0)
             first = ops[i].status;
     }
+    if (r == 0)
+        a->in_use--;
     return first;
 }
 

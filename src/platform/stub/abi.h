@@ -66,10 +66,13 @@ enum { XK__STUB_READONLY = 1 };
 /* As struct xk_page_copy. */
 enum { XK__STUB_COPY_TO = 1 };
 struct xk__stub_copy {
-    uint64_t local;
+    uint64_t local; /* 0: from_... instead */
     uint32_t ref;
     uint16_t offset, len;
-    int32_t status, reserved; /* status: 0 or -errno */
+    int32_t status; /* 0 or -errno */
+    uint32_t from_ref;
+    uint16_t from_peer, from_offset;
+    uint32_t reserved;
 };
 
 struct xk__stub_domain {

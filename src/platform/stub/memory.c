@@ -127,6 +127,9 @@ int stub_page_unmap(struct xk_platform *p, void *addr, unsigned count)
 
 _Static_assert(sizeof(struct xk_page_copy) == sizeof(struct xk__stub_copy), "the kernel reads them as they are");
 _Static_assert(offsetof(struct xk_page_copy, status) == offsetof(struct xk__stub_copy, status), "so, too");
+_Static_assert(offsetof(struct xk_page_copy, from) == offsetof(struct xk__stub_copy, from_ref) &&
+                   offsetof(struct xk_page_place, peer) == 4 && offsetof(struct xk_page_place, offset) == 6,
+               "and this");
 
 int stub_page_copy(struct xk_platform *p, xk_domid peer, struct xk_page_copy *ops, unsigned count, unsigned flags)
 {

@@ -214,9 +214,16 @@ static int copy_some(struct xen *x, xk_domid peer, struct xk_page_copy *ops, uns
         far->foreign.ref = ops[i].ref;
         far->foreign.offset = ops[i].offset;
         far->foreign.domid = peer;
-        near->virt = ops[i].local;
         seg[i].len = ops[i].len;
         seg[i].flags = to ? GNTCOPY_dest_gref : GNTCOPY_source_gref;
+        if (ops[i].local) {
+            near->virt = ops[i].local;
+            continue;
+        }
+        near->foreign.ref = ops[i].from.ref;
+        near->foreign.offset = ops[i].from.offset;
+        near->foreign.domid = ops[i].from.peer;
+        seg[i].flags |= GNTCOPY_source_gref;
     }
     if (xengnttab_grant_copy(x->gnttab, count, seg) < 0)
         first = xk__sys_err(errno);

@@ -21,6 +21,25 @@ static void on_broken(void *arg, int err)
     broken++;
 }
 
+/* How much of it is here: at times all is asked for. The parts add up. */
+static uint32_t length_here(const struct xk_packet *p)
+{
+    uint32_t all;
+
+    if (p->data[0] & 2 && xk_packet_whole(p) == 0)
+        must(!p->rest || p->rest->pieces == 0);
+    if (!p->rest || p->rest->pieces == 0)
+        return p->len;
+    all = p->rest->head;
+    for (unsigned i = 0; i < p->rest->pieces; i++) {
+        must(p->rest->piece[i].local == p->data + all && p->rest->piece[i].len > 0);
+        must(p->rest->piece[i].offset + p->rest->piece[i].len <= 4096);
+        all += p->rest->piece[i].len;
+    }
+    must(all == p->len && p->rest->head >= XK_ETHER_HEAD);
+    return p->rest->head;
+}
+
 static void on_packets(struct xk_netdev *d, const struct xk_packet *p, unsigned n)
 {
     uint32_t sum = 0;
@@ -28,7 +47,7 @@ static void on_packets(struct xk_netdev *d, const struct xk_packet *p, unsigned 
     for (unsigned i = 0; i < n; i++) {
         must(p[i].len >= XK_ETHER_HEAD && p[i].len <= XK_PACKET_MAX);
         must(p[i].gso <= XK_GSO_TCP6 && (p[i].gso == 0 || p[i].gso_size > 0));
-        for (uint32_t k = 0; k < p[i].len; k++)
+        for (uint32_t k = 0, n_here = length_here(&p[i]); k < n_here; k++)
             sum += p[i].data[k]; /* all of it can be read */
         (void)xk_net_send(d, &p[i]);
     }
@@ -91,6 +110,7 @@ static void against_back(struct input *in, struct xk_fake *w, struct xk_platform
     c.tx_port = c.rx_port = xk_evtchn_alloc(dom[1], 2);
     if (xk_netback_open(xk_fake_alloc(w), loop, &c, &back) == 0) {
         xk_netback_device(back)->receive = on_packets;
+        xk_netback_device(back)->parts = how >> 5 & 1;
         while (in->n) {
             uint32_t what = take(in, 1) % 8;
             if (what == 0)

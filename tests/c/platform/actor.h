@@ -34,6 +34,7 @@ enum actor_op {
     ACTOR_MAP,
     ACTOR_UNMAP,
     ACTOR_COPY,
+    ACTOR_BETWEEN,
     ACTOR_ALLOC,
     ACTOR_BIND,
     ACTOR_VIRQ,
@@ -91,6 +92,24 @@ static inline int64_t actor_copy(struct xk_platform *p, struct actor_box *b)
     return r;
 }
 
+/* a[4] bytes from a[3] of a page of domain a[1] to a[2] of one of a[0], flags a[5]; the pages are in (data), that to
+ * write first. a[4] becomes the piece's status. */
+static inline int64_t actor_between(struct xk_platform *p, struct actor_box *b)
+{
+    int64_t *a = b->a, r;
+    struct xk_page_copy piece = {.status = 1};
+
+    memcpy(&piece.ref, b->data, 4);
+    memcpy(&piece.from.ref, b->data + 4, 4);
+    piece.offset = (uint16_t)a[2];
+    piece.from.peer = (xk_domid)a[1];
+    piece.from.offset = (uint16_t)a[3];
+    piece.len = (uint16_t)a[4];
+    r = xk_page_copy(p, (xk_domid)a[0], &piece, 1, (unsigned)a[5]);
+    a[4] = piece.status;
+    return r;
+}
+
 static inline int64_t actor_memory(struct xk_platform *p, struct actor_box *b)
 {
     int64_t *a = b->a;
@@ -113,6 +132,8 @@ static inline int64_t actor_memory(struct xk_platform *p, struct actor_box *b)
         return r;
     case ACTOR_COPY:
         return actor_copy(p, b);
+    case ACTOR_BETWEEN:
+        return actor_between(p, b);
     default:
         return xk_page_unmap(p, addr, (unsigned)a[1]);
     }
@@ -175,6 +196,7 @@ static inline void actor_serve(struct xk_platform *p, struct actor_box *b)
     case ACTOR_MAP:
     case ACTOR_UNMAP:
     case ACTOR_COPY:
+    case ACTOR_BETWEEN:
         b->result = actor_memory(p, b);
         break;
     case ACTOR_ALLOC:

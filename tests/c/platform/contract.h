@@ -94,6 +94,23 @@ static inline int copy(struct stage *s, int who, int peer, const xk_gref *refs, 
     return r;
 }
 
+/* (len) bytes at (from_offset) of (from)'s page to (offset) of (peer)'s, as actor_between. */
+static inline int between(struct stage *s, int who, int peer, xk_gref ref, int offset, int from, xk_gref from_ref,
+                          int from_offset, int len, unsigned flags)
+{
+    struct actor_box b = {
+        .op = ACTOR_BETWEEN,
+        .a = {peer_id(s, peer), peer_id(s, from), offset, from_offset, len, flags},
+    };
+    int r;
+
+    memcpy(b.data, &ref, 4);
+    memcpy(b.data + 4, &from_ref, 4);
+    r = (int)ask(s, who, &b);
+    OK(b.a[4] == 1 || b.a[4] == r); /* 1: it was refused as a whole */
+    return r;
+}
+
 static inline int end_share(struct stage *s, int who, int64_t addr, unsigned n)
 {
     return (int)ask3(s, who, ACTOR_UNSHARE, addr, n, 0);

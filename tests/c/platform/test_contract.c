@@ -212,6 +212,42 @@ CONTRACT(pages_are_copied_without_a_map)
     OK(copy(s, 2, 1, refs, 1, 0, 1, 0, 0, status, &off) < 0);
 }
 
+CONTRACT(pages_are_copied_from_one_domain_to_another)
+{
+    xk_gref from, to, readonly, own;
+    int64_t source, target, fixed, other;
+
+    EQ(share(s, 1, 2, 1, XK_PAGE_READONLY, &from, &source), 0);
+    EQ(share(s, 0, 2, 1, 0, &to, &target), 0);
+    EQ(share(s, 0, 2, 1, XK_PAGE_READONLY, &readonly, &fixed), 0);
+    EQ(share(s, 1, 2, 1, 0, &own, &other), 0);
+    poke(s, 1, source + 4000, 5);
+    poke(s, 1, source + 4095, 6);
+    EQ(between(s, 2, 0, to, 100, 1, from, 4000, 96, XK_COPY_TO), 0);
+    EQ(peek(s, 0, target + 100), 5);
+    EQ(others(s, 0, target + 101, 94, 0), 0);
+    EQ(peek(s, 0, target + 195), 6);
+    EQ(others(s, 0, target, 100, 0), 0);
+    EQ(others(s, 0, target + 196, 3900, 0), 0);
+    EQ(between(s, 2, 1, own, 4095, 1, from, 4095, 1, XK_COPY_TO), 0); /* within one domain */
+    EQ(peek(s, 1, other + 4095), 6);
+    OK(between(s, 2, 0, readonly, 0, 1, from, 4000, 1, XK_COPY_TO) < 0);
+    EQ(peek(s, 0, fixed), 0);
+    EQ(between(s, 2, 0, to, 0, 1, from + 100, 4000, 1, XK_COPY_TO), XK_EINVAL);
+    EQ(between(s, 2, 0, to + 100, 0, 1, from, 4000, 1, XK_COPY_TO), XK_EINVAL);
+    EQ(between(s, 2, 0, to, 0, 1, from, 4095, 2, XK_COPY_TO), XK_EINVAL);
+    EQ(between(s, 2, 0, to, 4095, 1, from, 4000, 2, XK_COPY_TO), XK_EINVAL);
+    EQ(between(s, 2, 0, to, 0, 1, from, 4000, 1, 0), XK_EINVAL);
+    OK(between(s, 2, 0, to, 0, 777, from, 4000, 1, XK_COPY_TO) < 0);
+    OK(between(s, 1, 0, to, 0, 2, from, 4000, 1, XK_COPY_TO) < 0); /* granted to another */
+    EQ(peek(s, 0, target), 0);
+    EQ(end_share(s, 1, source, 1), 0); /* nothing stayed in use */
+    EQ(between(s, 2, 0, to, 0, 1, from, 4000, 1, XK_COPY_TO), XK_EINVAL);
+    EQ(end_share(s, 0, target, 1), 0);
+    EQ(end_share(s, 0, fixed, 1), 0);
+    EQ(end_share(s, 1, other, 1), 0);
+}
+
 CONTRACT(readonly_grants)
 {
     xk_gref ref;
