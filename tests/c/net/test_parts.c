@@ -179,6 +179,15 @@ static void close_all(void)
     EQ(report[0], 0);
 }
 
+/* The first guest's back end is not the switch's any more: (fn) has what it brings, in parts. */
+static void bring_parts_to(void (*fn)(struct xk_netdev *d, const struct xk_packet *p, unsigned n), void *user)
+{
+    xk_switch_remove(port[0]);
+    plug[0]->receive = fn;
+    plug[0]->user = user;
+    plug[0]->parts = 1;
+}
+
 static struct xk_netback_stats stats(int i)
 {
     struct xk_netback_stats s;
@@ -420,9 +429,7 @@ static void look(struct xk_netdev *d, const struct xk_packet *p, unsigned n)
 TEST(all_headers_are_here)
 {
     open_all();
-    xk_switch_remove(port[0]);
-    plug[0]->receive = look;
-    plug[0]->parts = 1;
+    bring_parts_to(look, NULL);
     for (int extensions = 0; extensions <= 5; extensions++) {
         uint32_t len = long_heads(bytes[0], extensions, 9000);
         struct xk_packet p = {bytes[0], len, 0, 0, 0, NULL}, *q = &p;
@@ -732,11 +739,8 @@ TEST(pages_are_the_senders_again_only_when_they_were_copied)
     int n = 0;
 
     liar_open(&l);
-    xk_switch_remove(port[0]);
     watched = &l;
-    plug[0]->receive = nothing_is_answered;
-    plug[0]->user = &n;
-    plug[0]->parts = 1;
+    bring_parts_to(nothing_is_answered, &n);
     lie(&l, 1, t);
     put(&l, t);
     run();
@@ -763,10 +767,8 @@ TEST(heads_are_not_copied_twice)
     struct net_tx t[3];
 
     liar_open(&l);
-    xk_switch_remove(port[0]);
     watched = &l;
-    plug[0]->receive = lie_meanwhile;
-    plug[0]->parts = 1;
+    bring_parts_to(lie_meanwhile, NULL);
     lie(&l, 1, t);
     put(&l, t);
     run();
@@ -825,10 +827,7 @@ TEST(there_are_more_copies_than_one_call_takes)
     int often = 60;
 
     liar_open(&l);
-    xk_switch_remove(port[0]);
-    plug[0]->receive = send_often;
-    plug[0]->user = &often;
-    plug[0]->parts = 1;
+    bring_parts_to(send_often, &often);
     tcp(l.data, 0, 1, 3000, 0);
     for (unsigned i = 0; i < 18; i++)
         t[i] = (struct net_tx){l.ref[0], (uint16_t)(i * 100), i < 17 ? NET_MORE : 0, (uint16_t)i, i == 1 ? 2600 : 100};
@@ -859,9 +858,7 @@ TEST(a_back_end_may_be_closed_while_it_brings_a_part)
     struct xk_packet p;
 
     open_all();
-    xk_switch_remove(port[0]);
-    plug[0]->receive = close_meanwhile;
-    plug[0]->parts = 1;
+    bring_parts_to(close_meanwhile, NULL);
     p = tcp(bytes[0], 0, 1, 9000, 0);
     EQ(xk_net_send(end[0], &p), 0);
     xk_net_kick(end[0]);
