@@ -21,8 +21,10 @@ enum xk_handle_kind { XK_HANDLE_STREAM = 1, XK_HANDLE_LISTENER, XK_HANDLE_DATAGR
 int xk_handle_kind(int h);
 
 /* xk_handle_read (h, buf, n) - bytes read, 0 at the end, XK_EAGAIN, XK_ECONNRESET, ...
+ * xk_handle_peek (h, buf, n) - the same of a socket, and what it returns is still there to be read.
  * xk_handle_write (h, buf, n), xk_handle_writev - bytes taken, XK_EAGAIN, XK_EPIPE (never a signal on a socket). */
 int xk_handle_read(int h, void *buf, size_t n);
+int xk_handle_peek(int h, void *buf, size_t n);
 int xk_handle_write(int h, const void *buf, size_t n);
 
 struct xk_iovec {

@@ -103,6 +103,12 @@ void xk_spinner_stop(struct xk_spinner *s);
 enum { XK_SPIN_WAKE = 30000 };
 void xk_loop_set_spin(struct xk_loop *loop, xk_time ns);
 
+/* xk_loop_expect (loop) - more is about to come over a port or a descriptor: the spin before the next sleep looks at
+ * these, too, which takes a system call each time. For one sleep, and within the bound and the habits of all spins.
+ * For who was just sent several requests at once, as the next ones of such a peer come while it is told to sleep; a
+ * peer that waits for each answer is slower to come back than a sleep costs. */
+void xk_loop_expect(struct xk_loop *loop);
+
 /* xk_loop_give_back (loop) - for who finds no room: all keepers give back what they can. */
 void xk_keeper_start(struct xk_loop *loop, struct xk_keeper *k);
 void xk_keeper_stop(struct xk_keeper *k);

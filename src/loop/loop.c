@@ -24,6 +24,7 @@ struct xk_loop {
     unsigned unpolled;                /* rounds since then */
     unsigned spin_misses;             /* in a row */
     unsigned spin_skip, spin_skipped; /* after the second, that many sleeps go without a spin */
+    int expects;                      /* the next spin looks at ports and descriptors, too */
     struct xk_loop_stats stats;
     int timed; /* somebody asks for them: sleeps are timed */
 };
@@ -309,6 +310,8 @@ void xk_loop_give_back(struct xk_loop *loop)
 
 void xk_loop_set_spin(struct xk_loop *loop, xk_time ns) { loop->spin_max = ns; }
 
+void xk_loop_expect(struct xk_loop *loop) { loop->expects = 1; }
+
 /* (s) stands after what (link) leads from. */
 static void put_spinner(struct xk_spinner *s, struct xk_spinner **link)
 {
@@ -350,13 +353,26 @@ static int look_once(struct xk_loop *loop, int sleeping)
     return some;
 }
 
+/* All spinners, many times; then, if that is expected, what is ready otherwise: it is in the batch then. */
+static int look_often(struct xk_loop *loop, int expects)
+{
+    for (int i = 0; i < 50; i++)
+        if (look_once(loop, 0))
+            return 1;
+    return expects && (loop->batch_count = xk_wait(loop->platform, XK_NOW, loop->batch, BATCH)) != 0;
+}
+
 /* A sleep costs some 25 us to wake from, so a spin of about as long pays when the answer is near. After a spin that
  * found nothing the next ones are skipped, more and more, so that an idle domain spends nothing. */
 static int spin(struct xk_loop *loop, xk_time deadline)
 {
+    int expects = loop->expects;
     xk_time end;
 
-    if (!loop->spin_max || loop->spinners.next == &loop->spinners || deadline == XK_NOW)
+    if (deadline == XK_NOW)
+        return 0;
+    loop->expects = 0;
+    if (!loop->spin_max || (loop->spinners.next == &loop->spinners && !expects))
         return 0;
     if (loop->spin_skipped < loop->spin_skip) {
         loop->spin_skipped++;
@@ -366,12 +382,11 @@ static int spin(struct xk_loop *loop, xk_time deadline)
     loop->spun = xk_now(loop->platform);
     end = loop->spun + loop->spin_max;
     do {
-        for (int i = 0; i < 50; i++)
-            if (look_once(loop, 0)) {
-                loop->stats.spin_hits++;
-                loop->spin_misses = loop->spin_skip = loop->spin_skipped = 0;
-                return 1;
-            }
+        if (look_often(loop, expects)) {
+            loop->stats.spin_hits++;
+            loop->spin_misses = loop->spin_skip = loop->spin_skipped = 0;
+            return 1;
+        }
     } while (xk_now(loop->platform) < end);
     loop->spin_skipped = 0;
     if (++loop->spin_misses > 1)
@@ -416,16 +431,17 @@ int xk_loop_run_once(struct xk_loop *loop, xk_time deadline)
     int n = 0, spun = 0;
 
     loop->stats.rounds++;
+    loop->batch_at = loop->batch_count = 0;
     deadline = sooner(deadline, xk_loop_next(loop));
     /* Peers are asked to notify only before a sleep: who made progress comes by again. */
     while ((n == 0 && (spun = spin(loop, deadline))) || look_once(loop, n == 0)) {
         deadline = XK_NOW; /* progress was made: fetch what else is there, do not sleep */
-        if (++n == BATCH)
+        if (loop->batch_count || ++n == BATCH)
             break;
     }
     deadline = sooner(deadline, xk_loop_next(loop)); /* who made no progress may have started a timer */
-    loop->batch_at = 0;
-    loop->batch_count = spun && skips_poll(loop) ? 0 : wait_for_some(loop, deadline);
+    if (!loop->batch_count && !(spun && skips_poll(loop)))
+        loop->batch_count = wait_for_some(loop, deadline);
     if (loop->batch_count < 0) {
         int r = loop->batch_count;
         loop->batch_count = 0;

@@ -80,6 +80,7 @@ static void on_flush(struct xk_defer *d)
         xk__ring_run(t);
     } else {
         xk__socket_output(t);
+        xk__socket_settle(t);
     }
 }
 

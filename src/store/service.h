@@ -36,6 +36,8 @@ struct xk__transport {
     /* socket */
     struct xk_stream *stream;
     int fd;
+    int hasty;   /* for how many more reads its next requests are taken to come soon */
+    size_t owed; /* bytes that were looked at, and are still in the socket */
     struct xk_waiter reader, writer;
     struct xk_buf left; /* input that the engine did not take yet */
 };
@@ -55,6 +57,7 @@ struct xk_store_service {
     struct xk_platform *platform;
     struct xk_store_server *server;
     struct xk_list transports;
+    struct xk__transport *last; /* the socket that was read last */
     struct xk_acceptor acceptor;
     int listener;
     int trust, frozen, loaded;
@@ -93,6 +96,7 @@ void xk__ring_close(struct xk__transport *t);
 struct xk__transport *xk__socket_new(struct xk_store_service *s, int handle);
 void xk__socket_output(struct xk__transport *t);
 void xk__socket_run(struct xk__transport *t);
+void xk__socket_settle(struct xk__transport *t); /* takes what was looked at from the socket */
 void xk__socket_close(struct xk__transport *t);
 void xk__socket_accept(struct xk_acceptor *a);
 

@@ -110,6 +110,7 @@ static void freeze(struct xk_store_service *s)
         if (!t->ring) {
             xk_waiter_cancel(&t->reader);
             xk_waiter_cancel(&t->writer);
+            xk__socket_settle(t);
         } else {
             xk_pipe_publish(&t->in);
             xk__ring_stop(t);

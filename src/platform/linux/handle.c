@@ -73,6 +73,13 @@ int xk_handle_read(int h, void *buf, size_t n)
     return r < 0 ? failed() : (int)r;
 }
 
+int xk_handle_peek(int h, void *buf, size_t n)
+{
+    ssize_t r = recv(h, buf, n, MSG_DONTWAIT | MSG_PEEK);
+
+    return r < 0 ? failed() : (int)r;
+}
+
 int xk_handle_write(int h, const void *buf, size_t n)
 {
     ssize_t r = send(h, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);

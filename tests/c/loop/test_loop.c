@@ -329,3 +329,111 @@ TEST(what_a_look_starts_is_not_slept_past)
     xk_spinner_stop(&s.s);
     loop_end(s.loop, w, p);
 }
+
+/* --- something that is expected --- */
+
+struct sender {
+    struct xk_spinner s; /* first */
+    int fd, looks, at;   /* sends at that look, and notifies */
+    struct xk_platform *p;
+    xk_port port;
+};
+
+static int on_send(struct xk_spinner *s, int sleeping)
+{
+    struct sender *g = (struct sender *)s;
+
+    (void)sleeping;
+    if (++g->looks == g->at) {
+        EQ(send(g->fd, "x", 1, 0), 1);
+        xk_evtchn_notify(g->p, g->port);
+    }
+    return 0;
+}
+
+static int heard;
+
+static void on_byte(struct xk_fd_watch *w, unsigned events)
+{
+    char c;
+
+    (void)events;
+    heard += recv(w->handle, &c, 1, MSG_DONTWAIT) == 1;
+}
+
+static struct xk_loop_stats stats_of(struct xk_loop *loop)
+{
+    struct xk_loop_stats s;
+
+    xk_loop_get_stats(loop, &s);
+    return s;
+}
+
+TEST(what_is_expected_is_found_without_a_sleep)
+{
+    struct sender g = {{.fn = on_send}, -1, 0, 60, NULL, 0};
+    struct xk_fd_watch watch = {.fn = on_byte};
+    struct echo port = {{.fn = on_port}, NULL, 100}; /* which does not notify back */
+    struct xk_loop *loop;
+    struct world w;
+    int sv[2], mine;
+
+    world_open_hosted(&w);
+    EQ(xk_loop_create(NULL, w.dom[1], &loop), 0);
+    EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sv), 0);
+    EQ(xk_fd_watch_start(loop, &watch, sv[0], XK_READABLE), 0);
+    mine = xk_evtchn_alloc(w.dom[1], 2);
+    g.port = xk_evtchn_bind(w.dom[2], 1, mine);
+    EQ(xk_port_watch_start(loop, &port.w, mine), 0);
+    while (xk_loop_run_once(loop, XK_NOW) > 0) /* a port that is bound is ready once */
+        ;
+    port.seen = 100;
+    xk_loop_set_spin(loop, 10 * XK_SECOND); /* which the test does not take */
+    g.p = w.dom[2];
+    g.fd = sv[1];
+    xk_spinner_start(loop, &g.s);
+    xk_loop_expect(loop);
+    EQ(xk_loop_run_once(loop, xk_now(w.dom[1]) + 60 * XK_SECOND), 2);
+    EQ(heard, 1);
+    EQ(port.seen, 101);
+    EQ(stats_of(loop).spins, 1);
+    EQ(stats_of(loop).spin_hits, 1);
+    EQ(stats_of(loop).sleeps, 0);
+    OK(g.looks < 200); /* it was not passed over until some spinner made progress */
+    xk_spinner_stop(&g.s);
+    xk_port_watch_stop(loop, &port.w);
+    xk_evtchn_unbind(w.dom[2], g.port);
+    xk_evtchn_unbind(w.dom[1], mine);
+    xk_fd_watch_stop(loop, &watch);
+    close(sv[0]);
+    close(sv[1]);
+    xk_loop_destroy(loop);
+    world_close(&w);
+}
+
+TEST(an_expectation_holds_for_one_sleep)
+{
+    struct xk_loop *loop;
+    struct world w;
+
+    world_open_hosted(&w);
+    EQ(xk_loop_create(NULL, w.dom[1], &loop), 0);
+    xk_loop_expect(loop);
+    EQ(xk_loop_run_once(loop, xk_now(w.dom[1]) + XK_MS), 0);
+    xk_loop_set_spin(loop, XK_SPIN_WAKE);
+    EQ(xk_loop_run_once(loop, xk_now(w.dom[1]) + XK_MS), 0);
+    EQ(stats_of(loop).spins, 0); /* at the sleep that it was for nobody allowed it */
+    xk_loop_expect(loop);
+    EQ(xk_loop_run_once(loop, xk_now(w.dom[1]) + XK_MS), 0);
+    EQ(xk_loop_run_once(loop, xk_now(w.dom[1]) + XK_MS), 0);
+    EQ(xk_loop_run_once(loop, xk_now(w.dom[1]) + XK_MS), 0);
+    EQ(stats_of(loop).spins, 1);
+    for (int i = 0; i < 200; i++) {
+        xk_loop_expect(loop);
+        EQ(xk_loop_run_once(loop, xk_now(w.dom[1]) + XK_MS / 20), 0);
+    }
+    OK(stats_of(loop).spins < 20); /* in vain: rarer and rarer */
+    EQ(stats_of(loop).spin_hits, 0);
+    xk_loop_destroy(loop);
+    world_close(&w);
+}
