@@ -108,7 +108,6 @@ static int feed_new(struct xk__transport *t)
 
     xk__socket_settle(t);
     n = read_new(t, p);
-
     if (n <= 0)
         return n == 0 ? XK_EGONE : n;
     expect_more(t, p, (size_t)n);

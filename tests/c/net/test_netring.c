@@ -3,6 +3,7 @@
 #include <xenkit/ring.h>
 
 #include "drivers/net/proto.h"
+#include "tests/c/net/liar.h"
 #include "tests/c/net/pair.h"
 
 #include <xen/io/netif.h>
@@ -277,30 +278,11 @@ TEST(a_full_ring_says_so_and_when_it_is_free)
 
 /* --- groups ------------------------------------------------------------------------------------------------------- */
 
-struct liar { /* a front end made by hand */
-    struct xk_ring_front tx, rx;
-    uint8_t *rings, *data;
-    xk_gref ring_ref[2], ref[8];
-    xk_port port;
-};
-
 static void liar_open(struct liar *l)
 {
-    void *m;
-
     net_world(&p);
-    EQ(xk_page_share(p.w.dom[1], 2, 2, 0, l->ring_ref, &m), 0);
-    l->rings = m;
-    EQ(xk_page_share(p.w.dom[1], 2, 8, 0, l->ref, &m), 0);
-    l->data = m;
-    EQ(xk_ring_front_init(&l->tx, l->rings, 4096, NET_TX_SLOT), 0);
-    EQ(xk_ring_front_init(&l->rx, l->rings + 4096, 4096, NET_RX_SLOT), 0);
-    l->port = xk_evtchn_alloc(p.w.dom[1], 2);
-    OK(l->port > 0);
+    liar_make(l, p.w.dom[1], 2, &p.bc);
     p.bc.front = 1;
-    p.bc.tx = l->ring_ref[0];
-    p.bc.rx = l->ring_ref[1];
-    p.bc.tx_port = p.bc.rx_port = l->port;
     p.bc.broken = net_back_broken;
     p.bc.arg = &p;
     EQ(xk_netback_open(xk_fake_alloc(p.w.fake), p.back_loop, &p.bc, &p.back), 0);
@@ -312,9 +294,7 @@ static void liar_close(struct liar *l)
 {
     xk_net_close(p.end[1]);
     p.back = NULL;
-    EQ(xk_page_unshare(p.w.dom[1], l->rings, 2), 0); /* nothing stayed mapped */
-    EQ(xk_page_unshare(p.w.dom[1], l->data, 8), 0);
-    EQ(xk_evtchn_unbind(p.w.dom[1], l->port), 0);
+    liar_end(l);
     net_close(&p);
 }
 

@@ -12,6 +12,7 @@
 #include "drivers/net/proto.h"
 #include "drivers/net/queues.h"
 #include "tests/c/net/frames.h"
+#include "tests/c/net/liar.h"
 
 enum { ALL = XK_NET_CSUM4 | XK_NET_CSUM6 | XK_NET_GSO4 | XK_NET_GSO6 | XK_NET_LARGE, CABLE = 2 };
 
@@ -556,31 +557,14 @@ TEST(pages_that_stay_mapped_are_written_all_the_same)
 
 /* --- what is not right -------------------------------------------------------------------------------------------- */
 
-struct liar { /* a guest made by hand, the first */
-    struct xk_ring_front tx, rx;
-    uint8_t *rings, *data;
-    xk_gref ring_ref[2], ref[8];
-    xk_port port;
-};
-
+/* The first guest is made by hand. */
 static void liar_open(struct liar *l)
 {
     struct xk_netback_config c = back_config(0);
     uint8_t f[60];
-    void *m;
 
     world_without_guests();
-    EQ(xk_page_share(dom[1], 3, 2, 0, l->ring_ref, &m), 0);
-    l->rings = m;
-    EQ(xk_page_share(dom[1], 3, 8, 0, l->ref, &m), 0);
-    l->data = m;
-    EQ(xk_ring_front_init(&l->tx, l->rings, 4096, NET_TX_SLOT), 0);
-    EQ(xk_ring_front_init(&l->rx, l->rings + 4096, 4096, NET_RX_SLOT), 0);
-    l->port = xk_evtchn_alloc(dom[1], 3);
-    OK(l->port > 0);
-    c.tx = l->ring_ref[0];
-    c.rx = l->ring_ref[1];
-    c.tx_port = c.rx_port = l->port;
+    liar_make(l, dom[1], 3, &c);
     add_back(0, &c);
     add_guest(1, back_config(1));
     run();
@@ -594,9 +578,7 @@ static void liar_close(struct liar *l)
     xk_switch_remove(port[0]);
     xk_net_close(plug[0]);
     plug[0] = NULL;
-    EQ(xk_page_unshare(dom[1], l->rings, 2), 0); /* nothing stayed mapped */
-    EQ(xk_page_unshare(dom[1], l->data, 8), 0);
-    EQ(xk_evtchn_unbind(dom[1], l->port), 0);
+    liar_end(l);
     close_all();
 }
 
