@@ -47,8 +47,11 @@ Z
 says "bad.zone:7:" $x run scripts/services/dns.lua zone="$tmp/bad.zone" port=0; ok $? "a zone with an error on line 7"
 
 # Against running services.
-printf 'return { name = "b", domains = {\n { name = "www", service = "www", params = { port = 0 } },\n { name = "dns", service = "dns", params = { port = 0 } } } }\n' > "$tmp/w.lua"
+printf 'return { name = "b", domains = {\n { name = "www", service = "www", params = { port = 0 } },\n { name = "dns", service = "dns", params = { port = 0 } },\n { name = "many", script = "%s/tests/e2e/lib/log_talker.lua", scale = { min = 1, max = 2 } } } }\n' "$PWD" > "$tmp/w.lua"
 $x up -d -q "$tmp/w.lua"; ok $? "a world with www and dns"
+out=$($x scale many 9 2> "$tmp/err"); [ "$out" = 2 ] && grep -q "2 instead of 9: the max of many" "$tmp/err"; ok $? "more instances than a world allows: what there is, and why"
+out=$($x scale many 0 2> "$tmp/err"); [ "$out" = 1 ] && grep -q "1 instead of 0: the min of many" "$tmp/err"; ok $? "fewer"
+out=$($x scale many 2 2> "$tmp/err"); [ "$out" = 2 ] && [ ! -s "$tmp/err" ]; ok $? "a number that fits is taken without a word"
 info=$($x info --json)
 www=${info#*www.http\":\"127.0.0.1:}; www=${www%%\"*}
 dns=${info#*dns.dns.udp\":\"127.0.0.1:}; dns=${dns%%\"*}

@@ -75,6 +75,12 @@ out=$($x log --level warning); hasnt "$out" "hello"; ok $? "by level"
 out=$($x log --since 1h); has "$out" "hello"; ok $? "since an hour"
 out=$($x log --since 2100-01-01); [ -z "$out" ]; ok $? "since later"
 $x log --since yesterday 2> "$tmp/err"; [ $? = 2 ] && has "$(cat "$tmp/err")" "write 10m"; ok $? "a wrong time is explained"
+$x log nobody > "$tmp/out" 2> "$tmp/err"; [ $? = 1 ] && [ ! -s "$tmp/out" ] && has "$(cat "$tmp/err")" "domain 'nobody' has said nothing yet"
+ok $? "a domain that nobody has heard of"
+$x log --level error u; ok $? "one that has said nothing of the kind"
+for clash in "--stats -f" "--stats --grep x" "--set-level debug --tail 3" "--stats --set-level debug" "--stats u"; do
+  $x log $clash > "$tmp/out" 2> "$tmp/err"; [ $? = 2 ] && has "$(cat "$tmp/err")" "--s"; ok $? "useless together: $clash"
+done
 timeout 3 "$build/xenkit" log -f u --tail 0 > "$tmp/follow" & f=$!
 sleep 0.4; tell u "say while followed"; wait $f
 out=$(cat "$tmp/follow"); has "$out" "while followed" && hasnt "$out" "early"; ok $? "followed from the end on"

@@ -1,5 +1,6 @@
 --- `xenkit log`: what domains have said, merged. @module xenkit.cli.log
 local client = require "xenkit.cli.client"
+local filter = require "xenkit.log.filter"
 local format = require "xenkit.log.format"
 local json = require "xenkit.json"
 local out = require "xenkit.cli.out"
@@ -91,6 +92,30 @@ local function ask(s, p, op, q, fail, say)
   return 0
 end
 
+-- Options that would be taken without a word, as what is shown instead has no use for them.
+local function useless(p)
+  if not p.stats and not p.set_level then return nil end
+  local instead = p.stats and "--stats" or "--set-level"
+  for _, o in ipairs { "follow", "level", "since", "tail", "grep" } do
+    if p[o] then return ("%s shows no records; leave out --%s, or %s"):format(instead, o, instead) end
+  end
+  if p.stats and p.set_level then return "--stats and --set-level are two things; say one of them" end
+  if p.stats and (p.source or p.domain) then
+    return ("--stats is of all domains; leave out %s, or --stats"):format(p.source and "--source" or p.domain)
+  end
+end
+
+-- Whether the log domain has ever heard of (domain). Where it does not say, the answer is yes.
+local function is_known(open, domain)
+  local s <close> = open()
+  local st = s and logs.ask(s, "stats", {})
+  local fits = filter.domain_test(domain)
+  for _, d in ipairs(st and st.domains or {}) do
+    if fits(d) then return true end
+  end
+  return not st
+end
+
 -- The next log domain is there in a moment; what it has found in the rings of domains is marked so.
 local function again(open)
   local s, err
@@ -105,13 +130,19 @@ end
 --- Does what the command line says. @param open function() -> a stream that leads to the log domain, or nil, message
 function M.run(world, open, p, fail, say)
   local q, err = query(world, p)
-  if not q then return fail(err, 2) end
+  err = err or useless(p)
+  if err then return fail(err, 2) end
   local s, e = open()
   if not s then return fail(e) end
   if p.set_level then
     return ask(s, p, "set_level", { level = p.set_level, domain = p.domain, source = p.source }, fail, say)
   end
   if p.stats then return ask(s, p, "stats", {}, fail, say) end
+  if p.domain and not is_known(open, p.domain) then
+    local unknown = ("domain '%s' has said nothing yet; xenkit log --stats lists those that have"):format(p.domain)
+    if not p.follow then return fail(unknown) end
+    io.stderr:write("xenkit: ", unknown, "\n")
+  end
   local why, code = show(s, q, p)
   while p.follow and s and code ~= "XK_ENOENT" and code ~= "XK_EPERM" and code ~= "XK_EINVAL" do
     io.stderr:write("xenkit: the log domain ended; waiting for the next one\n")

@@ -228,7 +228,13 @@ verbs.shutdown = life("shutdown", "ask a domain to end, and wait for it",
 verbs.scale = {
   summary = "set how many instances of a scaled domain run",
   options = { WORLD }, positionals = { { "NAME" }, { "COUNT", type = "integer" } },
-  run = simple("scale", function(p) return { name = p.name, count = p.count } end, function(n) say("%d", n) end),
+  run = simple("scale", function(p) return { name = p.name, count = p.count } end, function(n, p)
+    say("%d", n)
+    if n ~= p.count then
+      io.stderr:write(("xenkit: %d instead of %d: the %s of %s, which its world file says by scale\n"):format(n, p.count,
+        n < p.count and "max" or "min", p.name))
+    end
+  end),
 }
 
 verbs.move = on_any("move", {
