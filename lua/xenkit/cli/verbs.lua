@@ -231,7 +231,7 @@ verbs.scale = {
   run = simple("scale", function(p) return { name = p.name, count = p.count } end, function(n, p)
     say("%d", n)
     if n ~= p.count then
-      io.stderr:write(("xenkit: %d instead of %d: the %s of %s, which its world file says by scale\n"):format(n, p.count,
+      io.stderr:write(("xenkit: %d instead of %d: the %s of %s, by its world file\n"):format(n, p.count,
         n < p.count and "max" or "min", p.name))
     end
   end),
