@@ -444,6 +444,14 @@ static struct command check_command(lua_State *L)
     return c;
 }
 
+/* raise_nofile () - see xenkit/host.h. */
+static int raise_nofile(lua_State *L)
+{
+    (void)L;
+    xk_host_raise_nofile();
+    return 0;
+}
+
 /* exec (program, {words}, {descriptors}) - this process becomes another; returns only a failure. */
 static int exec(lua_State *L)
 {
@@ -547,6 +555,7 @@ int luaopen_xenkit_core_host(lua_State *L)
         {"cpus", cpus},
         {"signal", send_signal},
         {"program", program},
+        {"raise_nofile", raise_nofile},
         {"exec", exec},
         {"spawn", spawn},
         {"wait", wait_for},

@@ -13,8 +13,7 @@
 
 extern char **environ;
 
-/* A daemon for many guests needs more than the usual 1024 descriptors, and uses no select(). */
-static void raise_limit(void)
+void xk_host_raise_nofile(void)
 {
     struct rlimit r;
 
@@ -33,7 +32,7 @@ int xk_host_exec(int program, char *const argv[], const int *keep, int count)
             return xk__sys_err(errno);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    raise_limit();
+    xk_host_raise_nofile(); /* a daemon for many guests */
     fflush(NULL);
     fexecve(program, argv, environ);
     return xk__sys_err(errno);

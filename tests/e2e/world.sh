@@ -92,6 +92,12 @@ wait $p; [ $? = 1 ] && has "$(cat "$tmp/err")" "exit code 137, and it kept no jo
 sed 's|""|"/tmp/elsewhere"|' "$tmp/f.lua" > "$tmp/g.lua"
 $x up -q "$tmp/g.lua" 2> "$tmp/err"; [ $? = 1 ] && has "$(cat "$tmp/err")" "in the world's folder"; ok $? "and it is nowhere else"
 
+# The usual limit of descriptors is that of a shell, not of a world.
+echo "return { name = \"t\", domains = { { name = \"many\", script = \"$(pwd)/tests/e2e/lib/log_talker.lua\", replicas = 40 } } }" > "$tmp/many.lua"
+(ulimit -Sn 64; exec $x up -d -q "$tmp/many.lua") && [ "$($x list --json | tr '{' '\n' | grep -c '"name":"many-.*"state":"running"')" = 40 ]
+ok $? "forty domains, started where 64 descriptors are allowed"
+$x down
+
 # Ctrl-C.
 $x up -q "$tmp/w.lua" & p=$!
 sleep 1.5

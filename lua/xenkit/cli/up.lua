@@ -75,6 +75,7 @@ function M.run(spec, opts)
     return nil, e
   end
   local stderr_log = assert(host.open(dir .. "/stderr.log", "a"))
+  host.raise_nofile()
   local hyp, world = host.hypervisor(join, stderr_log)
   if not hyp then return nil, world end
   local T = toolstack.new(world, program, { dir = dir, source = builtin, log = opts.log or function() end,
