@@ -55,8 +55,8 @@ int xk_host_real(const char *path, char *buf, size_t size);
  * non-zero, which is returned. */
 int xk_host_list(const char *path, int (*fn)(void *arg, const char *name, int is_dir), void *arg);
 
-/* xk_host_raise_nofile () - this process may have as many descriptors as its hard limit says (RLIMIT_NOFILE): a world of
- * a few hundred domains needs more than the usual 1024. For programs without select(). */
+/* xk_host_raise_nofile () - this process may have as many descriptors as its hard limit says (RLIMIT_NOFILE): a world
+ * of a few hundred domains needs more than the usual 1024. For programs without select(). */
 void xk_host_raise_nofile(void);
 
 /* xk_host_spawn (program, argv, keep, count) - starts (program), an open descriptor, as a child with this environment,
