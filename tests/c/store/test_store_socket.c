@@ -167,9 +167,12 @@ TEST(large_requests_under_way_together)
 }
 
 static struct client *asks_more;
+static int looked_at;
+
 static void on_more(struct xk_defer *d)
 {
     (void)d;
+    looked_at += unread_of(asks_more) > 0;
     ask(asks_more, WINDOW / 2);
 }
 
@@ -186,7 +189,32 @@ TEST(what_comes_before_the_answers_are_sent_is_served_too)
         xk_defer_start(loop, &more); /* before the answers are sent, as it is first */
         settle(&c);
     }
+    EQ(looked_at, 19); /* all but the first time, when it was not known yet */
     nothing_more(&c);
+    close(c.fd);
+    end();
+}
+
+TEST(only_who_has_several_requests_under_way_is_looked_out_for)
+{
+    static struct client c;
+    struct xk_loop_stats one, many;
+
+    begin();
+    client_open(&c);
+    for (int i = 0; i < 20; i++) {
+        ask(&c, 1);
+        settle(&c);
+    }
+    xk_loop_get_stats(loop, &one);
+    EQ(one.spins, 0);
+    for (int i = 0; i < 20; i++) {
+        ask(&c, WINDOW);
+        settle(&c);
+        OK(xk_loop_run_once(loop, xk_now(world.dom[1]) + XK_MS / 10) >= 0);
+    }
+    xk_loop_get_stats(loop, &many);
+    OK(many.spins > 0);
     close(c.fd);
     end();
 }
