@@ -61,7 +61,7 @@ ringers update
 $x down > /dev/null 2>&1
 
 # --- killed ---
-# Five processes one after the other that ended before they served anybody are given up, so every fourth may come up first.
+# A dozen in a row that were killed before they served anybody are given up, so every fourth may come up first.
 serves() {
     for turn in 1 2 3 4 5 6 7 8 9 10; do
         [ "$($x store control check 2> /dev/null)" != OK ] || break

@@ -117,8 +117,8 @@ P
     printf '%s\n' "$out" | sed 's/^/# /'
 }
 
-# The daemon is killed at random moments, and handed over, below a guest and clients that notice everything. Five processes
-# one after the other that ended before they served anybody are given up, so every fourth may come up first.
+# The daemon is killed at random moments, and handed over, below a guest and clients that notice everything. The keeper
+# would give up a dozen in a row that were killed before they served anybody, so every fourth may come up first.
 outlive() {
     "${CC:-cc}" -O2 -Iinclude -Isrc -o "$tmp/store_soak" tests/e2e/lib/store_soak.c src/store/wire.c -lpthread
     $lab put "$tmp/store_soak"

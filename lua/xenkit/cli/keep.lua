@@ -53,12 +53,10 @@ function M.run(program, words, keep)
     assert(host.mkdir(files.runtime_dir() .. "/xen"))
     local ok, err = k:start()
     if not ok then error(err, 0) end
-    task.detach(watch_signals, world, function()
-      stopping = true
-      host.signal(pid, 9)
-    end)
+    task.detach(watch_signals, world, function() stopping = true end)
     while true do
       task.sleep(0.02)
+      if stopping and not ended() then host.signal(pid, 9) end
       if not k.updating and ended() then
         if stopping then return 0 end
         ok, err = k:crashed(exit_code)

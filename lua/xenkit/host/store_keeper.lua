@@ -8,6 +8,9 @@
 -- (xenkit.cli.keep). The keeper is given `make(handles, first)`, which starts one with a list of {name, descriptor}
 -- beside its own; `pid()`; `ended()`; `event(kind, text)`; and `updated()`, called after an update. With `forgets`
 -- there is no journal: no process can go on where another one crashed.
+--
+-- Processes that end before they serve anybody are given up at some point. One that ended by itself said why, and soon
+-- says it again. One that a signal ended (the kernel's, short of memory; somebody's) may well come up a moment later.
 -- @module xenkit.host.store_keeper
 local core_stream = require "xenkit.core.stream"
 local files = require "xenkit.host.files"
@@ -21,13 +24,14 @@ Keeper.__index = Keeper
 Keeper.__name = "xenkit.store_keeper"
 
 local SAVE_TIMEOUT = 30
-local STILLBORN = 5 -- so many processes one after the other that did not come up: it cannot go on
+local STILLBORN, KILLED = 5, 12 -- so many in a row that did not come up, by themselves or by a signal: given up
+local FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2 -- seconds after one that was killed; they double: 15 s in all
 local CRASHES, PERIOD, PAUSE = 5, 10, 0.2 -- so many within so many seconds: the next one waits a moment
 
---- @param ops world, dir = where the state is put, and the functions above
+--- @param ops world, dir = where the state is put, the functions above; hurry: factor of all pauses, for tests
 function M.new(ops)
   return setmetatable({ ops = ops, world = ops.world, state = ops.dir .. "/store.state", crashes = {}, stillborn = 0,
-    updates = 0 }, Keeper)
+    killed = 0, updates = 0 }, Keeper)
 end
 
 -- What each process is handed: its end of the pair, and a file that it can save its state to.
@@ -79,20 +83,40 @@ local function renew(self, more)
   return make(self, more)
 end
 
---- The process ended unasked, with `exit_code`. @return true when another one has taken its place
+-- Those that ended before they served anybody are counted. @return nil and a message when there are too many
+local function tally(self, exit_code)
+  local by_signal = exit_code > 128
+  if self.ready then self.stillborn, self.killed = 0, 0
+  elseif by_signal then self.killed = self.killed + 1
+  else self.stillborn = self.stillborn + 1 end
+  if self.stillborn < STILLBORN and self.killed < KILLED then return true end
+  local words = (files.read(self.ops.dir .. "/stderr.log") or ""):match(".*\n?(store: [^\n]+)") or ""
+  return nil, ("%d processes of it ended before they served anybody, the last with %s %d%s"):format(
+    self.stillborn + self.killed, by_signal and "signal" or "exit code", by_signal and exit_code - 128 or exit_code,
+    words ~= "" and ": " .. words or "")
+end
+
+-- How long the next one waits, in seconds.
+local function pause(self, exit_code)
+  if not self.ready and exit_code > 128 then
+    return math.min(FIRST_PAUSE * 2 ^ (self.killed - 1), LONGEST_PAUSE)
+  end
+  local now, crashes = self.world:now(), self.crashes
+  crashes[#crashes + 1] = now
+  if #crashes > CRASHES then table.remove(crashes, 1) end
+  return #crashes == CRASHES and now - crashes[1] < PERIOD and PAUSE or 0
+end
+
+--- The process ended unasked, with `exit_code` (128 + n: by signal n). Waits up to two seconds.
+-- @return true when another one has taken its place; or nil, message, code
 function Keeper:crashed(exit_code)
   if self.ops.forgets then return nil, ("exit code %d, and it kept no journal"):format(exit_code) end
-  local now = self.world:now()
-  self.stillborn = self.ready and 0 or self.stillborn + 1
-  if self.stillborn == STILLBORN then
-    local words = (files.read(self.ops.dir .. "/stderr.log") or ""):match(".*\n?(store: [^\n]+)") or ""
-    return nil, ("%d processes of it ended before they served anybody, the last with exit code %d%s"):format(STILLBORN,
-      exit_code, words ~= "" and ": " .. words or "")
-  end
-  self.crashes[#self.crashes + 1] = now
-  if #self.crashes > CRASHES then table.remove(self.crashes, 1) end
-  if #self.crashes == CRASHES and now - self.crashes[1] < PERIOD then task.sleep(PAUSE) end
-  local ok, err, code = renew(self)
+  local ok, err = tally(self, exit_code)
+  if not ok then return nil, err end
+  local seconds = pause(self, exit_code)
+  if seconds > 0 then task.sleep(seconds * (self.ops.hurry or 1)) end
+  local code
+  ok, err, code = renew(self)
   if ok then self.ops.event("restart", ("exit code %d; its journal goes on"):format(exit_code)) end
   return ok, err, code
 end
