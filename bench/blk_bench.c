@@ -45,6 +45,9 @@ static void die(const char *what)
     _exit(1);
 }
 
+/* The processors of who asks and of who does the input and output, as in blk_peer. */
+enum { ASKS, SERVES };
+
 static void pin(int cpu)
 {
     if (!getenv("XK_BENCH_ONE_CPU"))
@@ -92,9 +95,10 @@ static void tell_loop(const char *who, struct xk_loop *loop)
     struct xk_loop_stats s;
 
     xk_loop_get_stats(loop, &s);
-    fprintf(stderr, "%s: rounds %llu sleeps %llu spins %llu hits %llu idle %llu us\n", who,
+    fprintf(stderr, "%s: rounds %llu sleeps %llu spins %llu hits %llu naps %llu hits %llu idle %llu us\n", who,
             (unsigned long long)s.rounds, (unsigned long long)s.sleeps, (unsigned long long)s.spins,
-            (unsigned long long)s.spin_hits, (unsigned long long)(s.idle_ns / 1000));
+            (unsigned long long)s.spin_hits, (unsigned long long)s.naps, (unsigned long long)s.nap_hits,
+            (unsigned long long)(s.idle_ns / 1000));
 }
 
 /* --- the back end ------------------------------------------------------------------------------------------------- */
@@ -117,7 +121,7 @@ static void serve(const struct hosted_pair *pair)
         (getenv("XK_BENCH_SYNC") ? xk_block_file(NULL, file, 0, &c.device)
                                  : xk_block_aio(NULL, aio, file, o.direct ? 0 : XK_BLK_CACHED, &c.device)) < 0)
         die("the back end");
-    pin(0);
+    pin(SERVES);
     xk_loop_set_spin(loop, XK_SPIN_WAKE);
     begin_stats(loop);
     shared->sectors = c.device->info.sectors;
@@ -212,7 +216,7 @@ static void drive(const struct hosted_pair *pair)
 
     if (!p || xk_cpus(p) < 1 || xk_loop_create(NULL, p, &loop) < 0)
         die("the front end");
-    pin(1);
+    pin(ASKS);
     xk_loop_set_spin(loop, XK_SPIN_WAKE);
     begin_stats(loop);
     atomic_store(&shared->domid[1], xk_platform_domid(p));
@@ -267,7 +271,7 @@ static void straight(void)
 
     if (fd < 0 || fstat(fd, &st) < 0 || !buf)
         die(o.file);
-    pin(0);
+    pin(SERVES);
     memset(buf, 7, o.block);
     while (bench_now() < began + (uint64_t)(o.ms * 1e6)) {
         off_t at = (off_t)(roll((uint64_t)st.st_size / o.block) * o.block);

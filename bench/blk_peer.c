@@ -186,7 +186,7 @@ int main(int argc, char **argv)
     o.depth = atoi(argv[6]);
     if (o.depth < 1 || o.depth > DEPTH_MAX || o.block < 512)
         return 2;
-    bench_pin(1);
+    bench_pin(strcmp(argv[1], "uring") == 0); /* whoever does the input and output is on 1, who asks for it on 0 */
     bench_realtime();
     for (int i = 0; i < o.depth; i++) {
         buf[i] = aligned_alloc(4096, o.block < 4096 ? 4096 : o.block);

@@ -268,7 +268,7 @@ static int world_stats(lua_State *L)
     struct xk_loop_stats s;
 
     xk_loop_get_stats(xk_lua_check_world(L, 1)->loop, &s);
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 10);
 #define FIELD(name) (lua_pushinteger(L, (lua_Integer)s.name), lua_setfield(L, -2, #name))
     FIELD(rounds);
     FIELD(sleeps);
@@ -277,6 +277,8 @@ static int world_stats(lua_State *L)
     FIELD(timers);
     FIELD(spins);
     FIELD(spin_hits);
+    FIELD(naps);
+    FIELD(nap_hits);
     FIELD(idle_ns);
 #undef FIELD
     return 1;

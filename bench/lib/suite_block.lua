@@ -1,11 +1,11 @@
 -- blkfront to blkback between two hosted guests, against NBD (nbdkit, qemu-nbd) on the same file and against io_uring
--- straight on it, which is the limit. The back end and the servers run on processor 0, who asks on 1. CPU is of both
--- sides. SPDX-License-Identifier: MIT
+-- straight on it, which is the limit. Whoever does the input and output runs on processor 1 (the back end, the servers,
+-- io_uring itself: disks may interrupt one processor only), who asks for it on 0. CPU is of both sides. SPDX-License-Identifier: MIT
 local tools = require("tools")
 
 local function serve_nbd(name, program, command, socket)
   if not tools.which(program) then return nil, name .. " skipped: install " .. name end
-  return { pid = tools.serve(name, tools.on(0) .. command, "unix", socket), socket = socket }
+  return { pid = tools.serve(name, tools.on(1) .. command, "unix", socket), socket = socket }
 end
 
 return function(out)

@@ -466,6 +466,8 @@ static int on_spin(struct xk_spinner *s, int sleeping)
     return work(XK_CONTAINER(s, struct xk_blkback, spinner), sleeping);
 }
 
+static void on_awake(struct xk_spinner *s) { xk_ring_back_unarm(&XK_CONTAINER(s, struct xk_blkback, spinner)->ring); }
+
 static void on_event(struct xk_port_watch *w)
 {
     struct xk_blkback *b = XK_CONTAINER(w, struct xk_blkback, watch);
@@ -601,6 +603,7 @@ int xk_blkback_open(const xk_alloc *alloc, struct xk_loop *loop, const struct xk
     b->answers = &b->answered;
     b->watch.fn = on_event;
     b->spinner.fn = on_spin;
+    b->spinner.awake = on_awake;
     b->later.fn = on_later;
     b->room.fn = on_room;
     b->keeper.fn = give_back;

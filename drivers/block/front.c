@@ -142,6 +142,7 @@ static struct tag *tag_take(struct xk_blkfront *f, struct xk_blk_request *r)
     t->index_page = NO_PAGE;
     r->under_way++;
     f->stats.under_way++;
+    f->spinner.awaits = XK_AWAITS_ANSWER;
     return t;
 }
 
@@ -155,7 +156,8 @@ static void tag_drop(struct xk_blkfront *f, struct tag *t)
     t->request = NULL;
     t->free = f->free_tag;
     f->free_tag = t;
-    f->stats.under_way--;
+    if (--f->stats.under_way == 0)
+        f->spinner.awaits = XK_AWAITS_NOTHING;
 }
 
 /* The next segment, from byte (in) of the piece (p) on: at most to the end of a page and of the piece. Its length, or
@@ -430,6 +432,14 @@ static int on_spin(struct xk_spinner *s, int sleeping)
     return work(XK_CONTAINER(s, struct xk_blkfront, spinner), sleeping);
 }
 
+static void on_awake(struct xk_spinner *s)
+{
+    struct xk_blkfront *f = XK_CONTAINER(s, struct xk_blkfront, spinner);
+
+    if (!f->err)
+        xk_ring_front_unarm(&f->ring);
+}
+
 static void on_event(struct xk_port_watch *w)
 {
     struct xk_blkfront *f = XK_CONTAINER(w, struct xk_blkfront, watch);
@@ -633,6 +643,7 @@ int xk_blkfront_create(const xk_alloc *alloc, struct xk_loop *loop, const struct
     f->tail = &f->head;
     f->watch.fn = on_event;
     f->spinner.fn = on_spin;
+    f->spinner.awake = on_awake;
     f->later.fn = on_later;
     r = make(f, config);
     if (r < 0) {

@@ -41,6 +41,11 @@ struct xk_defer {
     int queued;
 };
 
+/* What a spinner waits for, which (fn) and its owner keep true. XK_AWAITS_ANSWER: what was asked for is under way, so
+ * that the loop learns how long it takes; of a long wait it sleeps through the first part and spins through the rest.
+ * XK_AWAITS_DEVICE: something that interrupts. There is no spin, which may keep the interrupt from the processor. */
+enum xk_awaits { XK_AWAITS_NOTHING, XK_AWAITS_ANSWER, XK_AWAITS_DEVICE };
+
 /* Something that can be looked at without a system call, such as a ring: (fn) returns 1 when it made progress. It is
  * called in a tight loop before the loop goes to sleep, for as long as spinning pays off, and a last time with
  * (sleeping) 1: then it asks its peer to be notified, and looks once more. So a peer is only asked when that is needed.
@@ -48,6 +53,9 @@ struct xk_defer {
 struct xk_spinner {
     int (*fn)(struct xk_spinner *s, int sleeping);
     struct xk_spinner *next, **link;
+    enum xk_awaits awaits;
+    void (*awake)(struct xk_spinner *s); /* or NULL: peers were asked to notify, and need not, as the loop spins now */
+    int asked;
 };
 
 /* Something that keeps what it could do without, such as pages of a peer that stay mapped: (fn) gives back what is not
@@ -60,6 +68,8 @@ struct xk_keeper {
 struct xk_loop_stats {
     uint64_t rounds, sleeps, ports, descriptors, timers;
     uint64_t spins, spin_hits; /* how often a spin was tried, and found something */
+    uint64_t naps,
+        nap_hits;     /* sleeps that were to end shortly before an answer; answers that the spin after it found */
     uint64_t idle_ns; /* asleep, since somebody asked first: the rest of that time it was at work, or not let run */
 };
 

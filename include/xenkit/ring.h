@@ -75,6 +75,9 @@ int xk_ring_front_take(struct xk_ring_front *f, void *rsps, uint32_t max);
 /* xk_ring_front_rearm (f) - asks to be notified of the next response. Returns 1 when one is there already (do not
  * sleep), 0 when none is, XK_EPEER. */
 XK_MUSTCHECK int xk_ring_front_rearm(struct xk_ring_front *f);
+/* xk_ring_front_unarm (f) - takes that back, for who looks by itself. A peer that just saw the wish may notify once
+ * more. */
+void xk_ring_front_unarm(struct xk_ring_front *f);
 
 /* The same for the other half. back_put takes at most as many responses as requests are unanswered. */
 int xk_ring_back_take(struct xk_ring_back *b, void *reqs, uint32_t max);
@@ -89,6 +92,7 @@ int xk_ring_back_reserve(struct xk_ring_back *b, uint32_t max, void **slots);
 void xk_ring_back_displace(struct xk_ring_back *b, uint32_t at);
 XK_MUSTCHECK int xk_ring_back_publish(struct xk_ring_back *b);
 XK_MUSTCHECK int xk_ring_back_rearm(struct xk_ring_back *b);
+void xk_ring_back_unarm(struct xk_ring_back *b);
 
 XK_API_END
 

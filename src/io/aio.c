@@ -3,21 +3,31 @@
 
 #include "base/list.h"
 
+static void set_awaits(struct xk_aio_watch *w)
+{
+    w->spinner.awaits = xk_aio_under_way(w->aio) ? XK_AWAITS_DEVICE : XK_AWAITS_NOTHING;
+}
+
 static void on_readable(struct xk_fd_watch *w, unsigned events)
 {
+    struct xk_aio_watch *a = XK_CONTAINER(w, struct xk_aio_watch, fd);
+
     (void)events;
-    xk_aio_woken(XK_CONTAINER(w, struct xk_aio_watch, fd)->aio);
+    xk_aio_woken(a->aio);
+    set_awaits(a);
 }
 
 static int on_spin(struct xk_spinner *s, int sleeping)
 {
-    struct xk_aio *a = XK_CONTAINER(s, struct xk_aio_watch, spinner)->aio;
+    struct xk_aio_watch *w = XK_CONTAINER(s, struct xk_aio_watch, spinner);
+    struct xk_aio *a = w->aio;
     int n = xk_aio_reap(a);
 
     if (n == 0)
         n = xk_aio_submit(a) > 0; /* what Linux had no memory for; a call only then */
     if (n == 0 && sleeping)
         n = xk_aio_arm(a);
+    set_awaits(w);
     return n > 0;
 }
 

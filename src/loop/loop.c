@@ -5,6 +5,8 @@
 
 #include <xenkit/loop.h>
 
+#include "loop/nap.h"
+
 enum { BATCH = 64, SPIN_RARE = 64, UNPOLLED = 16, UNPOLLED_NS = 10000 };
 
 struct xk_loop {
@@ -24,7 +26,9 @@ struct xk_loop {
     unsigned unpolled;                /* rounds since then */
     unsigned spin_misses;             /* in a row */
     unsigned spin_skip, spin_skipped; /* after the second, that many sleeps go without a spin */
-    int expects;                      /* the next spin looks at ports and descriptors, too */
+    struct xk__nap nap;
+    xk_time asked; /* this wait is for an answer, since then; 0: it is not, or a spin found it */
+    int expects;   /* the next spin looks at ports and descriptors, too */
     struct xk_loop_stats stats;
     int timed; /* somebody asks for them: sleeps are timed */
 };
@@ -306,6 +310,8 @@ void xk_loop_give_back(struct xk_loop *loop)
         k->fn(k);
 }
 
+static xk_time sooner(xk_time a, xk_time b) { return a < b ? a : b; }
+
 /* --- spinning --- */
 
 void xk_loop_set_spin(struct xk_loop *loop, xk_time ns) { loop->spin_max = ns; }
@@ -347,6 +353,8 @@ static int look_once(struct xk_loop *loop, int sleeping)
     while (!some && (s = loop->spinners.next) != &end) {
         xk_spinner_stop(&loop->spinners);
         put_spinner(&loop->spinners, &s->next);
+        if (sleeping)
+            s->asked = 1;
         some = s->fn(s, sleeping);
     }
     xk_spinner_stop(&end);
@@ -362,32 +370,73 @@ static int look_often(struct xk_loop *loop, int expects)
     return expects && (loop->batch_count = xk_wait(loop->platform, XK_NOW, loop->batch, BATCH)) != 0;
 }
 
+static enum xk_awaits awaited(const struct xk_loop *loop)
+{
+    enum xk_awaits most = XK_AWAITS_NOTHING;
+
+    for (const struct xk_spinner *s = loop->spinners.next; s != &loop->spinners; s = s->next)
+        if (s->awaits > most)
+            most = s->awaits;
+    return most;
+}
+
+/* Whether to spin now. Of a wait for an answer the begin is noted. */
+static int may_spin(struct xk_loop *loop, int expects)
+{
+    enum xk_awaits what = awaited(loop);
+
+    if (!loop->spin_max || (loop->spinners.next == &loop->spinners && !expects))
+        return 0;
+    if (what == XK_AWAITS_ANSWER)
+        loop->asked = xk_now(loop->platform);
+    if (what == XK_AWAITS_DEVICE && !expects)
+        return 0;
+    if (loop->spin_skipped >= loop->spin_skip)
+        return 1;
+    loop->spin_skipped++;
+    return 0;
+}
+
+/* Peers that were asked to notify before a sleep need not now. */
+static void say_awake(struct xk_loop *loop)
+{
+    for (struct xk_spinner *s = loop->spinners.next; s != &loop->spinners; s = s->next) {
+        if (s->asked && s->awake)
+            s->awake(s);
+        s->asked = 0;
+    }
+}
+
+static int spin_until(struct xk_loop *loop, xk_time end, int expects)
+{
+    say_awake(loop);
+    do
+        if (look_often(loop, expects))
+            return 1;
+    while (xk_now(loop->platform) < end);
+    return 0;
+}
+
 /* A sleep costs some 25 us to wake from, so a spin of about as long pays when the answer is near. After a spin that
  * found nothing the next ones are skipped, more and more, so that an idle domain spends nothing. */
 static int spin(struct xk_loop *loop, xk_time deadline)
 {
     int expects = loop->expects;
-    xk_time end;
 
+    loop->asked = 0;
     if (deadline == XK_NOW)
         return 0;
     loop->expects = 0;
-    if (!loop->spin_max || (loop->spinners.next == &loop->spinners && !expects))
+    if (!may_spin(loop, expects))
         return 0;
-    if (loop->spin_skipped < loop->spin_skip) {
-        loop->spin_skipped++;
-        return 0;
-    }
     loop->stats.spins++;
-    loop->spun = xk_now(loop->platform);
-    end = loop->spun + loop->spin_max;
-    do {
-        if (look_often(loop, expects)) {
-            loop->stats.spin_hits++;
-            loop->spin_misses = loop->spin_skip = loop->spin_skipped = 0;
-            return 1;
-        }
-    } while (xk_now(loop->platform) < end);
+    loop->spun = loop->asked ? loop->asked : xk_now(loop->platform);
+    if (spin_until(loop, sooner(loop->spun + loop->spin_max, deadline), expects)) {
+        loop->stats.spin_hits++;
+        loop->spin_misses = loop->spin_skip = loop->spin_skipped = 0;
+        loop->asked = 0; /* nothing is learned of what a spin finds */
+        return 1;
+    }
     loop->spin_skipped = 0;
     if (++loop->spin_misses > 1)
         loop->spin_skip = loop->spin_skip ? (loop->spin_skip < SPIN_RARE ? loop->spin_skip * 2 : SPIN_RARE) : 1;
@@ -424,7 +473,52 @@ static int wait_for_some(struct xk_loop *loop, xk_time deadline)
     return n;
 }
 
-static xk_time sooner(xk_time a, xk_time b) { return a < b ? a : b; }
+/* The first part of a long wait for an answer, which usually ends with it. Peers have been asked to notify. @return 1:
+ * a look found it */
+static int nap(struct xk_loop *loop, const struct xk__nap_plan *plan, xk_time deadline)
+{
+    xk_time end = loop->asked + plan->sleep, now = xk_now(loop->platform);
+    int some;
+
+    loop->stats.naps++;
+    if (plan->sleep && now < end) {
+        loop->batch_count = wait_for_some(loop, end);
+        now = xk_now(loop->platform);
+        if (loop->batch_count || now < end)
+            return 0;
+        xk__nap_late(&loop->nap, now - end);
+    }
+    some = spin_until(loop, sooner(now + plan->spin, deadline), 0);
+    xk__nap_found(&loop->nap, some);
+    loop->stats.nap_hits += (unsigned)some;
+    return some || look_once(loop, 1);
+}
+
+/* Waits with nothing to do until then. @return 1: a look found something; otherwise what is ready is in the batch */
+static int rest(struct xk_loop *loop, xk_time deadline)
+{
+    struct xk__nap_plan plan;
+
+    if (loop->asked && deadline != XK_NOW && xk__nap_plan(&loop->nap, loop->spin_max, &plan) &&
+        deadline > loop->asked + plan.sleep) {
+        if (nap(loop, &plan, deadline))
+            return 1;
+        if (loop->batch_count)
+            return 0;
+        deadline = sooner(deadline, xk_loop_next(loop)); /* a look may have started a timer */
+    }
+    loop->batch_count = wait_for_some(loop, deadline);
+    return 0;
+}
+
+/* The answer came, by a look or, after a sleep, by an event; then what the wake-up costs, about a spin, is not its. */
+static void learn(struct xk_loop *loop)
+{
+    xk_time took = xk_now(loop->platform) - loop->asked - (loop->batch_count ? loop->spin_max : 0);
+
+    if (took > loop->spin_max)
+        xk__nap_learn(&loop->nap, took);
+}
 
 int xk_loop_run_once(struct xk_loop *loop, xk_time deadline)
 {
@@ -441,7 +535,9 @@ int xk_loop_run_once(struct xk_loop *loop, xk_time deadline)
     }
     deadline = sooner(deadline, xk_loop_next(loop)); /* who made no progress may have started a timer */
     if (!loop->batch_count && !(spun && skips_poll(loop)))
-        loop->batch_count = wait_for_some(loop, deadline);
+        n += rest(loop, deadline);
+    if (loop->asked && (n || loop->batch_count > 0))
+        learn(loop);
     if (loop->batch_count < 0) {
         int r = loop->batch_count;
         loop->batch_count = 0;

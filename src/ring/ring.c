@@ -183,6 +183,9 @@ int xk_ring_front_rearm(struct xk_ring_front *f)
     return n < 0 ? n : n > 0;
 }
 
+/* No response that is to come passes this number; all before were taken. */
+void xk_ring_front_unarm(struct xk_ring_front *f) { xk_shared_store32(&f->shared[RSP_EVENT], f->rsp_cons); }
+
 /* How many requests wait. A front may not have more in flight than there are slots. */
 static int requests(struct xk_ring_back *b)
 {
@@ -259,3 +262,5 @@ int xk_ring_back_rearm(struct xk_ring_back *b)
     n = requests(b);
     return n < 0 ? n : n > 0;
 }
+
+void xk_ring_back_unarm(struct xk_ring_back *b) { xk_shared_store32(&b->shared[REQ_EVENT], b->req_cons); }

@@ -175,32 +175,46 @@ static void finish(struct xk_aio *a, struct io_uring_cqe *c)
     op->done(op, result < 0 ? xk__sys_err(-result) : result);
 }
 
+static void unarm(struct xk_aio *a)
+{
+    if (a->armed)
+        io_uring_cq_eventfd_toggle(&a->ring, false);
+    a->armed = 0;
+}
+
+/* Whether something has ended, or Linux would like to see to that. No system call. */
+static int is_some(const struct xk_aio *a)
+{
+    return io_uring_cq_ready(&a->ring) ||
+           (__atomic_load_n(a->ring.sq.kflags, __ATOMIC_RELAXED) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
+}
+
+/* A result that is worked out while the descriptor is armed would make it readable once more. */
 int xk_aio_reap(struct xk_aio *a)
 {
     struct io_uring_cqe *c;
     int n = 0;
 
-    if (a->under_way == 0)
+    if (a->under_way == 0 || !is_some(a))
         return 0;
+    unarm(a);
     while (n < REAP && io_uring_peek_cqe(&a->ring, &c) == 0) {
         finish(a, c);
         n++;
-    }
-    if (n && a->armed) {
-        a->armed = 0;
-        io_uring_cq_eventfd_toggle(&a->ring, false);
     }
     return n;
 }
 
 int xk_aio_arm(struct xk_aio *a)
 {
-    if (a->under_way && !a->armed) {
+    while (a->under_way && !a->armed) {
         a->armed = 1;
         io_uring_cq_eventfd_toggle(&a->ring, true);
         atomic_thread_fence(memory_order_seq_cst); /* pairs with Linux' after it put a result there */
+        if (xk_aio_reap(a) > 0)
+            return 1;
     }
-    return xk_aio_reap(a) > 0;
+    return 0;
 }
 
 int xk_aio_woken(struct xk_aio *a)

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <liburing.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -240,4 +241,25 @@ TEST(a_loop_wakes_up_when_something_has_ended)
     close_ring();
     xk_loop_destroy(loop);
     xk_platform_close(p);
+}
+
+TEST(a_result_makes_the_descriptor_readable_once)
+{
+    struct pollfd fd;
+    static char buf[4096];
+
+    open_ring(4);
+    fd = (struct pollfd){xk_aio_handle(aio), POLLIN, 0};
+    for (int i = 0; i < 4; i++) {
+        struct xk_piece v = {buf, sizeof(buf)};
+        struct op o = {.op = {on_done}};
+        EQ(xk_aio_write(aio, &o.op, file, &v, 1, 0), 0);
+        EQ(xk_aio_arm(aio), 0);
+        xk_aio_submit(aio);
+        EQ(poll(&fd, 1, 5000), 1);
+        OK(xk_aio_woken(aio) >= 0);
+        EQ(await(&o), sizeof(buf));
+        EQ(poll(&fd, 1, 20), 0); /* not again while the result is worked out */
+    }
+    close_ring();
 }

@@ -437,3 +437,183 @@ TEST(an_expectation_holds_for_one_sleep)
     xk_loop_destroy(loop);
     world_close(&w);
 }
+
+/* --- an answer that is under way --- */
+
+struct slow {            /* a device in another domain, which rings when it was asked to; a look at it takes 20 ns */
+    struct xk_spinner s; /* first */
+    struct xk_port_watch ring;
+    struct xk_fake *w;
+    struct xk_platform *p, *device;
+    struct xk_loop *loop;
+    xk_port port;
+    xk_time due, takes;
+    int interrupts, armed, arms, found;
+};
+
+static xk_time run_device(void *arg)
+{
+    struct slow *d = arg;
+    xk_port port;
+
+    while ((port = xk_evtchn_pending(d->device)) >= 0)
+        xk_evtchn_unmask(d->device, port);
+    if (!d->due || !d->armed)
+        return XK_FOREVER;
+    if (xk_now(d->device) < d->due)
+        return d->due;
+    d->armed = 0;
+    xk_evtchn_notify(d->device, d->port);
+    return XK_FOREVER;
+}
+
+static int on_slow(struct xk_spinner *s, int sleeping)
+{
+    struct slow *d = (struct slow *)s;
+
+    xk_fake_advance(d->w, 20);
+    if (sleeping) {
+        d->armed = 1;
+        d->arms++;
+        xk_fake_run_with(d->device, run_device, d);
+    }
+    if (!d->due || xk_now(d->p) < d->due)
+        return 0;
+    d->due = 0;
+    d->armed = 0;
+    d->found++;
+    d->s.awaits = XK_AWAITS_NOTHING;
+    return 1;
+}
+
+static void on_awake(struct xk_spinner *s) { ((struct slow *)s)->armed = 0; }
+
+static void on_rung(struct xk_port_watch *w) { on_slow(&XK_CONTAINER(w, struct slow, ring)->s, 0); }
+
+static void slow_open(struct slow *d, xk_time takes)
+{
+    memset(d, 0, sizeof(*d));
+    d->loop = loop_alone(&d->w, &d->p);
+    d->s.fn = on_slow;
+    d->s.awake = on_awake;
+    d->ring.fn = on_rung;
+    d->takes = takes;
+    EQ(xk_fake_domain(d->w, "device", &d->device), 0);
+    OK((d->port = xk_evtchn_alloc(d->device, xk_platform_domid(d->p))) >= 0);
+    OK((d->ring.port = xk_evtchn_bind(d->p, xk_platform_domid(d->device), d->port)) >= 0);
+    EQ(xk_port_watch_start(d->loop, &d->ring, d->ring.port), 0);
+    while (xk_loop_run_once(d->loop, XK_NOW) > 0)
+        ;
+    xk_loop_set_spin(d->loop, XK_SPIN_WAKE);
+    xk_spinner_start(d->loop, &d->s);
+}
+
+static void slow_close(struct slow *d)
+{
+    xk_spinner_stop(&d->s);
+    xk_port_watch_stop(d->loop, &d->ring);
+    xk_evtchn_unbind(d->p, d->ring.port);
+    xk_evtchn_unbind(d->device, d->port);
+    xk_platform_close(d->device);
+    loop_end(d->loop, d->w, d->p);
+}
+
+static void ask(struct slow *d)
+{
+    d->due = xk_now(d->p) + d->takes;
+    d->s.awaits = d->interrupts ? XK_AWAITS_DEVICE : XK_AWAITS_ANSWER;
+}
+
+/* Waits for an answer to its end. @return how late it was seen */
+static xk_time answer(struct slow *d)
+{
+    int had = d->found;
+    xk_time due;
+
+    ask(d);
+    due = d->due;
+    for (int i = 0; d->found == had; i++) {
+        OK(i < 1000);
+        OK(xk_loop_run_once(d->loop, due + XK_SECOND) >= 0);
+    }
+    return xk_now(d->p) - due;
+}
+
+TEST(an_answer_that_takes_longer_than_a_spin_is_napped_for)
+{
+    struct xk_loop_stats before;
+    struct slow d;
+
+    slow_open(&d, 100000);
+    for (int i = 0; i < 20; i++)
+        answer(&d);
+    before = stats_of(d.loop);
+    for (int i = 0; i < 100; i++) {
+        d.arms = 0;
+        OK(answer(&d) < 2000); /* the spin looks 50 times before it reads the clock */
+        EQ(d.arms, 1);         /* who sleeps has asked its peer to notify */
+    }
+    EQ(stats_of(d.loop).naps - before.naps, 100);
+    EQ(stats_of(d.loop).ports, before.ports); /* and takes that back when it is awake before the answer */
+    EQ(stats_of(d.loop).nap_hits - before.nap_hits, 100);
+    d.takes = 20000;
+    for (int i = 0; i < 100; i++)
+        answer(&d);
+    before = stats_of(d.loop);
+    for (int i = 0; i < 100; i++)
+        answer(&d);
+    EQ(stats_of(d.loop).naps, before.naps); /* a spin finds these */
+    EQ(stats_of(d.loop).spin_hits - before.spin_hits, 100);
+    slow_close(&d);
+}
+
+TEST(a_device_that_interrupts_is_slept_for)
+{
+    struct slow d;
+
+    slow_open(&d, 10000);
+    d.interrupts = 1;
+    for (int i = 0; i < 50; i++)
+        answer(&d);
+    EQ(stats_of(d.loop).spins, 0);
+    EQ(stats_of(d.loop).naps, 0);
+    d.interrupts = 0;
+    for (int i = 0; i < 50; i++)
+        answer(&d);
+    EQ(stats_of(d.loop).spin_hits, 50);
+    slow_close(&d);
+}
+
+TEST(a_nap_that_found_nothing_is_followed_by_a_sleep)
+{
+    struct slow d;
+
+    slow_open(&d, 100000);
+    for (int i = 0; i < 20; i++)
+        answer(&d);
+    d.takes = 300000; /* three times as long as the others */
+    d.arms = 0;
+    EQ(answer(&d), 20); /* it was notified, and looked once */
+    EQ(d.arms, 2);      /* before the nap, and before the sleep */
+    d.takes = 50000;
+    EQ(answer(&d), 20); /* within the nap */
+    slow_close(&d);
+}
+
+TEST(a_nap_ends_at_the_deadline)
+{
+    struct slow d;
+    xk_time begin;
+
+    slow_open(&d, 100000);
+    for (int i = 0; i < 20; i++)
+        answer(&d);
+    ask(&d);
+    begin = xk_now(d.p);
+    EQ(xk_loop_run_once(d.loop, begin + 20000), 0);
+    OK(xk_now(d.p) >= begin + 20000 && xk_now(d.p) < begin + 21000);
+    EQ(stats_of(d.loop).timers, 0);
+    while (d.due)
+        OK(xk_loop_run_once(d.loop, begin + XK_SECOND) >= 0);
+    slow_close(&d);
+}

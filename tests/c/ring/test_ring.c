@@ -234,6 +234,28 @@ TEST(rearm_asks_and_looks_again)
     EQ(xk_ring_back_rearm(&b), 1);
 }
 
+TEST(a_wish_to_be_notified_is_taken_back)
+{
+    struct xk_ring_front f;
+    struct xk_ring_back b;
+    uint8_t e[SLOT] = {0};
+
+    start_at(UINT32_MAX - 5);
+    EQ(xk_ring_front_attach(&f, page, sizeof(page), SLOT), 0);
+    EQ(xk_ring_back_attach(&b, page, sizeof(page), SLOT), 0);
+    for (int i = 0; i < 20; i++) {
+        EQ(xk_ring_front_put(&f, e, 1), 1);
+        (void)!xk_ring_front_publish(&f);
+        EQ(xk_ring_back_take(&b, e, 1), 1);
+        EQ(xk_ring_front_rearm(&f), 0);
+        if (i % 2)
+            xk_ring_front_unarm(&f);
+        EQ(xk_ring_back_put(&b, e, 1), 1);
+        EQ(xk_ring_back_publish(&b), i % 2 == 0);
+        EQ(xk_ring_front_take(&f, e, 1), 1);
+    }
+}
+
 TEST(a_lying_back_is_found_out)
 {
     struct xk_ring_front f;

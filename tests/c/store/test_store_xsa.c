@@ -1,6 +1,6 @@
 /* Xen's security advisories about xenstored as invariants of this one. Where each is tested:
  *
- *   38, 86, 155   ring indices, one fetch       here; ring/test_pipe.c; fuzz_store_ring.c; host/test_hostile.c
+ *   38, 86, 155   ring indices, one fetch       here; ring/test_pipe.c; fuzz_store_ring.c; host/test_hostile_memory.c
  *   72            replies that are too long     test_store_tree.c: directory_part_..., directory_of_exactly_...
  *   115           watches tell only what may    here; test_store_watch.c: no_event_for_what_cannot_be_read,
  *                 be read                       special_watches_need_permission
