@@ -244,8 +244,11 @@ TEST(a_wish_to_be_notified_is_taken_back)
     EQ(xk_ring_front_attach(&f, page, sizeof(page), SLOT), 0);
     EQ(xk_ring_back_attach(&b, page, sizeof(page), SLOT), 0);
     for (int i = 0; i < 20; i++) {
+        EQ(xk_ring_back_rearm(&b), 0);
+        if (i % 2)
+            xk_ring_back_unarm(&b);
         EQ(xk_ring_front_put(&f, e, 1), 1);
-        (void)!xk_ring_front_publish(&f);
+        EQ(xk_ring_front_publish(&f), i % 2 == 0);
         EQ(xk_ring_back_take(&b, e, 1), 1);
         EQ(xk_ring_front_rearm(&f), 0);
         if (i % 2)
