@@ -1,4 +1,4 @@
-/*** Disks: images, front ends, back ends.
+/*** Disks: images, front ends, requests; back ends are in block_back.c.
  *
  *     local disk <close> = assert(core.block.front(world, store, "device/vbd/51712"))
  *     disk:arm(id) ... if disk:state() == "connected" then
@@ -15,6 +15,7 @@
 #include <xenkit/vbd.h>
 
 #include "bindings/block.h"
+#include "bindings/block_back.h"
 #include "bindings/image.h"
 #include "bindings/xenbus.h"
 
@@ -22,7 +23,6 @@ int luaopen_xenkit_core_block(lua_State *L);
 
 #define DEVICE "xenkit.block"
 #define REQUEST "xenkit.block.request"
-#define BACK "xenkit.block.back"
 
 enum { MOST = 1 << 20 /* bytes of one request */ };
 
@@ -31,11 +31,11 @@ struct device {
     struct xk_lua_store_user user; /* of a front end */
     struct xk_blkdev *dev;         /* of an image: ours */
     struct xk_vbd_front *front;
-    lua_Integer id;           /* who waits for a change of its state */
-    int connected, err, used; /* (used): by back ends */
+    lua_Integer id; /* who waits for a change of its state */
+    int connected, err;
     struct xk_lua_disk_user *users;
-    struct back *backs;   /* that serve it */
-    struct device *below; /* a front end, which this is a layer of */
+    struct xk_lua_served served; /* by back ends */
+    struct device *below;        /* a front end, which this is a layer of */
 };
 
 struct request {
@@ -50,17 +50,6 @@ struct request {
 
 struct handle {
     struct request *q; /* of its own: the device may have it for longer than Lua */
-};
-
-struct back {
-    struct xk_lua_object o;
-    struct xk_lua_store_user user;
-    struct xk_vbd_back *back;
-    struct device *image;
-    struct back *next, **link; /* of the image's */
-    lua_Integer id;
-    int connected, err, gone;
-    int begun, writes, waits; /* has the image in use; for writing; would like to */
 };
 
 /* --- devices ------------------------------------------------------------------------------------------------------ */
@@ -79,7 +68,7 @@ static void device_shut(struct xk_lua_object *o)
     else
         xk_blk_close(d->dev);
     if (d->below)
-        d->below->used--;
+        d->below->served.used--;
     xk_lua_note(o->world, d->id);
 }
 
@@ -88,9 +77,17 @@ static int device_close(lua_State *L)
 {
     struct device *d = luaL_checkudata(L, 1, DEVICE);
 
-    if (d->used == 0)
+    if (d->served.used == 0)
         xk_lua_shut(&d->o);
     return 0;
+}
+
+struct xk_lua_served *xk_lua_disk_served(lua_State *L, int arg)
+{
+    struct device *d = check_device(L, arg);
+
+    d->served.dev = d->dev;
+    return &d->served;
 }
 
 struct xk_blkdev *xk_lua_disk_use(lua_State *L, int arg, struct xk_lua_disk_user *user, struct xk_loop **loop)
@@ -196,7 +193,7 @@ static struct device *new_layer(lua_State *L, struct xk_blkdev **below)
 {
     struct device *under = check_device(L, 1), *d;
 
-    luaL_argcheck(L, under->used == 0 && !under->users, 1, "it is in use");
+    luaL_argcheck(L, under->served.used == 0 && !under->users, 1, "it is in use");
     d = xk_lua_new(L, DEVICE, sizeof(*d), 3);
     lua_getiuservalue(L, 1, 1); /* the world */
     lua_insert(L, -2);
@@ -207,7 +204,7 @@ static struct device *new_layer(lua_State *L, struct xk_blkdev **below)
     d->connected = 1;
     if (under->front) {
         d->below = under;
-        under->used++;
+        under->served.used++;
     } else {
         under->dev = NULL;
         xk_lua_shut(&under->o);
@@ -404,6 +401,16 @@ static int device_info(lua_State *L)
     return 1;
 }
 
+void xk_lua_disk_counters(lua_State *L, const uint64_t *requests, const uint64_t *bytes)
+{
+    xk_lua_set_integer(L, "reads", requests[XK_BLK_READ]);
+    xk_lua_set_integer(L, "writes", requests[XK_BLK_WRITE]);
+    xk_lua_set_integer(L, "flushes", requests[XK_BLK_FLUSH]);
+    xk_lua_set_integer(L, "discards", requests[XK_BLK_DISCARD]);
+    xk_lua_set_integer(L, "bytes_read", bytes[0]);
+    xk_lua_set_integer(L, "bytes_written", bytes[1]);
+}
+
 /*** Counters of a front end's rings together, and how many there are: `queues`; nil for an image.
  * @function stats */
 static int device_stats(lua_State *L)
@@ -416,12 +423,7 @@ static int device_stats(lua_State *L)
         return xk_lua_fail(L, r);
     lua_newtable(L);
     xk_lua_set_integer(L, "queues", xk_vbd_front_queues(d->front));
-    xk_lua_set_integer(L, "reads", s.requests[XK_BLK_READ]);
-    xk_lua_set_integer(L, "writes", s.requests[XK_BLK_WRITE]);
-    xk_lua_set_integer(L, "flushes", s.requests[XK_BLK_FLUSH]);
-    xk_lua_set_integer(L, "discards", s.requests[XK_BLK_DISCARD]);
-    xk_lua_set_integer(L, "bytes_read", s.bytes[0]);
-    xk_lua_set_integer(L, "bytes_written", s.bytes[1]);
+    xk_lua_disk_counters(L, s.requests, s.bytes);
     xk_lua_set_integer(L, "errors", s.errors);
     xk_lua_set_integer(L, "notified", s.notified);
     xk_lua_set_integer(L, "events", s.events);
@@ -549,193 +551,11 @@ static int request_result(lua_State *L)
     return 1;
 }
 
-/* --- back ends ---------------------------------------------------------------------------------------------------- */
-
-static struct back *check_back(lua_State *L) { return xk_lua_check_object(L, 1, BACK, "back end"); }
-
-static int open_image(void *arg, xk_domid front, const char *params, const char *mode, struct xk_blkdev **out)
-{
-    (void)front;
-    (void)params;
-    (void)mode;
-    *out = ((struct back *)arg)->image->dev;
-    return 0;
-}
-
-static void back_told(void *arg, int connected, int err)
-{
-    struct back *b = arg;
-
-    b->connected = connected;
-    b->err = err;
-    xk_lua_note(b->o.world, b->id);
-    b->id = 0;
-}
-
-/* One may write an image, or several may read it, whoever is connected first; the others wait. */
-static int back_begin(void *arg, int readonly)
-{
-    struct back *b = arg;
-
-    for (struct back *o = b->image->backs; o; o = o->next)
-        if (o != b && o->begun && (o->writes || !readonly)) {
-            if (!b->waits)
-                back_told(b, 0, XK_EBUSY);
-            b->waits = 1;
-            return XK_EAGAIN;
-        }
-    b->begun = 1;
-    b->writes = !readonly;
-    b->waits = 0;
-    return 0;
-}
-
-static void back_end(void *arg)
-{
-    struct back *b = arg;
-
-    b->begun = 0;
-    for (struct back *o = b->image->backs; o; o = o->next)
-        if (o != b && o->waits)
-            xk_xenbus_update(xk_vbd_back_bus(o->back));
-}
-
-static void back_gone(void *arg)
-{
-    struct back *b = arg;
-
-    b->gone = 1;
-    back_told(arg, 0, XK_EGONE);
-}
-
-/* A request may be under way on an image of ours, which then is closed first: images answer at once or when closed. */
-static void back_shut(struct xk_lua_object *o)
-{
-    struct back *b = (struct back *)o;
-
-    xk_lua_store_unuse(&b->user);
-    if (b->back)
-        xk_vbd_back_close(b->back, NULL, NULL);
-    *b->link = b->next;
-    if (b->next)
-        b->next->link = b->link;
-    b->image->used--;
-    xk_lua_note(o->world, b->id);
-}
-
-static int back_close(lua_State *L)
-{
-    xk_lua_shut(luaL_checkudata(L, 1, BACK));
-    return 0;
-}
-
-/*** Serves (image) to the front end that the folder (path) names.
- * Several may serve one image, of which one may be connected for writing, or all for reading: the others wait, and say
- * XK_EBUSY meanwhile.
- * @function back
- * @param world
- * @param store of xenkit.core.store
- * @tparam string path "backend/vbd/7/51712"
- * @param image a device of this module
- * @tparam[opt] table options `ring_order` (2), `max_pieces` (64) of a request, `persistent` (1), `queues` (1): so many
- * rings are offered, 1 .. 4 */
-static int l_back(lua_State *L)
-{
-    const char *path = luaL_checkstring(L, 3);
-    struct device *image = check_device(L, 4);
-    struct xk_vbd_back_options o = {
-        .open_image = open_image, .begin = back_begin, .end = back_end, .told = back_told, .gone = back_gone};
-    struct xk_store *store;
-    struct back *b;
-    int r;
-
-    o.ring_order = (uint8_t)xk_lua_field(L, 5, "ring_order", 2, 4);
-    o.max_pieces = (uint16_t)xk_lua_field(L, 5, "max_pieces", 64, XK_BLKBACK_PIECES_MAX);
-    o.no_persistent = !xk_lua_field(L, 5, "persistent", 1, 1);
-    o.queues = (uint8_t)xk_lua_field(L, 5, "queues", 0, XK_VBD_QUEUES);
-    b = xk_lua_new(L, BACK, sizeof(*b), 3);
-    b->image = image;
-    b->next = image->backs;
-    b->link = &image->backs;
-    if (b->next)
-        b->next->link = &b->next;
-    image->backs = b;
-    image->used++;
-    o.arg = b;
-    xk_lua_adopt(L, &b->o, 1, back_shut);
-    lua_pushvalue(L, 2);
-    lua_setiuservalue(L, -2, 2);
-    lua_pushvalue(L, 4);
-    lua_setiuservalue(L, -2, 3);
-    store = xk_lua_store_use(L, 2, &b->user, &b->o);
-    r = xk_vbd_back_open(NULL, b->o.world->loop, store, path, &o, &b->back);
-    if (r < 0) {
-        b->back = NULL;
-        xk_lua_shut(&b->o);
-        return xk_lua_failf(L, r, path);
-    }
-    return 1;
-}
-
-/*** @type back */
-
-static int back_arm(lua_State *L)
-{
-    check_back(L)->id = luaL_checkinteger(L, 2);
-    return 0;
-}
-
-/*** "connected", "gone" (close it), or nil, why not, code.
- * @function state */
-static int back_state(lua_State *L)
-{
-    struct back *b = check_back(L);
-
-    if (!b->gone && !b->connected)
-        return xk_lua_fail(L, b->err ? b->err : XK_EAGAIN);
-    lua_pushstring(L, b->gone ? "gone" : "connected");
-    return 1;
-}
-
-/*** Tells the front end that the image has another size.
- * @function resized */
-static int back_resized(lua_State *L) { return xk_lua_ok(L, xk_vbd_back_resized(check_back(L)->back)); }
-
-/*** Counters, of all rings together (`queues` of them): of requests, bytes, errors, `refused` ones that made no sense,
- * notifications, pages.
- * @function stats */
-static int back_stats(lua_State *L)
-{
-    struct back *b = check_back(L);
-    struct xk_blkback_stats s;
-    int r = xk_vbd_back_stats(b->back, &s);
-
-    if (r < 0)
-        return xk_lua_fail(L, r);
-    lua_newtable(L);
-    xk_lua_set_integer(L, "queues", xk_vbd_back_queues(b->back));
-    xk_lua_set_integer(L, "reads", s.requests[XK_BLK_READ]);
-    xk_lua_set_integer(L, "writes", s.requests[XK_BLK_WRITE]);
-    xk_lua_set_integer(L, "flushes", s.requests[XK_BLK_FLUSH]);
-    xk_lua_set_integer(L, "discards", s.requests[XK_BLK_DISCARD]);
-    xk_lua_set_integer(L, "bytes_read", s.bytes[0]);
-    xk_lua_set_integer(L, "bytes_written", s.bytes[1]);
-    xk_lua_set_integer(L, "errors", s.errors);
-    xk_lua_set_integer(L, "refused", s.refused);
-    xk_lua_set_integer(L, "notified", s.notified);
-    xk_lua_set_integer(L, "events", s.events);
-    xk_lua_set_integer(L, "idle_events", s.idle_events);
-    xk_lua_set_integer(L, "maps", s.maps);
-    xk_lua_set_integer(L, "kept", s.kept);
-    xk_lua_set_integer(L, "under_way", s.under_way);
-    xk_lua_set_integer(L, "most_under_way", s.most_under_way);
-    return 1;
-}
-
 int luaopen_xenkit_core_block(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"memory", l_memory}, {"file", l_file}, {"vhd", l_vhd},
-                                         {"front", l_front},   {"back", l_back}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"memory", l_memory},        {"file", l_file}, {"vhd", l_vhd}, {"front", l_front},
+        {"back", xk_lua_block_back}, {NULL, NULL}};
     static const luaL_Reg device_methods[] = {{"suspend", device_suspend}, {"resume", device_resume},
                                               {"arm", device_arm},         {"state", device_state},
                                               {"info", device_info},       {"stats", device_stats},
@@ -744,12 +564,10 @@ int luaopen_xenkit_core_block(lua_State *L)
                                               {"fault", device_fault},     {"overlay", device_overlay},
                                               {"close", device_close},     {NULL, NULL}};
     static const luaL_Reg request_methods[] = {{"result", request_result}, {NULL, NULL}};
-    static const luaL_Reg back_methods[] = {{"arm", back_arm},         {"state", back_state}, {"stats", back_stats},
-                                            {"resized", back_resized}, {"close", back_close}, {NULL, NULL}};
 
     xk_lua_type(L, DEVICE, device_methods, device_close);
     xk_lua_type(L, REQUEST, request_methods, request_close);
-    xk_lua_type(L, BACK, back_methods, back_close);
+    xk_lua_block_back_type(L);
     luaL_newlib(L, functions);
     return 1;
 }
