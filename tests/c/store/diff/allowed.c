@@ -119,6 +119,12 @@ static bool special_owner(const struct clash *c)
     return any && owned(c) + 2 >= c->w->setup.nodes;
 }
 
+static bool special_given(const struct clash *c)
+{
+    return c->op->type == XK_STORE_SET_PERMS && c->path[0] == '@' && is_ring(c->op->conn) && ours_is(c, "EPERM") &&
+           theirs_is(c, "OK");
+}
+
 static bool refusal(const struct clash *c)
 {
     return c->op->type == XK_STORE_TRANSACTION_END && both_fail(c) && ours_is(c, "EAGAIN") &&
@@ -298,6 +304,9 @@ static const struct {
     {"special-owner", special_owner, PLAIN,
      "@introduceDomain and @releaseDomain count as nodes of who was made their "
      "owner; the text does not say whether"},
+    {"special-given", special_given, PLAIN,
+     "whom the control domain made owner of @introduceDomain or @releaseDomain may not make somebody else "
+     "that: XSA-330 for all nodes; 4.17, where these are none, does not look"},
     {"enospc-inside", enospc_inside, PLAIN,
      "after a request in a transaction has failed with ENOSPC, 4.17 also fails the "
      "commit, with ENOMEM; in ours that request has simply not happened"},
