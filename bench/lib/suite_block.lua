@@ -1,6 +1,7 @@
 -- blkfront to blkback between two hosted guests, against NBD (nbdkit, qemu-nbd) on the same file and against io_uring
 -- straight on it, which is the limit. Whoever does the input and output runs on processor 1 (the back end, the servers,
--- io_uring itself: disks may interrupt one processor only), who asks for it on 0. CPU is of both sides. SPDX-License-Identifier: MIT
+-- io_uring itself: disks may interrupt one processor only), who asks for it on 0. CPU is of both sides.
+-- SPDX-License-Identifier: MIT
 local tools = require("tools")
 
 local function serve_nbd(name, program, command, socket)

@@ -55,7 +55,7 @@ struct xk_spinner {
     struct xk_spinner *next, **link;
     enum xk_awaits awaits;
     void (*awake)(struct xk_spinner *s); /* or NULL: peers were asked to notify, and need not, as the loop spins now */
-    int asked;
+    int asked;                           /* the loop's: (fn) was called with (sleeping) since */
 };
 
 /* Something that keeps what it could do without, such as pages of a peer that stay mapped: (fn) gives back what is not
@@ -68,8 +68,8 @@ struct xk_keeper {
 struct xk_loop_stats {
     uint64_t rounds, sleeps, ports, descriptors, timers;
     uint64_t spins, spin_hits; /* how often a spin was tried, and found something */
-    uint64_t naps,
-        nap_hits;     /* sleeps that were to end shortly before an answer; answers that the spin after it found */
+    uint64_t naps;             /* sleeps that were to end shortly before an answer, and the spins after them */
+    uint64_t nap_hits;         /* answers that these spins found */
     uint64_t idle_ns; /* asleep, since somebody asked first: the rest of that time it was at work, or not let run */
 };
 

@@ -17,7 +17,8 @@ XK_API_BEGIN
  * has built the domain. XK_ENOENT no such world, XK_ECONNREFUSED nobody runs it, XK_EACCES. "xen:", or NULL while the
  * environment has XENKIT_PLATFORM=xen: as xk_xen_attach, and (name) is not used.
  *
- * In a private world the store trusts its members: they may write anywhere. */
+ * In a private world the store trusts its members: they may write anywhere. Timers of the calling thread are exact from
+ * then on (PR_SET_TIMERSLACK of prctl(2)): Linux would prolong its sleeps by 50 us. */
 XK_MUSTCHECK int xk_open(const char *world, const char *name, struct xk_platform **out);
 
 /* xk_open_peer (p, name, out) - one more domain in the private world of (p), which a call of xk_open(NULL) made. It may

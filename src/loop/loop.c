@@ -383,10 +383,11 @@ static enum xk_awaits awaited(const struct xk_loop *loop)
 /* Whether to spin now. Of a wait for an answer the begin is noted. */
 static int may_spin(struct xk_loop *loop, int expects)
 {
-    enum xk_awaits what = awaited(loop);
+    enum xk_awaits what;
 
     if (!loop->spin_max || (loop->spinners.next == &loop->spinners && !expects))
         return 0;
+    what = awaited(loop);
     if (what == XK_AWAITS_ANSWER)
         loop->asked = xk_now(loop->platform);
     if (what == XK_AWAITS_DEVICE && !expects)

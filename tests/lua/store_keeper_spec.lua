@@ -110,4 +110,23 @@ describe("the keeper of a store", function()
       assert.equal(1, state.made)
     end, { forgets = true })
   end)
+
+  -- The fourth process would live for a minute; SIGTERM comes while the keeper waits before it.
+  it("ends by SIGTERM while it waits, with the process that it was about to start", function()
+    local dir = os.tmpname()
+    os.remove(dir)
+    assert(os.execute("mkdir " .. dir))
+    local f = assert(io.open(dir .. "/keep.lua", "w"))
+    f:write(([[
+      local host = require "xenkit.core.host"
+      local script = "echo x >> %s/n; [ $(wc -l < %s/n) = 4 ] && exec sleep 60; kill -9 $$"
+      os.exit(require("xenkit.cli.keep").run(assert(host.open("/bin/sh", "r")), { "sh", "-c", script }, {}))
+    ]]):format(dir, dir))
+    f:close()
+    local command = ("LUA_PATH='%s' LUA_CPATH='%s' XENKIT_RUNTIME_DIR=%s timeout --preserve-status -k 4 0.6 " ..
+      "lua5.4 %s/keep.lua 2> /dev/null"):format(package.path, package.cpath, dir, dir)
+    local _, how, code = os.execute(command)
+    os.execute("rm -r " .. dir)
+    assert.same({ "exit", 0 }, { how, code })
+  end)
 end)

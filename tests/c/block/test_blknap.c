@@ -73,3 +73,40 @@ TEST(an_answer_is_met_awake_and_nobody_has_to_notify)
     xk_fake_run_with(p.w.dom[2], NULL, NULL);
     pair_close(&p);
 }
+
+static int looks;
+static struct ask late_one;
+
+/* Time passes; at the tenth look the front end asks. */
+static int look_and_ask(struct xk_spinner *s, int sleeping)
+{
+    static uint8_t buf[XK_SECTOR];
+
+    look_takes_time(s, sleeping);
+    if (!sleeping && ++looks == 10) {
+        EQ(ask_put(p.dev, &late_one, XK_BLK_READ, 1, buf, XK_SECTOR), 0);
+        xk_blk_kick(p.dev);
+    }
+    return 0;
+}
+
+TEST(a_back_end_that_spins_is_not_notified)
+{
+    struct xk_spinner clock = {.fn = look_and_ask};
+    struct xk_blkfront_stats before, after;
+
+    pair_world(&p);
+    pair_open(&p);
+    pair_run(&p); /* it has asked to be notified */
+    xk_blkfront_stats(p.front, &before);
+    xk_loop_set_spin(p.back_loop, XK_SPIN_WAKE);
+    xk_spinner_start(p.back_loop, &clock);
+    while (looks < 10)
+        OK(xk_loop_run_once(p.back_loop, xk_now(p.w.dom[2]) + XK_SECOND) >= 0);
+    xk_spinner_stop(&clock);
+    pair_run(&p);
+    EQ(late_one.done, 1);
+    xk_blkfront_stats(p.front, &after);
+    EQ(after.notified, before.notified);
+    pair_close(&p);
+}

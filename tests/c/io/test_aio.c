@@ -227,6 +227,8 @@ TEST(a_loop_wakes_up_when_something_has_ended)
                0);
         }
         xk_aio_submit(aio);
+        OK(xk_loop_run_once(loop, XK_NOW) >= 0);
+        EQ(w.spinner.awaits, xk_aio_under_way(aio) ? XK_AWAITS_DEVICE : XK_AWAITS_NOTHING);
         while (done < 16 && xk_now(p) < until) {
             OK(xk_loop_run_once(loop, until) >= 0);
             done = 0;
@@ -234,6 +236,7 @@ TEST(a_loop_wakes_up_when_something_has_ended)
                 done += o[i].done;
         }
         EQ(done, 16);
+        EQ(w.spinner.awaits, XK_AWAITS_NOTHING);
         OK(xk_now(p) < until - 4 * XK_SECOND); /* not by the deadline */
     }
     xk_aio_watch_stop(&w);
