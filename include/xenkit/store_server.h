@@ -28,7 +28,7 @@ XK_API_BEGIN
 struct xk_store_server;
 struct xk_store_conn;
 
-enum { XK_STORE_SERVER_OPS_VERSION = 2 };
+enum { XK_STORE_SERVER_OPS_VERSION = 3 };
 
 /* What the engine needs from outside. Any pointer may be NULL: the default stands in brackets. The table grows at its
  * end, with the version. It must outlive the server. Errors are XK_E... and reach the client as error reply. */
@@ -68,6 +68,10 @@ struct xk_store_server_ops {
     /* CONTROL with a word that the engine does not know: (words) as sent, the answer goes to (out). How long it is, or
      * an error [XK_EINVAL]. */
     long (*control)(void *arg, const char *words, size_t n, char *out, size_t room);
+
+    /* There is work that no answer waits for: call xk_store_server_tidy when what is ready was sent. Not from within
+     * this call [it is done before the answer; so it is without this hook]. Since version 3. */
+    void (*later)(void *arg);
 };
 
 /* Quotas, by upstream's names where it has one; 0 disables the check. They bind unprivileged connections only. */
@@ -97,6 +101,10 @@ struct xk_store_server *xk_store_server_create(const xk_alloc *alloc, const stru
 
 /* xk_store_server_destroy (s) - closes every connection (without callbacks) and frees all. NULL is allowed. */
 void xk_store_server_destroy(struct xk_store_server *s);
+
+/* xk_store_server_tidy (s) - does what was put off (ops->later): frees what transactions held that have ended, and
+ * counts what others removed. Costs as much as there is of that; without any it returns at once. */
+void xk_store_server_tidy(struct xk_store_server *s);
 
 /* --- connections ------------------------------------------------------------------------------------------------- */
 

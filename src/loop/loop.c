@@ -7,7 +7,7 @@
 
 #include "loop/nap.h"
 
-enum { BATCH = 64, SPIN_RARE = 64, UNPOLLED = 16, UNPOLLED_NS = 10000 };
+enum { BATCH = 64, SPIN_RARE = 64, UNPOLLED = 16, UNPOLLED_NS = 10000, LOOKS = 50, EXPECTED_LOOKS = 16 };
 
 struct xk_loop {
     xk_alloc alloc;
@@ -361,10 +361,11 @@ static int look_once(struct xk_loop *loop, int sleeping)
     return some;
 }
 
-/* All spinners, many times; then, if that is expected, what is ready otherwise: it is in the batch then. */
+/* All spinners, many times; then, if that is expected, what is ready otherwise: it is in the batch then. Who expects it
+ * may have a spinner that makes a system call, too. */
 static int look_often(struct xk_loop *loop, int expects)
 {
-    for (int i = 0; i < 50; i++)
+    for (int i = 0; i < (expects ? EXPECTED_LOOKS : LOOKS); i++)
         if (look_once(loop, 0))
             return 1;
     return expects && (loop->batch_count = xk_wait(loop->platform, XK_NOW, loop->batch, BATCH)) != 0;

@@ -124,7 +124,7 @@ int xk__do_tx_end(struct xk__req *r)
         return XK_ENOENT;
     if (text.s[0] == 'T')
         rc = xk__txn_commit(r->tx);
-    xk__txn_free(r->tx);
+    xk__txn_end(r->tx);
     r->tx = NULL;
     return rc ? rc : xk__reply_ok(r);
 }

@@ -20,9 +20,12 @@ static int64_t credit_at(const struct xk__dom *d, uint64_t now)
 void xk__credit_spend(struct xk_store_conn *c)
 {
     struct xk__dom *d = c->dom;
-    uint64_t now = now_of(c->server);
+    uint64_t now;
 
-    if (c->privileged || now == 0 || c->server->ntxns <= d->transactions)
+    if (c->privileged || c->server->ntxns <= d->transactions)
+        return;
+    now = now_of(c->server);
+    if (now == 0)
         return;
     d->credit = d->credit_at ? credit_at(d, now) - ONE : (int64_t)(BURST - 1) * ONE;
     d->credit_at = now;

@@ -268,12 +268,10 @@ void xk__deltas_free(struct xk_store_server *s, struct xk__deltas *d)
     memset(d, 0, sizeof(*d));
 }
 
-static int subtract_one(void *arg, const struct xk__node *n, struct xk__path path, uint32_t hash)
+static int subtract_one(void *arg, const struct xk__node *n)
 {
     struct xk_store_server *s = arg;
 
-    (void)path;
-    (void)hash;
     return xk__deltas_add(s, &s->deltas, xk__node_perms(n), xk__node_size(n), -1);
 }
 
@@ -282,6 +280,6 @@ int xk__subtract(struct xk_store_server *s, const struct xk__node *n)
     int rc = xk__deltas_add(s, &s->deltas, xk__node_perms(n), xk__node_size(n), -1);
 
     if (rc == 0 && n->kids)
-        rc = xk__tree_walk(&s->tree, n, s->walk, 0, subtract_one, s);
+        rc = xk__tree_each(&s->tree, n, subtract_one, s);
     return rc;
 }

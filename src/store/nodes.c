@@ -408,13 +408,14 @@ int xk__do_mkdir(struct xk__req *r)
 
 /* --- removing ----------------------------------------------------------------------------------------------------- */
 
+/* How much it is matters only to quotas, which a privileged connection has none of, until a commit. */
 static int plan_remove(struct xk__req *r, struct xk__path path, struct xk__node *n)
 {
     struct xk_store_server *s = r->s;
     int rc = plan_entry(r, path);
 
     if (rc == 0)
-        rc = xk__subtract(s, n);
+        rc = r->tx && r->c->privileged && xk__may_put_off(s) ? xk__gone_add(r->tx, n) : xk__subtract(s, n);
     if (rc == 0 && !r->tx) {
         memcpy(s->walk, path.s, path.n);
         rc = xk__events_plan_below(s, n, s->walk, path.n);
@@ -434,10 +435,27 @@ static int remove_missing(struct xk__req *r, struct xk__path path, struct xk__pa
     return memchr(rest.s, '/', rest.n) ? XK_ENOENT : xk__reply_ok(r);
 }
 
+static int remove_node(struct xk__req *r, struct xk__path path, struct xk__node *n)
+{
+    struct xk__path up = xk__path_parent(path), name;
+    struct xk__node **slot;
+    int rc = plan_remove(r, path, n);
+
+    if (rc == 0 && !r->tx)
+        rc = xk__journal_remove(r->s, path);
+    if (rc == 0)
+        rc = own(r, up, &slot);
+    if (rc)
+        return rc;
+    name.s = path.s + (up.n > 1 ? up.n + 1 : 1);
+    name.n = (size_t)(path.s + path.n - name.s);
+    return xk__tree_remove(&r->s->tree, *slot, name);
+}
+
 int xk__do_rm(struct xk__req *r)
 {
-    struct xk__path text, path, rest, up;
-    struct xk__node *n, **slot;
+    struct xk__path text, path, rest;
+    struct xk__node *n;
     int rc = xk__req_single(r, &text);
 
     if (rc == 0)
@@ -451,19 +469,11 @@ int xk__do_rm(struct xk__req *r)
         return rc;
     if (path.n == 1)
         return XK_EINVAL; /* the root stays */
-    rc = plan_remove(r, path, n);
-    if (rc == 0 && !r->tx)
-        rc = xk__journal_remove(r->s, path);
-    up = xk__path_parent(path);
-    if (rc == 0)
-        rc = own(r, up, &slot);
-    if (rc)
+    rc = remove_node(r, path, n);
+    if (rc) {
+        xk__gone_undo(r->tx, n);
         return rc;
-    text.s = path.s + (up.n > 1 ? up.n + 1 : 1);
-    text.n = (size_t)(path.s + path.n - text.s);
-    rc = xk__tree_remove(&r->s->tree, *slot, text);
-    if (rc)
-        return rc;
+    }
     note(r, path, XK__TX_REMOVED | XK__TX_EVENT);
     xk__change_done(r);
     return xk__reply_ok(r);

@@ -54,4 +54,12 @@ static inline uint32_t xk__hash(uint32_t h, const char *s, size_t n)
     return h;
 }
 
+/* The same, of what it copies to (to). */
+static inline uint32_t xk__hash_copy(uint32_t h, char *to, const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ (uint8_t)(to[i] = s[i])) * 16777619u;
+    return h;
+}
+
 #endif

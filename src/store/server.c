@@ -129,6 +129,7 @@ void xk_store_server_destroy(struct xk_store_server *s)
         return;
     s->ops = NULL;
     s->journal.on = false;
+    xk_store_server_tidy(s);
     while (!xk_list_empty(&s->conns))
         xk_store_conn_close(XK_CONTAINER(s->conns.next, struct xk_store_conn, link));
     xk__history_fini(s);

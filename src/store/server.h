@@ -187,6 +187,9 @@ int xk__events_plan(struct xk_store_server *s, struct xk__path path, enum xk__fi
 /* xk__events_plan_below - the exact events of everything below (from), which is about to be removed. (path) as for
  * xk__tree_walk; its bytes are free again afterwards. */
 int xk__events_plan_below(struct xk_store_server *s, const struct xk__node *from, char *path, size_t len);
+/* xk__watched (s, path) - 0: no watch is at (path) or above it. xk__watched_below - 0: none is below it. */
+bool xk__watched(const struct xk_store_server *s, struct xk__path path);
+bool xk__watched_below(const struct xk_store_server *s, struct xk__path path);
 int xk__events_plan_special(struct xk_store_server *s, const char *name, unsigned domid, char *room, bool plain);
 int xk__events_plan_one(struct xk_store_server *s, struct xk__watch *w); /* the watch's own path, unconditionally */
 int xk__events_reserve(struct xk_store_server *s);
@@ -203,6 +206,7 @@ enum {
     XK__TX_PERMS = 8,
     XK__TX_REMOVED = 16, /* with everything below */
     XK__TX_EVENT = 32,
+    XK__TX_GONE = 8,
     XK__TX_CHANGE = XK__TX_CREATED | XK__TX_VALUE | XK__TX_PERMS | XK__TX_REMOVED
 };
 
@@ -233,20 +237,37 @@ struct xk__txn {
     int64_t bytes; /* on its domain's account */
     struct xk__chunk *chunks;
     struct xk__deltas deltas;
+    struct xk__node *gone[XK__TX_GONE]; /* removed, with all below, and not in (deltas) yet: later.c */
+    uint32_t ngone;
     uint64_t deaths;    /* of the server at the start */
     struct xk__way way; /* below (top), to the last node that was read or written */
 };
 
 int xk__txn_start(struct xk_store_conn *c, struct xk__txn **out);
 struct xk__txn *xk__txn_find(const struct xk_store_conn *c, uint32_t id);
-void xk__txn_free(struct xk__txn *tx);
-void xk__txn_charge(struct xk__txn *tx, int64_t more); /* on its domain's account */
-int64_t xk__txn_log_bytes(const struct xk__txn *tx);   /* what it takes but for its tree */
+void xk__txn_free(struct xk__txn *tx);  /* leave and release */
+void xk__txn_leave(struct xk__txn *tx); /* it is over for its connection, and on no account */
+void xk__txn_release(struct xk_store_server *s, struct xk__txn *tx); /* gives back what it holds */
+void xk__txn_charge(struct xk__txn *tx, int64_t more);               /* on its domain's account */
+int64_t xk__txn_log_bytes(const struct xk__txn *tx);                 /* what it takes but for its tree */
 int xk__txn_touch(struct xk__txn *tx, struct xk__path path, struct xk__entry **out); /* XK_ENOSPC, XK_ENOMEM */
 int xk__txn_read(struct xk__txn *tx, struct xk__path path);                          /* tx may be NULL */
 int xk__txn_commit(struct xk__txn *tx);              /* XK_EAGAIN, XK_ENOSPC, XK_ENOMEM */
 bool xk__txn_conflicts(const struct xk__txn *tx);    /* a commit would say XK_EAGAIN now */
 void xk__snapshots_bound(struct xk_store_server *s); /* snapshot.c: after a request */
+
+/* --- what is done after the answers (later.c) --------------------------------------------------------------------- */
+
+bool xk__may_put_off(const struct xk_store_server *s);
+void xk__txn_end(struct xk__txn *tx); /* xk__txn_free, whose second half may be put off */
+
+/* xk__gone_add (tx, n) - (tx) is about to remove (n) and all below it, which is to be counted later; only if it may be
+ * put off. xk__gone_undo - it could not, if it was added at all; (tx) may be NULL. xk__gone_count - it is to be counted
+ * now. XK_ENOMEM: some is left, or was not added. xk__gone_forget - it need not be counted. */
+int xk__gone_add(struct xk__txn *tx, struct xk__node *n);
+void xk__gone_undo(struct xk__txn *tx, const struct xk__node *n);
+int xk__gone_count(struct xk__txn *tx);
+void xk__gone_forget(struct xk_store_server *s, struct xk__txn *tx);
 
 /* --- why a request was refused (why.c) ------------------------------------------------------------------------------
  */
@@ -374,7 +395,9 @@ struct xk_store_server {
     uint32_t ndoms;
     struct xk_list conns, wake;
     uint32_t nconns, ntxns, next_conn;
-    bool targets; /* SET_TARGET was ever used */
+    bool targets;              /* SET_TARGET was ever used */
+    struct xk__txn *ended;     /* the last one, if its memory is still to be freed: later.c */
+    struct xk__txn *uncounted; /* the one that has removed what is not counted yet */
     struct xk__watches watches;
     struct xk__match *matches;
     uint32_t nmatches, match_cap;

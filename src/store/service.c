@@ -72,16 +72,18 @@ struct xk__transport *xk__ring_of(struct xk_store_service *s, unsigned domid)
 static void on_flush(struct xk_defer *d)
 {
     struct xk__transport *t = XK_CONTAINER(d, struct xk__transport, flush);
+    struct xk_store_service *s = t->service;
 
-    if (t->service->frozen)
+    if (s->frozen)
         return;
     if (t->ring) {
-        xk__keeper_flush(t->service);
+        xk__keeper_flush(s);
         xk__ring_run(t);
     } else {
         xk__socket_output(t);
         xk__socket_settle(t);
     }
+    xk__service_tidy(s);
 }
 
 void xk__transport_flush(struct xk__transport *t)
@@ -210,6 +212,16 @@ static long control(void *arg, const char *words, size_t n, char *out, size_t ro
     return s->policy && s->policy->control ? s->policy->control(s->policy_arg, words, n, out, room) : XK_EINVAL;
 }
 
+static void later(void *arg) { ((struct xk_store_service *)arg)->untidy = 1; }
+
+void xk__service_tidy(struct xk_store_service *s)
+{
+    if (!s->untidy)
+        return;
+    s->untidy = 0;
+    xk_store_server_tidy(s->server);
+}
+
 static void log_line(void *arg, const char *text, size_t n) { xk__service_say(arg, "%.*s", (int)n, text); }
 
 static const struct xk_store_server_ops ops = {
@@ -224,7 +236,22 @@ static const struct xk_store_server_ops ops = {
     .permit = permit,
     .audit = audit,
     .control = control,
+    .later = later,
 };
+
+/* While it is spun for a hasty client. */
+static int look(struct xk_spinner *spinner, int sleeping)
+{
+    struct xk_store_service *s = XK_CONTAINER(spinner, struct xk_store_service, spinner);
+
+    if (sleeping)
+        xk_spinner_stop(spinner);
+    else if (s->last && xk__socket_look(s->last)) {
+        xk__service_tidy(s);
+        return 1;
+    }
+    return 0;
+}
 
 /* Some domain ended. */
 static void on_virq(struct xk_port_watch *w)
@@ -257,6 +284,7 @@ int xk_store_service_create(const xk_alloc *alloc, struct xk_loop *loop, const s
     s->virq = xk_evtchn_bind_virq(s->platform, XK_VIRQ_DOM_EXC);
     s->virq_watch.fn = on_virq;
     s->later.fn = xk__ring_later;
+    s->spinner.fn = look;
     if (s->virq >= 0)
         (void)!xk_port_watch_start(loop, &s->virq_watch, s->virq);
     *out = s;
@@ -271,6 +299,7 @@ void xk_store_service_destroy(struct xk_store_service *s)
         return;
     xk_acceptor_stop(s->loop, &s->acceptor);
     xk_timer_stop(s->loop, &s->later);
+    xk_spinner_stop(&s->spinner);
     xk__keeper_flush(s);
     xk_store_journal_stop(s->server); /* that the connections end now is no news for it */
     XK_LIST_EACH_SAFE(l, &s->transports)

@@ -7,6 +7,7 @@
 
 #include <xenkit/buf.h>
 #include <xenkit/file.h>
+#include <xenkit/loop.h>
 #include <xenkit/pipe.h>
 #include <xenkit/socket.h>
 #include <xenkit/store_service.h>
@@ -58,9 +59,12 @@ struct xk_store_service {
     struct xk_store_server *server;
     struct xk_list transports;
     struct xk__transport *last; /* the socket that was read last */
+    int alone;                  /* as was the one before */
+    struct xk_spinner spinner;  /* looks at it, while its next request is taken to come soon */
     struct xk_acceptor acceptor;
     int listener;
     int trust, frozen, loaded;
+    int untidy;            /* the engine has put something off until its answers are sent */
     struct xk_timer later; /* for rings that have to be looked at without their asking */
     xk_time later_at;      /* 0: it does not run */
     xk_port virq;
@@ -77,6 +81,8 @@ struct xk_store_service {
 };
 
 void xk__service_say(struct xk_store_service *s, const char *fmt, ...) XK_PRINTF(2, 3);
+
+void xk__service_tidy(struct xk_store_service *s); /* does what the engine has put off */
 
 struct xk__transport *xk__transport_new(struct xk_store_service *s, int ring, xk_domid domid);
 void xk__transport_close(struct xk__transport *t);
@@ -96,6 +102,7 @@ void xk__ring_close(struct xk__transport *t);
 struct xk__transport *xk__socket_new(struct xk_store_service *s, int handle);
 void xk__socket_output(struct xk__transport *t);
 void xk__socket_run(struct xk__transport *t);
+int xk__socket_look(struct xk__transport *t);    /* serves what has come, if anything. @return 1: it has */
 void xk__socket_settle(struct xk__transport *t); /* takes what was looked at from the socket */
 void xk__socket_close(struct xk__transport *t);
 void xk__socket_accept(struct xk_acceptor *a);

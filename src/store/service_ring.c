@@ -214,6 +214,7 @@ void xk__ring_run(struct xk__transport *t)
     }
     if (moved)
         xk_evtchn_notify(s->platform, t->port);
+    xk__service_tidy(s);
     if (!t->ignored)
         see_again(t, more);
 }

@@ -23,9 +23,7 @@ void xk__socket_output(struct xk__transport *t)
     }
 }
 
-/* How many bytes of (n) the engine took. What it has to say is sent at the end of the turn, when all connections that
- * had something have been read: then one write to the journal serves them all. Sooner only if the engine waits for it.
- */
+/* How many bytes of (n) the engine took. Its answers are sent sooner than by the caller only if it waits for that. */
 static long feed(struct xk__transport *t, const uint8_t *p, size_t n)
 {
     size_t taken = 0;
@@ -42,7 +40,6 @@ static long feed(struct xk__transport *t, const uint8_t *p, size_t n)
         if (sent)
             xk__socket_output(t);
     }
-    xk__transport_flush(t);
     return (long)taken;
 }
 
@@ -69,8 +66,11 @@ static void expect_more(struct xk__transport *t, const uint8_t *p, size_t n)
         t->hasty = HASTY;
     else if (t->hasty)
         t->hasty--;
-    if (t->hasty)
-        xk_loop_expect(t->service->loop);
+    if (!t->hasty)
+        return;
+    xk_loop_expect(t->service->loop);
+    if (t->service->alone)
+        xk_spinner_start(t->service->loop, &t->service->spinner);
 }
 
 void xk__socket_settle(struct xk__transport *t)
@@ -88,26 +88,27 @@ void xk__socket_settle(struct xk__transport *t)
 /* Of a hasty client what came is looked at first, and taken from the socket when the answers are sent: on taking it
  * Linux would wake the client, who may send again, but waits to receive, once for each message. It is a system call
  * more, which pays while there is no other client to be served meanwhile. */
-static int read_new(struct xk__transport *t, uint8_t *p)
+static int peek(struct xk__transport *t)
 {
-    int alone = t->service->last == t, n;
+    int n = xk_handle_peek(t->fd, t->service->scratch, XK__SOCKET_READ);
 
-    t->service->last = t;
-    if (!t->hasty || !alone)
-        return xk_stream_read(t->stream, p, XK__SOCKET_READ);
-    n = xk_handle_peek(t->fd, p, XK__SOCKET_READ);
     t->owed = n > 0 ? (size_t)n : 0;
     return n;
 }
 
-static int feed_new(struct xk__transport *t)
+static int read_new(struct xk__transport *t)
+{
+    t->service->alone = t->service->last == t;
+    t->service->last = t;
+    return t->hasty && t->service->alone ? peek(t) : xk_stream_read(t->stream, t->service->scratch, XK__SOCKET_READ);
+}
+
+/* (n) bytes that came. */
+static int feed_new(struct xk__transport *t, int n)
 {
     uint8_t *p = t->service->scratch;
     long used;
-    int n;
 
-    xk__socket_settle(t);
-    n = read_new(t, p);
     if (n <= 0)
         return n == 0 ? XK_EGONE : n;
     expect_more(t, p, (size_t)n);
@@ -117,25 +118,57 @@ static int feed_new(struct xk__transport *t)
     return used < n ? xk_buf_put(&t->left, p + used, (size_t)(n - used)) : 0;
 }
 
+/* After (r) of a feed. @return 0: (t) is gone */
+static int goes_on(struct xk__transport *t, int r)
+{
+    if (r == XK_ECLOSED)
+        return 0; /* by its own request */
+    if (r == XK_EPROTO)
+        xk__service_say(t->service,
+                        "a client of the socket: a packet whose field len is above 4096; its connection is closed");
+    if (r >= 0 || r == XK_EAGAIN)
+        return 1;
+    xk__transport_close(t);
+    return 0;
+}
+
+/* What the engine has to say is sent at the end of the turn, when all connections that had something have been read:
+ * then one write to the journal serves them all. */
 void xk__socket_run(struct xk__transport *t)
 {
-    struct xk_store_service *s = t->service;
     int r;
 
-    if (s->frozen)
+    if (t->service->frozen)
         return;
     r = feed_left(t);
-    if (r == 0)
-        r = feed_new(t);
-    if (r == XK_EPROTO)
-        xk__service_say(s, "a client of the socket: a packet whose field len is above 4096; its connection is closed");
-    if (r == XK_ECLOSED)
-        return; /* by its own request: (t) is gone */
-    if (r < 0 && r != XK_EAGAIN)
-        xk__transport_close(t);
-    else if (!xk_buf_len(&t->left))
+    if (r == 0) {
+        xk__socket_settle(t);
+        r = feed_new(t, read_new(t));
+    }
+    if (!goes_on(t, r))
+        return;
+    xk__transport_flush(t);
+    if (!xk_buf_len(&t->left))
         xk_stream_arm(t->stream, XK_READABLE, &t->reader);
     /* else: the engine waits for its output to be fetched; on_writable goes on */
+}
+
+/* Right here a hasty client that is alone is answered: one that gets its answer before it has gone to sleep need not be
+ * woken, which takes longer than most requests. Its reader stays armed. */
+int xk__socket_look(struct xk__transport *t)
+{
+    int n;
+
+    if (!t->hasty || !t->service->alone || t->service->frozen || xk_buf_len(&t->left) || t->owed)
+        return 0;
+    n = peek(t);
+    if (n <= 0)
+        return 0; /* its end is seen by the reader */
+    if (!goes_on(t, feed_new(t, n)))
+        return 1;
+    xk__socket_output(t);
+    xk__socket_settle(t);
+    return 1;
 }
 
 static void on_readable(struct xk_waiter *w) { xk__socket_run(XK_CONTAINER(w, struct xk__transport, reader)); }
@@ -188,6 +221,7 @@ void xk__socket_close(struct xk__transport *t)
 {
     if (t->service->last == t)
         t->service->last = NULL;
+    xk__socket_settle(t); /* of what was left in the socket the client would hear as an error */
     xk_waiter_cancel(&t->reader);
     xk_waiter_cancel(&t->writer);
     xk_stream_close(t->stream);

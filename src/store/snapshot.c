@@ -47,6 +47,7 @@ static void let_go(struct xk_store_server *s, struct xk__txn *tx)
     tx->base = xk__node_ref(s->top);
     tx->top = xk__node_ref(s->top);
     tx->way.n = 0;
+    xk__gone_forget(s, tx);
     xk__deltas_free(s, &tx->deltas);
     xk__txn_charge(tx, xk__txn_log_bytes(tx) - tx->bytes);
     tx->stale = XK__STALE_LET_GO;
@@ -61,6 +62,8 @@ void xk__snapshots_bound(struct xk_store_server *s)
 
     if (s->ntxns == 0)
         return;
+    if (old_bytes(s) > bound(s))
+        xk_store_server_tidy(s); /* some of it may only not be freed yet */
     while (old_bytes(s) > bound(s) && (tx = victim(s)))
         let_go(s, tx);
 }

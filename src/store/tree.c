@@ -8,7 +8,7 @@
 
 #include "store/tree.h"
 
-enum { STACK_FIRST = 256 };
+enum { STACK_FIRST = 256, AHEAD = 8 };
 
 _Static_assert(XK_STORE_ABS_PATH_MAX < 1 << 12 && XK_STORE_PAYLOAD_MAX - 2 <= XK__VALUE_MAX && XK__PERMS_MAX < 1 << 11,
                "what a node can hold");
@@ -198,16 +198,19 @@ struct xk__node *xk__tree_deepest_by(struct xk__node *top, struct xk__path path,
     return n;
 }
 
-struct xk__node *xk__tree_find(const struct xk__node *top, struct xk__path path)
+struct xk__node *xk__tree_below(const struct xk__node *dir, struct xk__path path)
 {
     struct xk__path part;
-    const struct xk__node *n = top;
+    const struct xk__node *n = dir;
     struct xk__node *found = NULL;
 
     while (n && xk__path_next(&path, &part))
         n = found = find_child(n, part);
     return found;
 }
+
+/* Below the top the root's name is empty. */
+struct xk__node *xk__tree_find(const struct xk__node *top, struct xk__path path) { return xk__tree_below(top, path); }
 
 struct xk__node *xk__tree_find_near(const struct xk__node *top, struct xk__path path, struct xk__near *near)
 {
@@ -460,6 +463,7 @@ static void push(struct xk__tree *t, size_t *depth, const struct xk__node *n, si
 {
     if (!n)
         return;
+    __builtin_prefetch(n);
     t->stack[*depth].node = n;
     t->stack[*depth].len = (uint32_t)len;
     t->stack[(*depth)++].hash = hash;
@@ -479,8 +483,7 @@ int xk__tree_walk(struct xk__tree *t, const struct xk__node *from, char *path, s
         if (p.n > XK_STORE_ABS_PATH_MAX)
             return XK_EINVAL; /* cannot be: no such path was ever let in */
         path[f.len] = '/';
-        memcpy(path + f.len + 1, xk__node_name(f.node), f.node->name_len);
-        hash = xk__hash(f.hash, path + f.len, p.n - f.len);
+        hash = xk__hash_copy(xk__hash(f.hash, "/", 1), path + f.len + 1, xk__node_name(f.node), f.node->name_len);
         if (stack_room(t, depth, 3))
             return XK_ENOMEM;
         push(t, &depth, f.node->right, f.len, f.hash);
@@ -492,6 +495,34 @@ int xk__tree_walk(struct xk__tree *t, const struct xk__node *from, char *path, s
             push(t, &depth, f.node->kids, p.n, hash);
     }
     return 0;
+}
+
+/* A node that nobody looked at lately is far away, and a chain of such nodes takes its time. So a few that are known
+ * are asked for, and the one that was asked for first is looked at next. */
+int xk__tree_each(struct xk__tree *t, const struct xk__node *from, xk__each_fn *fn, void *arg)
+{
+    const struct xk__node *asked[AHEAD];
+    size_t depth = 0;
+    unsigned head = 0, tail = 0;
+    int rc = 0;
+
+    push(t, &depth, from->kids, 0, 0);
+    while (rc >= 0 && (depth || head != tail)) {
+        const struct xk__node *n;
+        while (depth && tail - head < AHEAD) {
+            asked[tail++ % AHEAD] = n = t->stack[--depth].node;
+            __builtin_prefetch(n);
+            __builtin_prefetch(n->perms);
+        }
+        n = asked[head++ % AHEAD];
+        if (stack_room(t, depth, 3))
+            return XK_ENOMEM;
+        push(t, &depth, n->right, 0, 0);
+        push(t, &depth, n->left, 0, 0);
+        push(t, &depth, n->kids, 0, 0);
+        rc = fn(arg, n);
+    }
+    return rc;
 }
 
 /* --- 6. the check ------------------------------------------------------------------------------------------------- */

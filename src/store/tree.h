@@ -79,6 +79,9 @@ void xk__node_drop(struct xk__tree *t, struct xk__node *n); /* NULL is allowed *
 /* xk__tree_find (top, path) - the node at (path), or NULL. Allocates nothing. */
 struct xk__node *xk__tree_find(const struct xk__node *top, struct xk__path path);
 
+/* xk__tree_below (dir, path) - the same of a path that begins below (dir), without a slash before it. */
+struct xk__node *xk__tree_below(const struct xk__node *dir, struct xk__path path);
+
 /* xk__tree_find_near (top, path, near) - the same for one path after the other: (near), which begins empty, remembers
  * the directory of the last one, whose bytes must stay. It ends with the next change of the tree. */
 struct xk__near {
@@ -128,6 +131,11 @@ long xk__tree_list(struct xk__tree *t, const struct xk__node *dir, size_t skip, 
  */
 typedef int xk__walk_fn(void *arg, const struct xk__node *n, struct xk__path path, uint32_t hash);
 int xk__tree_walk(struct xk__tree *t, const struct xk__node *from, char *path, size_t len, xk__walk_fn *fn, void *arg);
+
+/* xk__tree_each (t, from, fn, arg) - calls fn for every node below (from), in any order, until it returns a code < 0. A
+ * walk that needs no path; the memory of some nodes is fetched while others are looked at. */
+typedef int xk__each_fn(void *arg, const struct xk__node *n);
+int xk__tree_each(struct xk__tree *t, const struct xk__node *from, xk__each_fn *fn, void *arg);
 
 /* xk__tree_check (t, top) - NULL, or what is wrong with the order, the balance or the counts. */
 const char *xk__tree_check(struct xk__tree *t, const struct xk__node *top);

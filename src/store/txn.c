@@ -184,11 +184,19 @@ int64_t xk__txn_log_bytes(const struct xk__txn *tx)
     return (int64_t)n;
 }
 
-void xk__txn_free(struct xk__txn *tx)
+void xk__txn_leave(struct xk__txn *tx)
 {
-    struct xk_store_server *s = tx->conn->server;
+    xk_list_del(&tx->link);
+    tx->conn->dom->transactions--;
+    xk__txn_charge(tx, -tx->bytes);
+    tx->conn->server->ntxns--;
+}
+
+void xk__txn_release(struct xk_store_server *s, struct xk__txn *tx)
+{
     struct xk__chunk *next;
 
+    xk__gone_forget(s, tx);
     for (struct xk__chunk *c = tx->chunks; c; c = next) {
         next = c->next;
         xk_free(&s->alloc, c, c->size);
@@ -198,11 +206,15 @@ void xk__txn_free(struct xk__txn *tx)
     xk__deltas_free(s, &tx->deltas);
     xk__node_drop(&s->tree, tx->base);
     xk__node_drop(&s->tree, tx->top);
-    xk_list_del(&tx->link);
-    tx->conn->dom->transactions--;
-    xk__txn_charge(tx, -tx->bytes);
-    s->ntxns--;
     xk_free(&s->alloc, tx, sizeof(*tx));
+}
+
+void xk__txn_free(struct xk__txn *tx)
+{
+    struct xk_store_server *s = tx->conn->server;
+
+    xk__txn_leave(tx);
+    xk__txn_release(s, tx);
 }
 
 /* --- may it be committed? ----------------------------------------------------------------------------------------- */
@@ -443,12 +455,16 @@ static int plan_events(struct xk__txn *tx, struct xk__node *after, const struct 
 {
     struct xk_store_server *s = tx->conn->server;
     struct xk__path path = entry_path(e);
-    struct xk__node *was = xk__tree_find(s->top, path), *now = xk__tree_find(after, path);
-    struct xk__node *up = xk__tree_find(after, xk__path_parent(path));
+    struct xk__node *was, *now, *up;
     struct xk__perms v[3];
     unsigned n = 0;
     int rc = 0;
 
+    if (!xk__watched(s, path) && !(e->flags & XK__TX_REMOVED && xk__watched_below(s, path)))
+        return 0;
+    was = xk__tree_find(s->top, path);
+    now = xk__tree_find(after, path);
+    up = xk__tree_find(after, xk__path_parent(path));
     if (!was && !now)
         return 0; /* came and went inside the transaction */
     if (!up)
@@ -473,7 +489,9 @@ static int build(struct xk__txn *tx, struct xk__node **after)
 
     if (tx->base == s->top) {
         *after = xk__node_ref(tx->top);
-        rc = xk__deltas_reserve(s, &s->deltas, tx->deltas.n);
+        rc = xk__gone_count(tx);
+        if (rc == 0)
+            rc = xk__deltas_reserve(s, &s->deltas, tx->deltas.n);
         if (rc == 0)
             xk__deltas_merge(&s->deltas, &tx->deltas);
         return rc;

@@ -9,7 +9,7 @@
 #include "store/server.h"
 
 /* A privileged connection has no quota, but what is queued is searched for twins, so there is an end to it too. */
-enum { BUCKETS_FIRST = 64, EVENTS_PRIVILEGED = 8192 };
+enum { BUCKETS_FIRST = 16, EVENTS_PRIVILEGED = 8192, FEW = 32 };
 
 static size_t watch_size(const struct xk__watch *w) { return sizeof(*w) + w->path_len + w->token_len; }
 
@@ -212,25 +212,50 @@ int xk__events_plan(struct xk_store_server *s, struct xk__path path, enum xk__fi
     return rc ? rc : plan_at(s, path, path.n, hash, kind, v, n);
 }
 
+/* (w) is on the very node (node), at (path), which is about to be removed. */
+static int plan_gone(struct xk_store_server *s, struct xk__watch *w, const struct xk__node *node, struct xk__path path)
+{
+    struct xk__perms v[2] = {xk__node_perms(node), {NULL, 0}};
+    const struct xk__node *up = xk__tree_find(s->top, xk__path_parent(path));
+
+    if (up) /* its directory stands yet; not when it comes back with all of it (history.c) */
+        v[1] = xk__node_perms(up);
+    if (!permitted(w, v, 2))
+        return 0;
+    return add_match(s, w, w->data, w->path_len); /* the walk's buffer is gone by then, the watch's own path is not */
+}
+
 static int plan_removed(void *arg, const struct xk__node *node, struct xk__path path, uint32_t hash)
 {
     struct xk_store_server *s = arg;
-    struct xk__perms v[2] = {xk__node_perms(node), {NULL, 0}};
-    const struct xk__node *up;
 
     XK_LIST_EACH(e, bucket_of(s, hash))
     {
         struct xk__watch *w = XK_CONTAINER(e, struct xk__watch, bucket);
-        if (w->hash != hash || !xk__path_equal(watch_path(w), path))
-            continue;
-        up = v[1].n ? NULL : xk__tree_find(s->top, xk__path_parent(path));
-        if (up) /* its directory stands yet; not when it comes back with all of it (history.c) */
-            v[1] = xk__node_perms(up);
-        if (!permitted(w, v, 2))
-            continue;
-        if (add_match(s, w, w->data, w->path_len)) /* the walk's buffer is gone by then, the watch's own path is not */
+        if (w->hash == hash && xk__path_equal(watch_path(w), path) && plan_gone(s, w, node, path))
             return XK_ENOMEM;
     }
+    return 0;
+}
+
+static bool lies_below(const struct xk__watch *w, struct xk__path path)
+{
+    return w->path_len > path.n + 1u && w->data[path.n] == '/' && memcmp(w->data, path.s, path.n) == 0;
+}
+
+/* All below (from), at (path), by the watches: where there are few. */
+static int plan_few(struct xk_store_server *s, const struct xk__node *from, struct xk__path path)
+{
+    for (uint32_t i = 0; i < s->watches.size; i++)
+        XK_LIST_EACH(e, &s->watches.buckets[i])
+        {
+            struct xk__watch *w = XK_CONTAINER(e, struct xk__watch, bucket);
+            const struct xk__node *node = NULL;
+            if (lies_below(w, path))
+                node = xk__tree_below(from, (struct xk__path){w->data + path.n + 1, w->path_len - path.n - 1u});
+            if (node && plan_gone(s, w, node, watch_path(w)))
+                return XK_ENOMEM;
+        }
     return 0;
 }
 
@@ -238,7 +263,40 @@ int xk__events_plan_below(struct xk_store_server *s, const struct xk__node *from
 {
     if (s->watches.count == 0 || !from->kids)
         return 0;
+    if (s->watches.count <= FEW)
+        return plan_few(s, from, (struct xk__path){path, len});
     return xk__tree_walk(&s->tree, from, path, len, plan_removed, s);
+}
+
+bool xk__watched_below(const struct xk_store_server *s, struct xk__path path)
+{
+    for (uint32_t i = 0; i < s->watches.size && s->watches.count <= FEW; i++)
+        XK_LIST_EACH(e, &s->watches.buckets[i])
+    if (lies_below(XK_CONTAINER(e, struct xk__watch, bucket), path))
+        return true;
+    return s->watches.count > FEW;
+}
+
+static bool any_at(const struct xk_store_server *s, uint32_t hash)
+{
+    XK_LIST_EACH(e, bucket_of(s, hash))
+    if (XK_CONTAINER(e, struct xk__watch, bucket)->hash == hash)
+        return true;
+    return false;
+}
+
+bool xk__watched(const struct xk_store_server *s, struct xk__path path)
+{
+    uint32_t hash = s->tree.seed;
+
+    if (path.s[0] == '/' && any_at(s, xk__hash(hash, "/", 1)))
+        return true;
+    for (size_t i = 0; i < path.n; i++) {
+        if (i && path.s[i] == '/' && any_at(s, hash))
+            return true;
+        hash = xk__hash(hash, path.s + i, 1);
+    }
+    return any_at(s, hash);
 }
 
 int xk__events_plan_special(struct xk_store_server *s, const char *name, unsigned domid, char *room, bool plain)

@@ -215,6 +215,10 @@ TEST(only_who_has_several_requests_under_way_is_looked_out_for)
     }
     xk_loop_get_stats(loop, &many);
     OK(many.spins > 0);
+    for (int i = 0; i < 100; i++) /* when it pauses, the loop just sleeps */
+        OK(xk_loop_run_once(loop, xk_now(world.dom[1]) + XK_MS / 10) >= 0);
+    xk_loop_get_stats(loop, &one);
+    EQ(one.spins, many.spins);
     close(c.fd);
     end();
 }
@@ -269,6 +273,131 @@ TEST(two_clients_at_once)
     settle(&b);
     nothing_more(&b);
     close(b.fd);
+    end();
+}
+
+/* --- served while the loop spins ---------------------------------------------------------------------------------- */
+
+/* Something happens in the middle of a spin, as only a client that runs at the same time could have it. */
+static void (*meanwhile)(struct client *c);
+static struct client *whose;
+static int in_time; /* all was answered by the next look */
+
+static int on_spin(struct xk_spinner *s, int sleeping)
+{
+    void (*fn)(struct client *) = sleeping ? NULL : meanwhile;
+
+    (void)s;
+    if (fn) {
+        meanwhile = NULL;
+        in_time = -1;
+        fn(whose);
+    } else if (in_time < 0) {
+        hear(whose);
+        in_time = whose->answered == whose->asked && unread_of(whose) == 0;
+    }
+    return 0;
+}
+
+static struct xk_spinner spinner = {.fn = on_spin};
+
+/* A hasty client whose next act is (fn): runs the loop until it was done. How many descriptors were ready then. */
+static uint64_t ready_while(struct client *c, void (*fn)(struct client *c))
+{
+    struct xk_loop_stats before, after;
+
+    ask(c, WINDOW);
+    settle(c);
+    xk_spinner_start(loop, &spinner);
+    whose = c;
+    meanwhile = fn;
+    xk_loop_get_stats(loop, &before);
+    for (int i = 0; i < 100 && meanwhile; i++)
+        OK(xk_loop_run_once(loop, xk_now(world.dom[1]) + XK_MS) >= 0);
+    OK(meanwhile == NULL);
+    xk_spinner_stop(&spinner);
+    xk_loop_get_stats(loop, &after);
+    return after.descriptors - before.descriptors;
+}
+
+static void one_more(struct client *c) { ask(c, 1); }
+static void many_more(struct client *c) { ask(c, WINDOW); }
+static void shut(struct client *c)
+{
+    close(c->fd);
+    in_time = 0;
+}
+
+static void nonsense(struct client *c)
+{
+    struct xk_store_header h = {XK_STORE_WRITE, 1, 0, 100000};
+    uint8_t packet[XK_STORE_HEADER_SIZE];
+
+    in_time = 0;
+    xk_store_header_put(&h, packet);
+    EQ(send(c->fd, packet, sizeof(packet), MSG_NOSIGNAL), sizeof(packet));
+}
+
+TEST(a_hasty_client_is_answered_within_the_spin)
+{
+    static struct client c;
+
+    begin();
+    client_open(&c);
+    ask(&c, WINDOW);
+    settle(&c);
+    for (int i = 0; i < 20; i++) {
+        EQ(ready_while(&c, i % 2 ? one_more : many_more), 0);
+        EQ(in_time, 1);
+    }
+    nothing_more(&c);
+    close(c.fd);
+    end();
+}
+
+TEST(one_that_leaves_or_talks_nonsense_within_the_spin)
+{
+    static struct client c, other;
+    char byte;
+
+    begin();
+    client_open(&other);
+    ask(&other, 1);
+    settle(&other);
+    client_open(&c);
+    ready_while(&c, shut);
+    client_open(&c);
+    ready_while(&c, nonsense);
+    for (int i = 0; i < 3; i++)
+        OK(xk_loop_run_once(loop, xk_now(world.dom[1]) + XK_MS) >= 0);
+    EQ(recv(c.fd, &byte, 1, MSG_DONTWAIT), 0); /* it was closed */
+    close(c.fd);
+    ask(&other, WINDOW);
+    settle(&other);
+    nothing_more(&other);
+    close(other.fd);
+    end();
+}
+
+/* Who is served within spins does not keep others from being served. */
+TEST(another_client_beside_a_hasty_one)
+{
+    static struct client c, other;
+
+    begin();
+    client_open(&other);
+    client_open(&c);
+    for (int i = 0; i < 10; i++) {
+        ready_while(&c, many_more);
+        ask(&other, 1);
+        ask(&c, WINDOW);
+        settle(&other);
+        settle(&c);
+    }
+    nothing_more(&c);
+    nothing_more(&other);
+    close(c.fd);
+    close(other.fd);
     end();
 }
 

@@ -90,9 +90,9 @@ static struct xk_store_server *hand_over(struct xk_store_server *s, unsigned fla
     return load();
 }
 
-static struct xk_store_server *world(void)
+static struct xk_store_server *world_with(const struct xk_store_server_ops *ops)
 {
-    struct xk_store_server *s = xk_store_server_create(NULL, NULL, NULL, NULL);
+    struct xk_store_server *s = xk_store_server_create(NULL, ops, NULL, NULL);
 
     memset(kits, 0, sizeof(kits));
     unread = NULL;
@@ -109,6 +109,8 @@ static struct xk_store_server *world(void)
     }
     return s;
 }
+
+static struct xk_store_server *world(void) { return world_with(NULL); }
 
 /* --- tests -------------------------------------------------------------------------------------------------------- */
 
@@ -265,6 +267,25 @@ TEST(a_transaction_commits_in_the_new_server)
     VALUE(&kits[0], "/local/domain/1/data/new/deep", "1");
     VALUE(&kits[0], "/local/domain/1/data/later", "2");
     EQ(kit_read(&kits[0], "/local/domain/1/data/gone"), XK_ENOENT);
+    SOUND(&kits[0]);
+    xk_store_server_destroy(s);
+}
+
+static void later(void *arg) { (void)arg; }
+
+/* What it removed is not counted yet when the state is written. */
+TEST(a_transaction_whose_removals_are_not_counted_is_handed_over)
+{
+    static const struct xk_store_server_ops ops = {.version = XK_STORE_SERVER_OPS_VERSION, .later = later};
+    struct xk_store_server *s = world_with(&ops);
+
+    EQ(kit_write(&kits[1], "a/b", "v"), 0);
+    EQ(kit_begin(&kits[0]), 0);
+    EQ(kit_rm(&kits[0], "/local/domain/1/a"), 0);
+    s = hand_over(s, 0);
+    EQ(kit_end(&kits[0], "T"), 0);
+    EQ(kit_do(&kits[0], XK_STORE_CONTROL, "quota", "1", NULL), 0);
+    OK(strstr((char *)kits[0].reply, "nodes               1 of") != NULL);
     SOUND(&kits[0]);
     xk_store_server_destroy(s);
 }

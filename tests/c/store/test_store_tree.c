@@ -410,6 +410,62 @@ TEST(a_look_up_near_the_last_one_finds_the_same)
     xk__tree_fini(&t);
 }
 
+static int note_walked(void *arg, const struct xk__node *n, struct xk__path path, uint32_t hash)
+{
+    struct xk__tree *t = ((void **)arg)[0];
+    size_t *sum = ((void **)arg)[1];
+
+    EQ(hash, xk__hash(t->seed, path.s, path.n)); /* made piece by piece, it is that of the whole */
+    MEMEQ(path.s + path.n - n->name_len, xk__node_name(n), n->name_len);
+    sum[0]++;
+    sum[1] += (size_t)(uintptr_t)n;
+    return 0;
+}
+
+static int note_each(void *arg, const struct xk__node *n)
+{
+    size_t *sum = arg;
+
+    sum[0]++;
+    sum[1] += (size_t)(uintptr_t)n;
+    return sum[0] == sum[2] ? XK_EAGAIN : 0;
+}
+
+/* Wide, deep, and with fewer nodes than are asked for ahead. */
+TEST(each_node_below_is_seen_once)
+{
+    static const int counts[] = {0, 1, 3, 8, 9, 40, 1000};
+    struct xk__perm owner = {0, XK__PERM_NONE};
+    struct xk__perms perms = {&owner, 1};
+    struct xk__path none = {"", 0};
+
+    for (unsigned c = 0; c < sizeof(counts) / sizeof(*counts); c++) {
+        struct xk__tree t;
+        struct xk__node *top, *dir;
+        char text[16], path[XK_STORE_ABS_PATH_MAX + 1];
+        size_t walked[2] = {0, 0}, each[3] = {0, 0, 0}, few[3] = {0, 0, 5};
+        void *arg[2] = {&t, walked};
+
+        EQ(xk__tree_init(&t, xk_alloc_libc(), 11 + c), 0);
+        dir = top = xk__node_new(&t, none, perms, NULL, 0);
+        for (int i = 0; i < counts[c]; i++) {
+            struct xk__path name = {text, (size_t)snprintf(text, sizeof(text), "n%d", i)};
+            struct xk__node *n = xk__node_new(&t, name, perms, "v", 1);
+            EQ(xk__tree_insert(&t, dir, n), 0);
+            dir = i % 7 == 0 ? top : i % 3 == 0 ? n : dir;
+        }
+        EQ(xk__tree_walk(&t, top, path, 0, note_walked, arg), 0);
+        EQ(xk__tree_each(&t, top, note_each, each), 0);
+        EQ(walked[0], counts[c]);
+        EQ(each[0], walked[0]);
+        EQ(each[1], walked[1]);
+        EQ(xk__tree_each(&t, top, note_each, few), counts[c] < 5 ? 0 : XK_EAGAIN);
+        EQ(few[0], counts[c] < 5 ? counts[c] : 5);
+        xk__node_drop(&t, top);
+        xk__tree_fini(&t);
+    }
+}
+
 /* How many nodes are looked at to find (name) below (n). */
 static unsigned steps_to(const struct xk__node *n, struct xk__path name)
 {

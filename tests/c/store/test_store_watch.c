@@ -490,6 +490,130 @@ static const char *value_event(struct kit *k, const char *path, const char *toke
     return value;
 }
 
+/* --- few watches and many are looked for in different ways -------------------------------------------------------- */
+
+static uint32_t seed;
+
+static unsigned rnd(unsigned n)
+{
+    seed = seed * 1664525 + 1013904223;
+    return (seed >> 8) % n;
+}
+
+static void random_path(char *out)
+{
+    static const char *const names[] = {"a", "ab", "b", "aba"}; /* one begins as the other */
+    unsigned depth = 1 + rnd(4);
+
+    out[0] = 0;
+    while (depth--)
+        sprintf(out + strlen(out), "/%s", names[rnd(4)]);
+}
+
+/* A server with three clients: who changes, and two who watch, one of them a guest. */
+struct side {
+    struct xk_store_server *server;
+    struct kit writer, watcher[2], crowd;
+};
+
+static void side_open(struct side *x, int crowd)
+{
+    char path[32];
+
+    x->server = xk_store_server_create(NULL, NULL, NULL, NULL);
+    kit_open(&x->writer, x->server, 0);
+    kit_open(&x->watcher[0], x->server, 0);
+    kit_open(&x->watcher[1], x->server, 5);
+    kit_open(&x->crowd, x->server, 0);
+    for (int i = 0; i < crowd; i++) {
+        snprintf(path, sizeof(path), "/elsewhere/%d", i);
+        EQ(kit_watch(&x->crowd, path, "t"), 0);
+        x->crowd.nevents = 0;
+    }
+}
+
+/* The same for (x), whatever (seed) was before. */
+static void random_change(struct side *x, uint32_t at)
+{
+    char path[32], entry[8];
+    int many, rc;
+
+    seed = at;
+    many = rnd(3) ? 0 : 1 + (int)rnd(4);
+    if (many)
+        EQ(kit_begin(&x->writer), 0);
+    for (int i = 0; i <= many; i++) {
+        random_path(path);
+        snprintf(entry, sizeof(entry), "%c0", "nrwb"[rnd(4)]);
+        switch (rnd(4)) {
+        case 0:
+            rc = kit_rm(&x->writer, path);
+            break;
+        case 1:
+            rc = kit_do(&x->writer, XK_STORE_SET_PERMS, path, entry, NULL);
+            break;
+        default:
+            rc = kit_write(&x->writer, path, "v");
+        }
+        OK(rc == 0 || rc == XK_ENOENT);
+    }
+    if (many)
+        EQ(kit_end(&x->writer, "T"), 0);
+}
+
+static int by_text(const void *a, const void *b) { return memcmp(a, b, sizeof(struct kit_event)); }
+
+static unsigned sorted_events(struct kit *k)
+{
+    kit_fetch(k);
+    qsort(k->events, k->nevents, sizeof(k->events[0]), by_text);
+    return k->nevents;
+}
+
+TEST(few_watches_see_what_they_see_among_many)
+{
+    static struct side x[2];
+    unsigned events = 0;
+
+    side_open(&x[0], 0);
+    side_open(&x[1], 100);
+    for (uint32_t step = 0; step < 6000; step++) {
+        if (step % 100 == 0)
+            for (int i = 0; i < 2; i++)
+                for (int k = 0; k < 2; k++) {
+                    char path[32];
+                    seed = step + 17 * (uint32_t)k;
+                    EQ(kit_call(&x[i].watcher[k], XK_STORE_RESET_WATCHES, "", 1), 0);
+                    for (int n = 0; n < 10; n++) {
+                        int rc = (random_path(path), kit_watch(&x[i].watcher[k], step % 300 || n ? path : "/", "t"));
+                        OK(rc == 0 || rc == XK_EEXIST);
+                    }
+                    kit_fetch(&x[i].watcher[k]);
+                    x[i].watcher[k].nevents = 0;
+                }
+        for (int i = 0; i < 2; i++) {
+            random_change(&x[i], step * 2654435761u);
+            for (int k = 0; k < 2; k++)
+                sorted_events(&x[i].watcher[k]);
+        }
+        for (int k = 0; k < 2; k++) {
+            struct kit *a = &x[0].watcher[k], *b = &x[1].watcher[k];
+            EQ(a->nevents, b->nevents);
+            for (unsigned i = 0; i < a->nevents; i++)
+                STREQ(a->events[i].path, b->events[i].path);
+            events += a->nevents;
+            a->nevents = b->nevents = 0;
+        }
+        NO_EVENT(&x[1].crowd);
+    }
+    printf("# %u events\n", events);
+    OK(events > 5000);
+    for (int i = 0; i < 2; i++) {
+        SOUND(&x[i].writer);
+        xk_store_server_destroy(x[i].server);
+    }
+}
+
 TEST(events_carry_value_and_generation_for_who_asks)
 {
     struct xk_store_server *s = xk_store_server_create(NULL, NULL, NULL, NULL);

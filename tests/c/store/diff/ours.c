@@ -39,7 +39,11 @@ static int domain_exists(void *arg, unsigned domid)
 /* As fast as xenstored's: what depends on time must not be in the way. Nothing expires, as all is fetched at once. */
 static uint64_t now(void *arg) { return ((struct ours *)arg)->time += UINT64_C(100000000000); }
 
+/* What is put off is done when answers were fetched, as by the service. */
+static void later(void *arg) { (void)arg; }
+
 static const struct xk_store_server_ops ops = {.version = XK_STORE_SERVER_OPS_VERSION,
+                                               .later = later,
                                                .now = now,
                                                .introduce = introduce,
                                                .release = release,
@@ -108,6 +112,7 @@ void ours_fetch(struct ours *o)
             xk_store_conn_sent(o->conn[i], n);
         }
     }
+    xk_store_server_tidy(o->server);
 }
 
 void ours_send(struct ours *o, unsigned conn, const void *p, size_t n)

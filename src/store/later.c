@@ -1,0 +1,101 @@
+/* What no answer waits for is done after it, if the server has somebody to remind it (ops->later): the memory of a
+ * transaction that has ended, with the nodes that only it still held; and how much each domain has less of by what a
+ * transaction removes. A client that gets its answer soon has not gone to sleep, and need not be woken.
+ * (docs/store.md has what that is worth.)
+ *
+ * Never more than the last transaction waits to be freed, and one has up to XK__TX_GONE removals that are not counted.
+ * SPDX-License-Identifier: MIT */
+#include "store/server.h"
+
+bool xk__may_put_off(const struct xk_store_server *s) { return s->ops && s->ops->version >= 3 && s->ops->later; }
+
+void xk__txn_end(struct xk__txn *tx)
+{
+    struct xk_store_server *s = tx->conn->server;
+
+    if (!xk__may_put_off(s)) {
+        xk__txn_free(tx);
+        return;
+    }
+    xk_store_server_tidy(s);
+    xk__txn_leave(tx);
+    s->ended = tx;
+    s->ops->later(s->arg);
+}
+
+/* --- what a transaction removed ----------------------------------------------------------------------------------- */
+
+/* The node has been counted, or need not be. */
+static void strike(struct xk_store_server *s, struct xk__txn *tx)
+{
+    xk__node_drop(&s->tree, tx->gone[--tx->ngone]);
+    if (!tx->ngone)
+        s->uncounted = NULL;
+}
+
+void xk__gone_forget(struct xk_store_server *s, struct xk__txn *tx)
+{
+    while (tx->ngone)
+        strike(s, tx);
+}
+
+/* No change has planned anything yet: the server's deltas are free. */
+static int count(struct xk_store_server *s, struct xk__txn *tx)
+{
+    int rc = 0;
+
+    while (tx->ngone && rc == 0) {
+        rc = xk__subtract(s, tx->gone[tx->ngone - 1]);
+        if (rc == 0)
+            rc = xk__deltas_reserve(s, &tx->deltas, s->deltas.n);
+        if (rc == 0) {
+            xk__deltas_merge(&tx->deltas, &s->deltas);
+            strike(s, tx);
+        }
+        s->deltas.n = 0;
+    }
+    return rc;
+}
+
+int xk__gone_count(struct xk__txn *tx)
+{
+    struct xk_store_server *s = tx->conn->server;
+    size_t before = s->memory;
+    int rc = count(s, tx);
+
+    xk__txn_charge(tx, (int64_t)s->memory - (int64_t)before);
+    return rc;
+}
+
+int xk__gone_add(struct xk__txn *tx, struct xk__node *n)
+{
+    struct xk_store_server *s = tx->conn->server;
+    int rc = 0;
+
+    if (s->uncounted && (s->uncounted != tx || tx->ngone == XK__TX_GONE))
+        rc = xk__gone_count(s->uncounted);
+    if (rc)
+        return rc;
+    tx->gone[tx->ngone++] = xk__node_ref(n);
+    s->uncounted = tx;
+    s->ops->later(s->arg);
+    return 0;
+}
+
+/* While it was in the list it cannot have been freed, so that no other node is where it was. */
+void xk__gone_undo(struct xk__txn *tx, const struct xk__node *n)
+{
+    if (tx && tx->ngone && tx->gone[tx->ngone - 1] == n)
+        strike(tx->conn->server, tx);
+}
+
+void xk_store_server_tidy(struct xk_store_server *s)
+{
+    struct xk__txn *tx = s->ended;
+
+    s->ended = NULL;
+    if (tx)
+        xk__txn_release(s, tx);
+    if (s->uncounted)
+        (void)!xk__gone_count(s->uncounted); /* without memory now, later; at the latest for its commit */
+}

@@ -1,0 +1,327 @@
+/* What is done after the answers: nothing of it may show in an answer, an event or an account.
+ * SPDX-License-Identifier: MIT */
+#include "tests/c/store/kit.h"
+
+static struct xk_store_server *server;
+static struct kit dom0, guest;
+static int reminded;
+
+static void later(void *arg)
+{
+    (void)arg;
+    reminded++;
+}
+
+static const struct xk_store_server_ops ops = {.version = XK_STORE_SERVER_OPS_VERSION, .later = later};
+
+static void setup_with(const xk_alloc *alloc, const struct xk_store_server_ops *with)
+{
+    server = xk_store_server_create(alloc, with, NULL, NULL);
+    OK(server != NULL);
+    kit_open(&dom0, server, 0);
+    kit_open(&guest, server, 5);
+    reminded = 0;
+}
+
+static void setup(void) { setup_with(NULL, &ops); }
+
+static void done(void)
+{
+    SOUND(&dom0);
+    xk_store_server_destroy(server);
+}
+
+static struct xk_store_stats stats(void)
+{
+    struct xk_store_stats st;
+
+    xk_store_server_stats(server, &st);
+    return st;
+}
+
+/* (n) nodes of the guest's below /local/domain/5/(name), and that one. */
+static void plant(const char *name, int n)
+{
+    char path[64];
+
+    EQ(kit_mkdir(&dom0, "/local/domain/5"), 0);
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "/local/domain/5", "n5", NULL), 0);
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof(path), "/local/domain/5/%s/%d", name, i);
+        EQ(kit_write(&guest, path, "v"), 0);
+    }
+}
+
+/* How many nodes the guest owns, as the store says. */
+static long owned(void)
+{
+    VALUE(&dom0, "/", "");
+    EQ(kit_do(&dom0, XK_STORE_CONTROL, "quota", "5", NULL), 0);
+    return strtol(strstr((char *)dom0.reply, "nodes") + 5, NULL, 10);
+}
+
+TEST(memory_is_given_back_after_the_answer)
+{
+    setup();
+    plant("a", 50);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    EQ(kit_end(&dom0, "T"), 0);
+    OK(reminded > 0);
+    EQ(kit_read(&dom0, "/local/domain/5/a"), XK_ENOENT);
+    EQ(stats().transactions, 0);
+    OK(stats().nodes_held > stats().nodes + 50);
+    xk_store_server_tidy(server);
+    OK(stats().nodes_held <= stats().nodes + 1); /* the top */
+    xk_store_server_tidy(server);
+    done();
+}
+
+TEST(without_a_reminder_nothing_is_put_off)
+{
+    setup_with(NULL, NULL);
+    plant("a", 50);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    EQ(kit_end(&dom0, "T"), 0);
+    OK(stats().nodes_held <= stats().nodes + 1);
+    done();
+}
+
+TEST(a_server_of_before_is_not_reminded)
+{
+    struct xk_store_server_ops old = ops;
+
+    old.version = 2; /* its struct ends before the field */
+    setup_with(NULL, &old);
+    plant("a", 5);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    EQ(kit_end(&dom0, "T"), 0);
+    EQ(reminded, 0);
+    OK(stats().nodes_held <= stats().nodes + 1);
+    done();
+}
+
+TEST(only_the_last_transaction_waits)
+{
+    setup();
+    for (int i = 0; i < 20; i++) {
+        plant("a", 50);
+        EQ(kit_begin(&dom0), 0);
+        EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+        EQ(kit_end(&dom0, "T"), 0);
+        OK(stats().nodes_held < stats().nodes + 80);
+    }
+    done();
+}
+
+TEST(accounts_are_right_after_the_commit)
+{
+    for (int tidy = 0; tidy < 4; tidy++) { /* never, before the commit, after it, both */
+        setup();
+        plant("a", 30);
+        plant("b", 10);
+        EQ(owned(), 1 + 31 + 11);
+        EQ(kit_begin(&dom0), 0);
+        EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+        if (tidy & 1)
+            xk_store_server_tidy(server);
+        EQ(kit_write(&dom0, "/local/domain/5/c", "made and kept"), 0);
+        EQ(kit_end(&dom0, "T"), 0);
+        if (tidy & 2)
+            xk_store_server_tidy(server);
+        EQ(owned(), 1 + 11 + 1);
+        done();
+    }
+}
+
+TEST(more_removals_than_are_remembered)
+{
+    char path[64];
+
+    setup();
+    for (int i = 0; i < 40; i++) {
+        snprintf(path, sizeof(path), "d%d", i);
+        plant(path, 3);
+    }
+    EQ(kit_begin(&dom0), 0);
+    for (int i = 0; i < 40; i++) {
+        snprintf(path, sizeof(path), "/local/domain/5/d%d", i);
+        EQ(kit_rm(&dom0, path), 0);
+    }
+    EQ(kit_end(&dom0, "T"), 0);
+    EQ(owned(), 1);
+    done();
+}
+
+TEST(two_transactions_in_turns)
+{
+    struct kit other;
+
+    setup();
+    kit_open(&other, server, 0);
+    plant("a", 3);
+    plant("b", 3);
+    plant("c", 3);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_begin(&other), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    EQ(kit_rm(&other, "/local/domain/5/b"), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/c"), 0);
+    EQ(kit_end(&dom0, "T"), 0);
+    EQ(kit_end(&other, "T"), 0); /* merged: its removal is counted on what there is now */
+    EQ(owned(), 1);
+    xk_store_server_tidy(server);
+    OK(stats().nodes_held <= stats().nodes + 1);
+    done();
+}
+
+TEST(a_node_of_the_transactions_own_comes_and_goes)
+{
+    setup();
+    plant("a", 3);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_write(&dom0, "/local/domain/5/a/new/deep", "v"), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a/new"), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    EQ(kit_write(&dom0, "/local/domain/5/a", "again"), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    EQ(kit_end(&dom0, "T"), 0);
+    EQ(owned(), 1);
+    done();
+}
+
+/* Whoever has quotas is told of them at once. */
+TEST(a_guest_is_counted_at_once)
+{
+    setup();
+    EQ(kit_do(&dom0, XK_STORE_CONTROL, "quota", "set", "nodes", "40", NULL), 0);
+    plant("a", 30);
+    EQ(kit_begin(&guest), 0);
+    EQ(kit_write(&guest, "b/0", "v"), 0);
+    EQ(kit_rm(&guest, "/local/domain/5/a"), 0);
+    EQ(reminded, 0);
+    for (int i = 1; i < 37; i++) {
+        char path[16];
+        snprintf(path, sizeof(path), "b/%d", i);
+        EQ(kit_write(&guest, path, "v"), 0);
+    }
+    EQ(kit_write(&guest, "b/x", "v"), 0);
+    EQ(kit_write(&guest, "b/y", "v"), XK_ENOSPC);
+    EQ(kit_end(&guest, "F"), 0);
+    done();
+}
+
+TEST(a_connection_ends_with_removals_that_are_not_counted)
+{
+    setup();
+    plant("a", 30);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    xk_store_conn_close(dom0.conn);
+    xk_store_server_tidy(server);
+    kit_open(&dom0, server, 0);
+    EQ(owned(), 32);
+    OK(stats().nodes_held <= stats().nodes + 1);
+    done();
+}
+
+TEST(a_transaction_that_is_given_up)
+{
+    setup();
+    plant("a", 30);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    EQ(kit_end(&dom0, "F"), 0);
+    xk_store_server_tidy(server);
+    EQ(owned(), 32);
+    VALUE(&dom0, "/local/domain/5/a/29", "v");
+    OK(stats().nodes_held <= stats().nodes + 1);
+    done();
+}
+
+TEST(a_server_ends_with_things_put_off)
+{
+    setup();
+    plant("a", 30);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    EQ(kit_end(&dom0, "T"), 0);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5"), 0);
+    xk_store_server_destroy(server);
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+static long allowed; /* allocations until one fails; < 0: none does */
+
+static void *failing_resize(void *ctx, void *p, size_t old, size_t size)
+{
+    (void)ctx;
+    if (size > old && allowed >= 0 && allowed-- == 0)
+        return NULL;
+    if (size)
+        return realloc(p, size);
+    free(p);
+    return NULL;
+}
+
+static const xk_alloc failing = {failing_resize, NULL};
+
+/* Tidying up finds no memory for the accounts of so many owners, and the commit has to do it. */
+TEST(what_could_not_be_counted_is_counted_for_the_commit)
+{
+    long failures = 0;
+
+    for (long nth = 0;; nth++) {
+        allowed = -1;
+        setup_with(&failing, &ops);
+        plant("a", 30);
+        for (int i = 0; i < 30; i++) {
+            char path[64], owner[16];
+            snprintf(path, sizeof(path), "/local/domain/5/a/%d", i);
+            snprintf(owner, sizeof(owner), "n%d", 10 + i);
+            EQ(kit_do(&dom0, XK_STORE_SET_PERMS, path, owner, NULL), 0);
+        }
+        EQ(kit_begin(&dom0), 0);
+        EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+        allowed = nth;
+        xk_store_server_tidy(server);
+        failures += allowed < 0;
+        nth = allowed >= 0 ? -1 : nth; /* it needed no more */
+        allowed = -1;
+        EQ(kit_end(&dom0, "T"), 0);
+        EQ(owned(), 1);
+        done();
+        if (nth < 0)
+            break;
+    }
+    OK(failures > 0);
+}
+
+/* A removal that fails is not counted either. */
+TEST(a_removal_that_fails_leaves_nothing)
+{
+    long failures = 0;
+
+    for (long nth = 0;; nth++) {
+        int rc;
+        allowed = -1;
+        setup_with(&failing, &ops);
+        plant("a", 30);
+        EQ(kit_begin(&dom0), 0);
+        allowed = nth;
+        rc = kit_rm(&dom0, "/local/domain/5/a");
+        allowed = -1;
+        OK(rc == 0 || rc == XK_ENOMEM);
+        failures += rc != 0;
+        EQ(kit_end(&dom0, "T"), 0);
+        EQ(owned(), rc ? 32 : 1);
+        done();
+        if (rc == 0)
+            break;
+    }
+    OK(failures > 0);
+}
