@@ -170,6 +170,15 @@ static int l_file(lua_State *L)
     return finish(L, d, r, "image in a file");
 }
 
+/*** Whether requests to files are under way side by side here: by an io_uring, which a kernel or container may forbid.
+ * @function aio
+ * @param world */
+static int l_aio(lua_State *L)
+{
+    lua_pushboolean(L, xk_lua_aio(xk_lua_check_world(L, 1)) != NULL);
+    return 1;
+}
+
 /*** A Virtual Hard Disk in files, whose descriptors belong to it from now on: the image, then its parent, and so on.
  * @function vhd
  * @param world
@@ -553,9 +562,9 @@ static int request_result(lua_State *L)
 
 int luaopen_xenkit_core_block(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"memory", l_memory},        {"file", l_file}, {"vhd", l_vhd}, {"front", l_front},
-        {"back", xk_lua_block_back}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"memory", l_memory}, {"file", l_file},   {"aio", l_aio},
+                                         {"vhd", l_vhd},       {"front", l_front}, {"back", xk_lua_block_back},
+                                         {NULL, NULL}};
     static const luaL_Reg device_methods[] = {{"suspend", device_suspend}, {"resume", device_resume},
                                               {"arm", device_arm},         {"state", device_state},
                                               {"info", device_info},       {"stats", device_stats},

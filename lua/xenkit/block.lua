@@ -41,6 +41,9 @@ function M.memory(world, bytes) return wrap(core.memory(world, bytes)) end
 --- An image in a file whose descriptor was handed to this domain, and belongs to the image from now on.
 function M.file(world, fd, readonly, direct) return wrap(core.file(world, fd, readonly, direct)) end
 
+--- Whether requests to files are under way side by side here, or one after the other.
+function M.aio(world) return core.aio(world) end
+
 -- Starts all of `list` ({op, at, what, fua}), so many at once, and waits for all.
 -- @return results, or nil, message, code
 local function run(self, list)

@@ -34,8 +34,8 @@ local RETRIES = 40 -- of 50 ms
 --- @param opts images = ctx.dir.NAME or nil, keys = ctx.dir.NAME or nil, log(level, text, fields), queues = rings of
 -- which a disk may have so many, 1 .. 4
 function M.new(ctx, opts)
-  return setmetatable({ ctx = ctx, images = opts.images, keys = opts.keys, queues = opts.queues, open = {},
-    files = {},
+  return setmetatable({ ctx = ctx, images = opts.images, keys = opts.keys, queues = opts.queues, log = opts.log,
+    open = {}, files = {},
     backends = backends.new(ctx, "vbd", "disk", DISKS_MAX, opts.log) }, Disks)
 end
 
@@ -202,11 +202,23 @@ local function open_file(self, name, readonly, direct)
   return self.images:image(name, readonly, direct)
 end
 
+-- Once: whoever looks for the reason of a slow disk finds it.
+local function tell_of_aio(self)
+  if self.aio == nil then
+    self.aio = block.aio(self.ctx.world)
+    if not self.aio and self.log then
+      self.log("warning", "there is no io_uring here (a kernel or a container may forbid it): requests to a file are "
+        .. "done one after the other")
+    end
+  end
+end
+
 local function file(self, name, readonly, image, direct)
   local ok, e, c = claim(self, image, name, readonly)
   if not ok then return nil, e, c end
   local fd, err, code = open_file(self, name, readonly, direct)
   if not fd then return nil, err, code end
+  tell_of_aio(self)
   return block.file(self.ctx.world, fd, readonly, direct and err)
 end
 

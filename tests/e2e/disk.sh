@@ -149,6 +149,29 @@ $x shutdown user > /dev/null; ok $? "the user ends"
 [ -z "$($x store ls "/local/domain/$(domid disks)/backend/vbd" 2> /dev/null | grep "^$(domid user)$")" ]
 ok $? "and its disk is gone"
 
+# A world where io_uring is forbidden: its disks work, and the service says why they are slow, once.
+$x down > /dev/null 2>&1
+cat > "$tmp/slow.lua" << W
+return { name = "slow", domains = {
+  { name = "log", service = "log" },
+  { name = "disks", service = "disk", params = { images = "$tmp/images" } },
+  { name = "user", script = "$user", params = { pause = 0.05 }, restart = "never",
+    disks = { data = { image = "data.img", back = "disks" } } },
+  { name = "second", script = "$user", params = { pause = 0.05 }, restart = "never",
+    disks = { data = { image = "db.img", back = "disks" } } },
+} }
+W
+if ${CC:-cc} -O2 -o "$tmp/no_uring" tests/e2e/lib/no_uring.c 2> /dev/null; then
+    "$tmp/no_uring" "$build/xenkit" up -d -q "$tmp/slow.lua" > /dev/null 2>&1
+    rounds user 2 && rounds second 1 && [ "$(data user wrong)$(data second wrong)" = 00 ] &&
+        ! find "/proc/$(pid disks)/fd" -lname '*io_uring*' 2> /dev/null | grep -q .
+    ok $? "disks where io_uring is forbidden"
+    [ "$($x log 2> /dev/null | grep -c 'no io_uring here')" = 1 ]; ok $? "of which the log says so, once"
+    $x down > /dev/null 2>&1
+else
+    ok 0 "disks where io_uring is forbidden # SKIP no C compiler"
+fi
+
 wrong=0
 for line in "disks = { ['1'] = {} }" "disks = { a = 1 }" "disks = { a = { image = 'x' } }" \
     "disks = { a = { image = 'x', back = 'y', made = 1 } }" "disks = { a = { image = 'x', back = 'y', mode = 'rw' } }" \
