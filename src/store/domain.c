@@ -234,8 +234,9 @@ int64_t xk__deltas_bytes(const struct xk__deltas *d, unsigned domid)
 
 int xk__deltas_prepare(struct xk_store_server *s, const struct xk__deltas *d)
 {
+    /* Of one that was named and is not any more nothing is known. */
     for (uint32_t i = 0; i < d->n; i++)
-        if (!xk__dom_get(s, d->v[i].domid))
+        if ((d->v[i].owned || d->v[i].refs || d->v[i].bytes) && !xk__dom_get(s, d->v[i].domid))
             return XK_ENOMEM;
     return 0;
 }

@@ -9,6 +9,17 @@
 
 bool xk__may_put_off(const struct xk_store_server *s) { return s->ops && s->ops->version >= 3 && s->ops->later; }
 
+static void release_ended(struct xk_store_server *s)
+{
+    struct xk__txn *tx = s->ended;
+
+    s->ended = NULL;
+    if (tx)
+        xk__txn_release(s, tx);
+}
+
+/* Nothing is counted here: a commit has done so, for all others it is of no use; and what the request at hand has
+ * planned still stands. */
 void xk__txn_end(struct xk__txn *tx)
 {
     struct xk_store_server *s = tx->conn->server;
@@ -17,7 +28,8 @@ void xk__txn_end(struct xk__txn *tx)
         xk__txn_free(tx);
         return;
     }
-    xk_store_server_tidy(s);
+    xk__gone_forget(s, tx);
+    release_ended(s);
     xk__txn_leave(tx);
     s->ended = tx;
     s->ops->later(s->arg);
@@ -39,9 +51,10 @@ void xk__gone_forget(struct xk_store_server *s, struct xk__txn *tx)
         strike(s, tx);
 }
 
-/* No change has planned anything yet: the server's deltas are free. */
-static int count(struct xk_store_server *s, struct xk__txn *tx)
+/* No change may have planned anything yet: the server's deltas are used. */
+int xk__gone_count(struct xk__txn *tx)
 {
+    struct xk_store_server *s = tx->conn->server;
     int rc = 0;
 
     while (tx->ngone && rc == 0) {
@@ -57,23 +70,28 @@ static int count(struct xk_store_server *s, struct xk__txn *tx)
     return rc;
 }
 
-int xk__gone_count(struct xk__txn *tx)
+/* What that takes and gives back is on the account of the transaction. */
+static int count_uncounted(struct xk_store_server *s, int64_t *more)
 {
-    struct xk_store_server *s = tx->conn->server;
+    struct xk__txn *tx = s->uncounted;
     size_t before = s->memory;
-    int rc = count(s, tx);
+    int rc = xk__gone_count(tx);
 
-    xk__txn_charge(tx, (int64_t)s->memory - (int64_t)before);
+    *more = (int64_t)s->memory - (int64_t)before;
+    xk__txn_charge(tx, *more);
     return rc;
 }
 
+/* What a request takes is charged to its transaction when it is over: not what it counted here. */
 int xk__gone_add(struct xk__txn *tx, struct xk__node *n)
 {
     struct xk_store_server *s = tx->conn->server;
+    int64_t more = 0;
     int rc = 0;
 
     if (s->uncounted && (s->uncounted != tx || tx->ngone == XK__TX_GONE))
-        rc = xk__gone_count(s->uncounted);
+        rc = count_uncounted(s, &more);
+    xk__txn_charge(tx, -more);
     if (rc)
         return rc;
     tx->gone[tx->ngone++] = xk__node_ref(n);
@@ -91,11 +109,9 @@ void xk__gone_undo(struct xk__txn *tx, const struct xk__node *n)
 
 void xk_store_server_tidy(struct xk_store_server *s)
 {
-    struct xk__txn *tx = s->ended;
+    int64_t ignored;
 
-    s->ended = NULL;
-    if (tx)
-        xk__txn_release(s, tx);
+    release_ended(s);
     if (s->uncounted)
-        (void)!xk__gone_count(s->uncounted); /* without memory now, later; at the latest for its commit */
+        (void)!count_uncounted(s, &ignored); /* without memory now, later; at the latest for its commit */
 }

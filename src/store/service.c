@@ -6,6 +6,8 @@
 
 #include "store/service.h"
 
+enum { LOOKS = 4 }; /* in one round of the loop */
+
 void xk__service_say(struct xk_store_service *s, const char *fmt, ...)
 {
     char line[200];
@@ -74,6 +76,7 @@ static void on_flush(struct xk_defer *d)
     struct xk__transport *t = XK_CONTAINER(d, struct xk__transport, flush);
     struct xk_store_service *s = t->service;
 
+    s->looked = 0;
     if (s->frozen)
         return;
     if (t->ring) {
@@ -239,18 +242,18 @@ static const struct xk_store_server_ops ops = {
     .later = later,
 };
 
-/* While it is spun for a hasty client. */
+/* While it is spun for a hasty client; a few times, then others have their turn. */
 static int look(struct xk_spinner *spinner, int sleeping)
 {
     struct xk_store_service *s = XK_CONTAINER(spinner, struct xk_store_service, spinner);
 
     if (sleeping)
         xk_spinner_stop(spinner);
-    else if (s->last && xk__socket_look(s->last)) {
-        xk__service_tidy(s);
-        return 1;
-    }
-    return 0;
+    if (sleeping || s->looked == LOOKS || !s->last || !xk__socket_look(s->last))
+        return 0;
+    s->looked++;
+    xk__service_tidy(s);
+    return 1;
 }
 
 /* Some domain ended. */

@@ -208,14 +208,12 @@ void xk__ring_run(struct xk__transport *t)
     t->busy = 1;
     there = run(t, &moved, &more);
     t->busy = 0;
-    if (!there) {
-        xk_free(&s->alloc, t, sizeof(*t));
-        return;
-    }
-    if (moved)
+    if (there && moved)
         xk_evtchn_notify(s->platform, t->port);
     xk__service_tidy(s);
-    if (!t->ignored)
+    if (!there)
+        xk_free(&s->alloc, t, sizeof(*t));
+    else if (!t->ignored)
         see_again(t, more);
 }
 

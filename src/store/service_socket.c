@@ -136,17 +136,20 @@ static int goes_on(struct xk__transport *t, int r)
  * then one write to the journal serves them all. */
 void xk__socket_run(struct xk__transport *t)
 {
+    struct xk_store_service *s = t->service;
     int r;
 
-    if (t->service->frozen)
+    if (s->frozen)
         return;
     r = feed_left(t);
     if (r == 0) {
         xk__socket_settle(t);
         r = feed_new(t, read_new(t));
     }
-    if (!goes_on(t, r))
+    if (!goes_on(t, r)) {
+        xk__service_tidy(s);
         return;
+    }
     xk__transport_flush(t);
     if (!xk_buf_len(&t->left))
         xk_stream_arm(t->stream, XK_READABLE, &t->reader);
@@ -157,14 +160,15 @@ void xk__socket_run(struct xk__transport *t)
  * woken, which takes longer than most requests. Its reader stays armed. */
 int xk__socket_look(struct xk__transport *t)
 {
+    struct xk_store_service *s = t->service;
     int n;
 
-    if (!t->hasty || !t->service->alone || t->service->frozen || xk_buf_len(&t->left) || t->owed)
+    if (!t->hasty || !s->alone || s->frozen || xk_buf_len(&t->left) || t->owed)
         return 0;
     n = peek(t);
     if (n <= 0)
         return 0; /* its end is seen by the reader */
-    if (!goes_on(t, feed_new(t, n)))
+    if (!goes_on(t, feed_new(t, n)) || s->frozen)
         return 1;
     xk__socket_output(t);
     xk__socket_settle(t);

@@ -243,6 +243,9 @@ static bool lies_below(const struct xk__watch *w, struct xk__path path)
     return w->path_len > path.n + 1u && w->data[path.n] == '/' && memcmp(w->data, path.s, path.n) == 0;
 }
 
+/* Then all of them are looked at, and all buckets, in place of the nodes that go. */
+static bool few(const struct xk_store_server *s) { return s->watches.count <= FEW && s->watches.size <= 2 * FEW; }
+
 /* All below (from), at (path), by the watches: where there are few. */
 static int plan_few(struct xk_store_server *s, const struct xk__node *from, struct xk__path path)
 {
@@ -263,18 +266,20 @@ int xk__events_plan_below(struct xk_store_server *s, const struct xk__node *from
 {
     if (s->watches.count == 0 || !from->kids)
         return 0;
-    if (s->watches.count <= FEW)
+    if (few(s))
         return plan_few(s, from, (struct xk__path){path, len});
     return xk__tree_walk(&s->tree, from, path, len, plan_removed, s);
 }
 
 bool xk__watched_below(const struct xk_store_server *s, struct xk__path path)
 {
-    for (uint32_t i = 0; i < s->watches.size && s->watches.count <= FEW; i++)
+    if (!few(s))
+        return s->watches.count > 0;
+    for (uint32_t i = 0; i < s->watches.size; i++)
         XK_LIST_EACH(e, &s->watches.buckets[i])
     if (lies_below(XK_CONTAINER(e, struct xk__watch, bucket), path))
         return true;
-    return s->watches.count > FEW;
+    return false;
 }
 
 static bool any_at(const struct xk_store_server *s, uint32_t hash)

@@ -647,3 +647,26 @@ TEST(control_output_is_cut_at_a_packet)
     EQ(dom0.len, 4096);
     done();
 }
+
+/* Else a guest could have a record made of each domain that there can be. */
+TEST(one_that_is_named_and_not_leaves_nothing)
+{
+    struct xk_store_stats before, after;
+    char who[16];
+
+    setup();
+    EQ(kit_mkdir(&dom0, "/local/domain/5"), 0);
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "/local/domain/5", "n5", NULL), 0);
+    xk_store_server_stats(server, &before);
+    for (int i = 0; i < 200; i++) {
+        EQ(kit_begin(&g5), 0);
+        EQ(kit_mkdir(&g5, "t"), 0);
+        snprintf(who, sizeof(who), "r%d", 1000 + i);
+        EQ(kit_do(&g5, XK_STORE_SET_PERMS, "t", "n5", who, NULL), 0);
+        EQ(kit_rm(&g5, "t"), 0);
+        EQ(kit_end(&g5, "T"), 0);
+    }
+    xk_store_server_stats(server, &after);
+    EQ(after.domains, before.domains);
+    done();
+}

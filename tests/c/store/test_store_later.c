@@ -177,6 +177,78 @@ TEST(two_transactions_in_turns)
     done();
 }
 
+/* Its plan, which is dropped, is nobody else's. */
+TEST(a_commit_that_is_refused_beside_removals_that_are_not_counted)
+{
+    char path[32];
+    uint32_t tx;
+
+    setup();
+    EQ(kit_do(&dom0, XK_STORE_CONTROL, "quota", "set", "nodes", "40", NULL), 0);
+    plant("a", 30);
+    EQ(kit_mkdir(&dom0, "/victim/x"), 0);
+    EQ(kit_begin(&guest), 0);
+    for (int i = 0; i < 5; i++) {
+        snprintf(path, sizeof(path), "b%d", i);
+        EQ(kit_write(&guest, path, "v"), 0);
+    }
+    tx = guest.tx;
+    guest.tx = 0;
+    for (int i = 0; i < 5; i++) {
+        snprintf(path, sizeof(path), "c%d", i);
+        EQ(kit_write(&guest, path, "v"), 0);
+    }
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_rm(&dom0, "/victim"), 0);
+    guest.tx = tx;
+    EQ(kit_end(&guest, "T"), XK_ENOSPC); /* merged it would be 42 */
+    EQ(kit_end(&dom0, "T"), 0);
+    EQ(owned(), 37);
+    done();
+}
+
+/* What the store holds for domain 0. */
+static long memory(void)
+{
+    uint32_t tx = dom0.tx;
+    long n;
+
+    dom0.tx = 0;
+    EQ(kit_do(&dom0, XK_STORE_CONTROL, "quota", "0", NULL), 0);
+    n = strtol(strstr((char *)dom0.reply, "memory") + 6, NULL, 10);
+    dom0.tx = tx;
+    return n;
+}
+
+TEST(each_transaction_is_charged_for_its_own)
+{
+    struct kit other;
+    long before, made;
+
+    setup();
+    kit_open(&other, server, 0);
+    plant("a", 3);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_begin(&other), 0);
+    before = memory();
+    for (int i = 0; i < 2000; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/own/%d", i);
+        EQ(kit_write(&other, path, "0123456789"), 0);
+    }
+    made = memory();
+    OK(made > before + 100000);
+    EQ(kit_rm(&other, "/own"), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0); /* /own is counted now, and freed */
+    OK(memory() < made - 100000);
+    OK(memory() > before);
+    EQ(kit_end(&other, "F"), 0);
+    OK(memory() < before + 5000);
+    OK(memory() > before - 5000);
+    EQ(kit_end(&dom0, "F"), 0);
+    done();
+}
+
 TEST(a_node_of_the_transactions_own_comes_and_goes)
 {
     setup();
@@ -324,4 +396,38 @@ TEST(a_removal_that_fails_leaves_nothing)
             break;
     }
     OK(failures > 0);
+}
+
+/* A transaction that is given up while there is no memory leaves nothing that is counted, or charged, later. */
+TEST(one_that_ends_without_memory_is_forgotten)
+{
+    long before;
+
+    allowed = -1;
+    setup_with(&failing, &ops);
+    plant("a", 30);
+    for (int i = 0; i < 30; i++) {
+        char path[64], owner[16];
+        snprintf(path, sizeof(path), "/local/domain/5/a/%d", i);
+        snprintf(owner, sizeof(owner), "n%d", 10 + i);
+        EQ(kit_do(&dom0, XK_STORE_SET_PERMS, path, owner, NULL), 0);
+    }
+    before = memory();
+    for (int i = 0; i < 3; i++) {
+        struct kit other;
+        kit_open(&other, server, 0);
+        EQ(kit_begin(&other), 0);
+        EQ(kit_rm(&other, "/local/domain/5/a"), 0);
+        allowed = 0;
+        EQ(kit_end(&other, "F"), 0);
+        allowed = -1;
+        xk_store_conn_close(other.conn);
+        EQ(kit_begin(&dom0), 0);
+        EQ(kit_rm(&dom0, "/none"), 0);
+        EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+        EQ(kit_end(&dom0, "F"), 0);
+        xk_store_server_tidy(server);
+    }
+    OK(memory() <= before + 1000 && memory() >= before - 1000);
+    done();
 }

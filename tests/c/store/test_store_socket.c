@@ -401,6 +401,89 @@ TEST(another_client_beside_a_hasty_one)
     end();
 }
 
+static int on_greedy(struct xk_spinner *s, int sleeping)
+{
+    (void)s;
+    hear(whose);
+    if (!sleeping && whose->answered == whose->asked && whose->asked < 100 * WINDOW)
+        ask(whose, WINDOW);
+    return 0;
+}
+
+/* However soon it comes back. */
+TEST(a_hasty_client_waits_for_its_turn)
+{
+    static struct client c, other;
+    static struct xk_spinner greedy = {.fn = on_greedy};
+    uint32_t begun;
+
+    begin();
+    client_open(&other);
+    client_open(&c);
+    ask(&other, 1);
+    settle(&other);
+    ask(&c, WINDOW);
+    settle(&c);
+    ask(&c, WINDOW);
+    settle(&c);
+    whose = &c;
+    xk_spinner_start(loop, &greedy);
+    ask(&other, 1);
+    begun = c.asked;
+    settle(&other);
+    OK(c.asked - begun <= 16 * WINDOW); /* a few looks a round, for two rounds */
+    xk_spinner_stop(&greedy);
+    settle(&c);
+    close(c.fd);
+    close(other.fd);
+    end();
+}
+
+/* What it put off is not left for somebody who may never come. */
+TEST(one_that_is_dropped_leaves_nothing_undone)
+{
+    static struct client c, other;
+    struct xk_store_stats st;
+    uint8_t out[1024];
+    size_t n = 0;
+    struct xk_store_header h;
+    static const struct {
+        uint32_t type;
+        const char *p;
+        uint32_t n;
+    } last[] = {{XK_STORE_TRANSACTION_START, "", 1}, {XK_STORE_RM, "/big", 5}, {XK_STORE_TRANSACTION_END, "T", 2}};
+
+    begin();
+    client_open(&other);
+    for (int i = 0; i < 100; i++) {
+        h = (struct xk_store_header){XK_STORE_WRITE, ++other.asked, 0, 0};
+        h.len = (uint32_t)sprintf((char *)out + XK_STORE_HEADER_SIZE, "/big/%d", i) + 1;
+        xk_store_header_put(&h, out);
+        EQ(send(other.fd, out, XK_STORE_HEADER_SIZE + h.len, MSG_NOSIGNAL), (ssize_t)(XK_STORE_HEADER_SIZE + h.len));
+        settle(&other);
+    }
+    client_open(&c);
+    for (unsigned i = 0; i < 3; i++) {
+        h = (struct xk_store_header){last[i].type, 1, i ? 1u : 0, last[i].n}; /* the first transaction is number 1 */
+        xk_store_header_put(&h, out + n);
+        memcpy(out + n + XK_STORE_HEADER_SIZE, last[i].p, last[i].n);
+        n += XK_STORE_HEADER_SIZE + last[i].n;
+    }
+    h = (struct xk_store_header){XK_STORE_WRITE, 1, 0, 100000};
+    xk_store_header_put(&h, out + n);
+    n += XK_STORE_HEADER_SIZE;
+    EQ(send(c.fd, out, n, MSG_NOSIGNAL), (ssize_t)n);
+    for (int i = 0; i < 5; i++)
+        OK(xk_loop_run_once(loop, xk_now(world.dom[1]) + XK_MS) >= 0);
+    xk_store_server_stats(xk_store_service_server(service), &st);
+    EQ(st.commits, 1);
+    EQ(st.connections, 1);
+    OK(st.nodes_held <= st.nodes + 1);
+    close(c.fd);
+    close(other.fd);
+    end();
+}
+
 /* --- a hand-over between the requests and their answers ----------------------------------------------------------- */
 
 static struct xk_file *state;
