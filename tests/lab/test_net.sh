@@ -64,12 +64,12 @@ error=
 0"; ok $? "it ends, and nothing of it is left"
 }
 
-# A file from one Linux guest to another; KILL: our back end is killed meanwhile.
+# A file from one Linux guest to another, at half a MiB a second at least; KILL: our back end is killed meanwhile.
 file_between() { # BACK TYPE TYPE [KILL]
     out=$($lab guest n-serves "--$2" --keep --memory 128 -t 60 --file tests/lab/lib/net_guest.sh --config "vif=['$(line "$1" 2)']" -- \
         "sh net_guest.sh serve $size")
     address=$(echo "$out" | sed -n 's/^bound \([0-9.]*\) .*/\1/p') sum=$(echo "$out" | grep -e '-$')
-    $lab guest n-gets "--$3" --memory 96 -t 90 --file tests/lab/lib/net_guest.sh --config "vif=['$(line "$1" 3)']" -- \
+    $lab guest n-gets "--$3" --memory 96 -t $((60 + size * 8)) --file tests/lab/lib/net_guest.sh --config "vif=['$(line "$1" 3)']" -- \
         "sh net_guest.sh fetch $address" > "$tmp/got" &
     getter=$!
     if [ -n "${4:-}" ]; then
