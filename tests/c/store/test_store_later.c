@@ -342,6 +342,17 @@ static void *failing_resize(void *ctx, void *p, size_t old, size_t size)
 
 static const xk_alloc failing = {failing_resize, NULL};
 
+/* Each of the 30 nodes gets an owner of its own: more accounts than there is room for without an allocation. */
+static void share_out(void)
+{
+    for (int i = 0; i < 30; i++) {
+        char path[64], owner[16];
+        snprintf(path, sizeof(path), "/local/domain/5/a/%d", i);
+        snprintf(owner, sizeof(owner), "n%d", 10 + i);
+        EQ(kit_do(&dom0, XK_STORE_SET_PERMS, path, owner, NULL), 0);
+    }
+}
+
 /* Tidying up finds no memory for the accounts of so many owners, and the commit has to do it. */
 TEST(what_could_not_be_counted_is_counted_for_the_commit)
 {
@@ -351,12 +362,7 @@ TEST(what_could_not_be_counted_is_counted_for_the_commit)
         allowed = -1;
         setup_with(&failing, &ops);
         plant("a", 30);
-        for (int i = 0; i < 30; i++) {
-            char path[64], owner[16];
-            snprintf(path, sizeof(path), "/local/domain/5/a/%d", i);
-            snprintf(owner, sizeof(owner), "n%d", 10 + i);
-            EQ(kit_do(&dom0, XK_STORE_SET_PERMS, path, owner, NULL), 0);
-        }
+        share_out();
         EQ(kit_begin(&dom0), 0);
         EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
         allowed = nth;
@@ -406,12 +412,7 @@ TEST(one_that_ends_without_memory_is_forgotten)
     allowed = -1;
     setup_with(&failing, &ops);
     plant("a", 30);
-    for (int i = 0; i < 30; i++) {
-        char path[64], owner[16];
-        snprintf(path, sizeof(path), "/local/domain/5/a/%d", i);
-        snprintf(owner, sizeof(owner), "n%d", 10 + i);
-        EQ(kit_do(&dom0, XK_STORE_SET_PERMS, path, owner, NULL), 0);
-    }
+    share_out();
     before = memory();
     for (int i = 0; i < 3; i++) {
         struct kit other;
