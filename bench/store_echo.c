@@ -2,9 +2,13 @@
  * right type and size, but keeps and looks up nothing. In each turn all that came is received before anything is sent,
  * which is the cheapest order. What is left is the kernel's: receive, send, epoll_wait. As our store does, it looks out
  * for the next requests of a client that has several under way, and takes those from the socket with their answers.
- * store_echo SOCKET. SPDX-License-Identifier: MIT */
+ *
+ *     store_echo SOCKET [NS]      NS: how long it works on each request (0)
+ *
+ * SPDX-License-Identifier: MIT */
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -18,6 +22,7 @@
 enum { TURN = 64, VALUE = 100, ROOM = 16384, FDS = 4096, HASTY = 8, SPIN_NS = 30000 };
 
 static int hasty[FDS], last;
+static uint64_t work_ns;
 
 static struct {
     int fd;
@@ -44,6 +49,12 @@ static size_t answer(const char *p, size_t n, char *out, size_t *taken)
     return sizeof(h) + h.len;
 }
 
+static void work(uint64_t ns)
+{
+    for (uint64_t end = ns ? bench_now() + ns : 0; ns && bench_now() < end;)
+        ;
+}
+
 /* Requests come whole, as store_load waits for each answer. */
 static void take(int fd, int i)
 {
@@ -66,6 +77,7 @@ static void take(int fd, int i)
         answers[i].n += more;
         count++;
     }
+    work((uint64_t)count * work_ns);
     hasty[fd] = count > 1 ? HASTY : hasty[fd] ? hasty[fd] - 1 : 0;
 }
 
@@ -98,6 +110,7 @@ int main(int argc, char **argv)
     int ep = epoll_create1(EPOLL_CLOEXEC), listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     snprintf(a.sun_path, sizeof(a.sun_path), "%s", argc > 1 ? argv[1] : "");
+    work_ns = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     if (argc < 2 || bind(listener, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(listener, 1024) < 0) {
         perror("store_echo");
         return 1;

@@ -63,10 +63,10 @@ local function start_ocaml()
   return { pid = tools.serve("oxenstored", command, "unix", dir .. "/socket"), socket = dir .. "/socket" }
 end
 
--- The limit: receives and sends as a store has to, and does nothing else.
-local function start_echo()
+-- The limit: receives and sends as a store has to, and does nothing else, but for (ns) on each request.
+local function start_echo(ns)
   local dir = tools.temp()
-  local command = string.format("%s %s/socket", tools.need("store_echo"), dir)
+  local command = string.format("%s %s/socket %d", tools.need("store_echo"), dir, ns)
   return { pid = tools.serve("store_echo", command, "unix", dir .. "/socket"), socket = dir .. "/socket" }
 end
 
@@ -135,10 +135,10 @@ local function add(all, more)
   end
 end
 
--- Trees of domains, made and taken down three times: the samples of either. C xenstored, which is slow, does it once.
+-- Trees of domains, made and taken down five times: the samples of either. C xenstored, which is slow, does it once.
 local function trees_of(servers, count, gather)
   local made, ended = {}, {}
-  for round = 1, tools.quick and 1 or 3 do
+  for round = 1, tools.quick and 1 or 5 do
     local these = {}
     for name, server in pairs(servers) do
       these[name] = (round == 1 or name ~= "peer") and server or nil
@@ -168,6 +168,12 @@ end
 
 local STARTERS = { ours = start_ours, peer = start_peer, ocaml = start_ocaml }
 
+-- Whom ours is compared with, where they are there. "busy" is an echo that works BUSY ns on each request; "empty" is
+-- another one of ours, which the nodes that are beside the others are not in.
+local BUSY = 200
+local PEERS = { { "peer", "xenstored 4.17" }, { "ocaml", "oxenstored 4.17" }, { "echo", "echo (limit)" },
+  { "busy", string.format("echo, %d ns each", BUSY) }, { "empty", "ours, empty" } }
+
 return function(out)
   local load = tools.need("store_load")
   local told = {}
@@ -176,27 +182,22 @@ return function(out)
   local nodes, domains = tools.quick and NODES // 10 or NODES, tools.quick and DOMAINS // 10 or DOMAINS
 
   local function measure(workload, connections)
-    local t = { ours = {}, peer = {}, ocaml = {}, echo = {} }
+    local t = {}
     for _ = 1, connections < 1000 and rounds or 2 do -- to set so many up takes the peers seconds
       for name, server in pairs(servers) do
-        table.insert(t[name], tools.sample(string.format("%s%s %s %s %s %d %d", tools.on(1), load, server.socket,
-          server.pid, workload, connections, ms))[1])
+        add(t, { [name] = { tools.sample(string.format("%s%s %s %s %s %d %d", tools.on(1), load, server.socket,
+          server.pid, workload, connections, ms))[1] } })
       end
     end
     return t
   end
 
   local function row(title, t, spec)
-    local r = { workload = title, unit = spec.unit, key = spec.key, ours = t.ours, theirs = t.peer,
-      peer = servers.peer and "xenstored 4.17", lower_is_better = spec.lower, goal = spec.goal }
-    out.row(r)
-    if servers.ocaml then
-      out.row({ workload = "", unit = spec.unit, key = spec.key, ours = t.ours, theirs = t.ocaml,
-        peer = "oxenstored 4.17", lower_is_better = spec.lower })
-    end
-    if servers.echo then
-      out.row({ workload = "", unit = spec.unit, key = spec.key, ours = t.ours, theirs = t.echo,
-        peer = "echo (limit)", lower_is_better = spec.lower })
+    for i, peer in ipairs(PEERS) do
+      if i == 1 or t[peer[1]] then
+        out.row({ workload = i == 1 and title or "", unit = spec.unit, key = spec.key, ours = t.ours,
+          theirs = t[peer[1]], peer = t[peer[1]] and peer[2], lower_is_better = spec.lower })
+      end
     end
   end
 
@@ -223,19 +224,25 @@ return function(out)
   local t = bulk(servers, "fill", nodes)
   row(string.format("create %dk nodes", nodes // 1000), t, { unit = "op/s" })
   row(string.format("memory of %dk nodes, each (lower)", nodes // 1000), t, { unit = "B", key = "bytes", lower = true })
-  servers.echo = start_echo()
+  servers.echo = start_echo(0)
+  servers.empty = servers.ours and start_ours()
   rows({ { "txn", { 8 } }, { "gathered", { 8 } }, { "mkrm", { 8 } } }, ", beside these")
-  if servers.ours then
-    servers.ours.first = hold(servers.ours, domains)
+  for _, name in ipairs({ "ours", "empty" }) do
+    if servers[name] then
+      servers[name].first = hold(servers[name], domains)
+    end
   end
+  servers.busy = start_echo(BUSY)
   for _, gather in ipairs({ false, true }) do
     local suffix = gather and ", gathered" or ""
     local made, ended = trees_of(servers, domains, gather)
     row(string.format("trees of %d domains, beside these%s", domains, suffix), made, { unit = "op/s" })
     row("their teardown" .. suffix, ended, { unit = "op/s" })
   end
-  tools.stop(servers.echo.pid)
-  servers.echo = nil
+  for _, name in ipairs({ "echo", "busy", "empty" }) do
+    if servers[name] then tools.stop(servers[name].started or servers[name].pid) end
+    servers[name] = nil
+  end
   bulk(servers, "clear", 1)
   row(string.format("create %dk nodes, gathered", nodes // 1000), bulk(servers, "fill", nodes, true), { unit = "op/s" })
   bulk(servers, "clear", 1)
@@ -246,7 +253,7 @@ return function(out)
   anew()
   local all = tools.quick and { 8, 64 } or { 1, 8, 64, 1000 }
   rows({ { "read", all }, { "write", all }, { "mkrm", all } }, "")
-  servers.echo = start_echo()
+  servers.echo = start_echo(0)
   rows({ { "txn", all } }, "")
   tools.stop(servers.echo.pid)
   servers.echo = nil

@@ -171,23 +171,13 @@ static int forget_perms(struct xk_store_server *s, struct xk__node **top, struct
 static int build(struct search *q, struct xk__node **top)
 {
     struct xk_store_server *s = q->s;
-    struct xk__path path, up, name;
-    struct xk__node **dir;
     int rc = 0;
 
     for (const struct victim *v = q->first; v && rc == 0; v = v->next) {
-        path = victim_path(v);
         rc = plan_victim(s, v);
-        if (rc == 0 && !v->remove) {
-            rc = forget_perms(s, top, path, q->domid);
-        } else if (rc == 0) {
-            up = xk__path_parent(path);
-            name.s = path.s + (up.n > 1 ? up.n + 1 : 1);
-            name.n = (size_t)(path.s + path.n - name.s);
-            rc = xk__tree_own(&s->tree, top, up, &dir);
-            if (rc == 0)
-                rc = xk__tree_remove(&s->tree, *dir, name);
-        }
+        if (rc == 0)
+            rc = v->remove ? xk__tree_remove(&s->tree, top, victim_path(v))
+                           : forget_perms(s, top, victim_path(v), q->domid);
     }
     return rc;
 }

@@ -146,21 +146,9 @@ static int bring(void *arg, const struct xk__node *n, struct xk__path path, uint
     return rc;
 }
 
-static struct xk__path last_part(struct xk__path path)
-{
-    struct xk__path p = path;
-
-    while (p.n && path.s[p.n - 1] != '/')
-        p.n--;
-    p.s = path.s + p.n;
-    p.n = path.n - p.n;
-    return p;
-}
-
 static int take_away(struct undo *u, struct xk__path path, const struct xk__node *now)
 {
     struct xk_store_server *s = u->s;
-    struct xk__node **slot;
     int rc = xk__subtract(s, now);
 
     if (rc == 0)
@@ -170,8 +158,8 @@ static int take_away(struct undo *u, struct xk__path path, const struct xk__node
         rc = xk__events_plan_below(s, now, s->walk, path.n);
     }
     if (rc == 0)
-        rc = xk__tree_own(&s->tree, u->top, xk__path_parent(path), &slot);
-    return rc ? rc : xk__tree_remove(&s->tree, *slot, last_part(path));
+        rc = xk__tree_remove(&s->tree, u->top, path);
+    return rc;
 }
 
 static int bring_back(struct undo *u, struct xk__path path, const struct xk__node *was)
@@ -192,7 +180,7 @@ static int bring_back(struct undo *u, struct xk__path path, const struct xk__nod
     }
     if (rc)
         return rc;
-    copy = xk__node_new(&s->tree, last_part(path), xk__node_perms(was), xk__node_value(was), was->value_len);
+    copy = xk__node_new(&s->tree, xk__path_last(path), xk__node_perms(was), xk__node_value(was), was->value_len);
     if (!copy)
         return XK_ENOMEM;
     copy->kids = was->kids ? xk__node_ref(was->kids) : NULL;

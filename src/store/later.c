@@ -1,9 +1,11 @@
 /* What no answer waits for is done after it, if the server has somebody to remind it (ops->later): the memory of a
- * transaction that has ended, with the nodes that only it still held; and how much each domain has less of by what a
- * transaction removes. A client that gets its answer soon has not gone to sleep, and need not be woken.
+ * transaction that has ended, with the nodes that only it still held; and what a transaction of a privileged client
+ * removes: its nodes go, and are taken from the accounts of who owned them. A client that gets its answer soon has not gone to sleep, and need not be woken.
  * (docs/store.md has what that is worth.)
  *
- * Never more than the last transaction waits to be freed, and one has up to XK__TX_GONE removals that are not counted.
+ * Never more than the last transaction waits to be freed, and one has up to XK__TX_GONE removals to be done. It does them
+ * itself as soon as it is asked for anything but another removal elsewhere: an answer always knows of what was answered
+ * before. Without memory for one, that request, at the latest the commit, says so.
  * SPDX-License-Identifier: MIT */
 #include "store/server.h"
 
@@ -40,7 +42,9 @@ void xk__txn_end(struct xk__txn *tx)
 /* The node has been counted, or need not be. */
 static void strike(struct xk_store_server *s, struct xk__txn *tx)
 {
-    xk__node_drop(&s->tree, tx->gone[--tx->ngone]);
+    xk__node_drop(&s->tree, tx->gone[--tx->ngone].node);
+    if (tx->removed > tx->ngone)
+        tx->removed = tx->ngone;
     if (!tx->ngone)
         s->uncounted = NULL;
 }
@@ -51,14 +55,37 @@ void xk__gone_forget(struct xk_store_server *s, struct xk__txn *tx)
         strike(s, tx);
 }
 
-/* No change may have planned anything yet: the server's deltas are used. */
-int xk__gone_count(struct xk__txn *tx)
+int xk__gone_remove(struct xk__txn *tx)
 {
     struct xk_store_server *s = tx->conn->server;
     int rc = 0;
 
+    while (tx->removed < tx->ngone && rc == 0) {
+        tx->way.n = 0;
+        rc = xk__tree_remove(&s->tree, &tx->top, xk__entry_path(tx->gone[tx->removed].entry));
+        tx->removed += rc == 0;
+    }
+    return rc;
+}
+
+int xk__gone_part(struct xk__txn *tx, struct xk__path path)
+{
+    for (uint32_t i = tx->removed; i < tx->ngone; i++) {
+        struct xk__path gone = xk__entry_path(tx->gone[i].entry);
+        if (xk__path_below(path, gone) >= 0 || xk__path_below(gone, path) >= 0)
+            return xk__gone_remove(tx);
+    }
+    return 0;
+}
+
+/* No change may have planned anything yet: the server's deltas are used. */
+int xk__gone_count(struct xk__txn *tx)
+{
+    struct xk_store_server *s = tx->conn->server;
+    int rc = xk__gone_remove(tx);
+
     while (tx->ngone && rc == 0) {
-        rc = xk__subtract(s, tx->gone[tx->ngone - 1]);
+        rc = xk__subtract(s, tx->gone[tx->ngone - 1].node);
         if (rc == 0)
             rc = xk__deltas_reserve(s, &tx->deltas, s->deltas.n);
         if (rc == 0) {
@@ -83,28 +110,24 @@ static int count_uncounted(struct xk_store_server *s, int64_t *more)
 }
 
 /* What a request takes is charged to its transaction when it is over: not what it counted here. */
-int xk__gone_add(struct xk__txn *tx, struct xk__node *n)
+int xk__gone_add(struct xk__txn *tx, struct xk__node *n, const struct xk__entry *e)
 {
     struct xk_store_server *s = tx->conn->server;
     int64_t more = 0;
     int rc = 0;
 
+    xk__node_ref(n); /* others are carried out, who may be all that holds it */
     if (s->uncounted && (s->uncounted != tx || tx->ngone == XK__TX_GONE))
         rc = count_uncounted(s, &more);
     xk__txn_charge(tx, -more);
-    if (rc)
+    if (rc) {
+        xk__node_drop(&s->tree, n);
         return rc;
-    tx->gone[tx->ngone++] = xk__node_ref(n);
+    }
+    tx->gone[tx->ngone++] = (struct xk__gone){n, e};
     s->uncounted = tx;
     s->ops->later(s->arg);
     return 0;
-}
-
-/* While it was in the list it cannot have been freed, so that no other node is where it was. */
-void xk__gone_undo(struct xk__txn *tx, const struct xk__node *n)
-{
-    if (tx && tx->ngone && tx->gone[tx->ngone - 1] == n)
-        strike(tx->conn->server, tx);
 }
 
 void xk_store_server_tidy(struct xk_store_server *s)

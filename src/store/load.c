@@ -311,17 +311,6 @@ static int get_node(struct load *l, struct node *n)
     return 0;
 }
 
-static struct xk__path last_part(struct xk__path path)
-{
-    struct xk__path p = path;
-
-    while (p.n && path.s[p.n - 1] != '/')
-        p.n--;
-    p.s = path.s + p.n;
-    p.n = path.n - p.n;
-    return p;
-}
-
 /* Makes the node at its path as it is said, in the tree (top); of one that is there, what (set) names: XK__TX_VALUE,
  * XK__TX_PERMS. The accounts of domains are planned. */
 static int set_node(struct load *l, struct xk__node **top, const struct node *n, unsigned set)
@@ -336,7 +325,7 @@ static int set_node(struct load *l, struct xk__node **top, const struct node *n,
     if (!old && (n->path.s[0] == '@' || !xk__tree_find(*top, up)))
         return bad(l, "a node without the directory that it is in");
     if (rc == 0)
-        rc = xk__deltas_add(s, &s->deltas, perms, xk__node_bytes(last_part(n->path).n, perms.n, bytes), 1);
+        rc = xk__deltas_add(s, &s->deltas, perms, xk__node_bytes(xk__path_last(n->path).n, perms.n, bytes), 1);
     if (rc == 0)
         rc = xk__deltas_prepare(s, &s->deltas);
     if (rc)
@@ -349,7 +338,7 @@ static int set_node(struct load *l, struct xk__node **top, const struct node *n,
             rc = xk__tree_set_perms(&s->tree, slot, n->perms);
         return rc;
     }
-    made = xk__node_new(&s->tree, last_part(n->path), n->perms, n->value, n->value_bytes);
+    made = xk__node_new(&s->tree, xk__path_last(n->path), n->perms, n->value, n->value_bytes);
     rc = made ? xk__tree_own(&s->tree, top, up, &slot) : XK_ENOMEM;
     if (rc == 0)
         rc = xk__tree_insert(&s->tree, *slot, made);
@@ -361,15 +350,13 @@ static int set_node(struct load *l, struct xk__node **top, const struct node *n,
 static int remove_node(struct load *l, struct xk__node **top, struct xk__path path)
 {
     struct xk_store_server *s = l->s;
-    struct xk__node **slot, *old = xk__tree_find(*top, path);
+    struct xk__node *old = xk__tree_find(*top, path);
     int rc;
 
     if (!old || path.n == 1 || path.s[0] == '@')
         return 0;
     rc = xk__subtract(s, old);
-    if (rc == 0)
-        rc = xk__tree_own(&s->tree, top, xk__path_parent(path), &slot);
-    return rc ? rc : xk__tree_remove(&s->tree, *slot, last_part(path));
+    return rc ? rc : xk__tree_remove(&s->tree, top, path);
 }
 
 static int load_node(struct load *l)

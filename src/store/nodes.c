@@ -408,14 +408,13 @@ int xk__do_mkdir(struct xk__req *r)
 
 /* --- removing ----------------------------------------------------------------------------------------------------- */
 
-/* How much it is matters only to quotas, which a privileged connection has none of, until a commit. */
 static int plan_remove(struct xk__req *r, struct xk__path path, struct xk__node *n)
 {
     struct xk_store_server *s = r->s;
     int rc = plan_entry(r, path);
 
     if (rc == 0)
-        rc = r->tx && r->c->privileged && xk__may_put_off(s) ? xk__gone_add(r->tx, n) : xk__subtract(s, n);
+        rc = xk__subtract(s, n);
     if (rc == 0 && !r->tx) {
         memcpy(s->walk, path.s, path.n);
         rc = xk__events_plan_below(s, n, s->walk, path.n);
@@ -437,19 +436,23 @@ static int remove_missing(struct xk__req *r, struct xk__path path, struct xk__pa
 
 static int remove_node(struct xk__req *r, struct xk__path path, struct xk__node *n)
 {
-    struct xk__path up = xk__path_parent(path), name;
-    struct xk__node **slot;
     int rc = plan_remove(r, path, n);
 
     if (rc == 0 && !r->tx)
         rc = xk__journal_remove(r->s, path);
-    if (rc == 0)
-        rc = own(r, up, &slot);
-    if (rc)
-        return rc;
-    name.s = path.s + (up.n > 1 ? up.n + 1 : 1);
-    name.n = (size_t)(path.s + path.n - name.s);
-    return xk__tree_remove(&r->s->tree, *slot, name);
+    if (r->tx)
+        r->tx->way.n = 0;
+    return rc ? rc : xk__tree_remove(&r->s->tree, r->top, path);
+}
+
+/* How much it is matters only to quotas, which a privileged connection has none of, until a commit; and what it leaves
+ * to whoever asks next. */
+static int remove_later(struct xk__req *r, struct xk__path path, struct xk__node *n)
+{
+    struct xk__entry *e;
+    int rc = xk__txn_touch(r->tx, path, &e);
+
+    return rc ? rc : xk__gone_add(r->tx, n, e);
 }
 
 int xk__do_rm(struct xk__req *r)
@@ -460,6 +463,8 @@ int xk__do_rm(struct xk__req *r)
 
     if (rc == 0)
         rc = xk__req_path(r, text, false, &path);
+    if (rc == 0 && r->tx)
+        rc = xk__gone_part(r->tx, path);
     if (rc)
         return rc;
     rc = look(r, path, XK__PERM_WRITE, &n, &rest);
@@ -469,11 +474,9 @@ int xk__do_rm(struct xk__req *r)
         return rc;
     if (path.n == 1)
         return XK_EINVAL; /* the root stays */
-    rc = remove_node(r, path, n);
-    if (rc) {
-        xk__gone_undo(r->tx, n);
+    rc = r->tx && r->c->privileged && xk__may_put_off(r->s) ? remove_later(r, path, n) : remove_node(r, path, n);
+    if (rc)
         return rc;
-    }
     note(r, path, XK__TX_REMOVED | XK__TX_EVENT);
     xk__change_done(r);
     return xk__reply_ok(r);

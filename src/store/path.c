@@ -46,6 +46,15 @@ struct xk__path xk__path_parent(struct xk__path p)
 
 bool xk__path_equal(struct xk__path a, struct xk__path b) { return a.n == b.n && memcmp(a.s, b.s, a.n) == 0; }
 
+struct xk__path xk__path_last(struct xk__path p)
+{
+    size_t n = p.n;
+
+    while (n && p.s[n - 1] != '/')
+        n--;
+    return (struct xk__path){p.s + n, p.n - n};
+}
+
 long xk__path_below(struct xk__path p, struct xk__path top)
 {
     long levels = 0;

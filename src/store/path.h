@@ -41,6 +41,9 @@ static inline bool xk__path_next(struct xk__path *p, struct xk__path *part)
 /* xk__path_parent (p) - "/a" for "/a/b", "/" for "/a"; (p) itself for "/" and for special paths. */
 struct xk__path xk__path_parent(struct xk__path p);
 
+/* xk__path_last (p) - its last component: "b" of "/a/b", "" of "/", a special path itself. */
+struct xk__path xk__path_last(struct xk__path p);
+
 /* xk__path_below (p, top) - the number of levels that (p) lies below (top), 0 if equal, -1 if it does not. */
 long xk__path_below(struct xk__path p, struct xk__path top);
 

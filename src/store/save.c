@@ -180,7 +180,7 @@ static int put_entries(struct save *v, const struct xk__txn *tx, uint32_t type)
         next = XK_STORE_ABS_PATH_MAX + 1;
         for (uint32_t i = 0; i < tx->n && rc == 0; i++) {
             const struct xk__entry *e = tx->v[i];
-            struct xk__path path = {e->path, e->len};
+            struct xk__path path = xk__entry_path(e);
             const struct xk__node *n = xk__tree_find(tx->top, path);
             if (e->len > shortest && e->len < next)
                 next = e->len;
@@ -257,6 +257,9 @@ int xk_store_server_save(struct xk_store_server *s, const struct xk_store_saver 
     struct xk__rec r;
     int rc;
 
+    xk_store_server_tidy(s);
+    if (s->uncounted)
+        return XK_ENOMEM; /* a transaction's tree is not as it was told */
     /* A record fits into it on top of what waits to be flushed; its memory is not the server's. */
     xk_buf_init(&v.buf, &s->outer, FLUSH + 2 * XK__RECORD_MAX + XK__CONN_OUT_MAX);
     rc = put_head(&v);

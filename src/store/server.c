@@ -305,7 +305,7 @@ void xk__plan_clear(struct xk_store_server *s)
 
 /* --- dispatch ----------------------------------------------------------------------------------------------------- */
 
-enum { NO_TX = 1, PRIVILEGED = 2 };
+enum { NO_TX = 1, PRIVILEGED = 2, KEEPS_GONE = 4 /* sees itself to what is not removed yet */ };
 
 static const struct {
     xk__handler *run;
@@ -318,13 +318,13 @@ static const struct {
     [XK_STORE_WATCH] = {xk__do_watch, NO_TX},
     [XK_STORE_UNWATCH] = {xk__do_unwatch, NO_TX},
     [XK_STORE_TRANSACTION_START] = {xk__do_tx_start, 0},
-    [XK_STORE_TRANSACTION_END] = {xk__do_tx_end, 0},
+    [XK_STORE_TRANSACTION_END] = {xk__do_tx_end, KEEPS_GONE},
     [XK_STORE_INTRODUCE] = {xk__do_introduce, PRIVILEGED},
     [XK_STORE_RELEASE] = {xk__do_release, PRIVILEGED},
     [XK_STORE_GET_DOMAIN_PATH] = {xk__do_domain_path, 0},
     [XK_STORE_WRITE] = {xk__do_write, 0},
     [XK_STORE_MKDIR] = {xk__do_mkdir, 0},
-    [XK_STORE_RM] = {xk__do_rm, 0},
+    [XK_STORE_RM] = {xk__do_rm, KEEPS_GONE},
     [XK_STORE_SET_PERMS] = {xk__do_set_perms, 0},
     [XK_STORE_IS_DOMAIN_INTRODUCED] = {xk__do_is_introduced, PRIVILEGED},
     [XK_STORE_RESUME] = {xk__do_resume, PRIVILEGED},
@@ -373,6 +373,10 @@ static int run(struct xk__req *r)
         if (rc)
             return rc;
         r->top = &r->tx->top;
+        if (!(flags & KEEPS_GONE))
+            rc = xk__gone_remove(r->tx);
+        if (rc)
+            return rc;
     }
     if (r->s->permit >> r->h.type & 1 && r->h.type != XK_STORE_CONTROL) {
         int rc = r->s->ops->permit(r->s->arg, r->c->domid, r->h.type, r->p, r->h.len);

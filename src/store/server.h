@@ -216,9 +216,17 @@ struct xk__entry {
     char path[];
 };
 
+static inline struct xk__path xk__entry_path(const struct xk__entry *e) { return (struct xk__path){e->path, e->len}; }
+
 struct xk__chunk {
     struct xk__chunk *next;
     size_t size, used;
+};
+
+/* A removal that was answered and is not in the transaction's accounts yet. */
+struct xk__gone {
+    struct xk__node *node; /* with all below it */
+    const struct xk__entry *entry;
 };
 
 enum { XK__STALE_BEFORE = 1 /* conflicted or lost before this server */, XK__STALE_LET_GO /* snapshot.c */ };
@@ -237,8 +245,8 @@ struct xk__txn {
     int64_t bytes; /* on its domain's account */
     struct xk__chunk *chunks;
     struct xk__deltas deltas;
-    struct xk__node *gone[XK__TX_GONE]; /* removed, with all below, and not in (deltas) yet: later.c */
-    uint32_t ngone;
+    struct xk__gone gone[XK__TX_GONE]; /* later.c */
+    uint32_t ngone, removed;           /* the first (removed) of them are out of (top) */
     uint64_t deaths;    /* of the server at the start */
     struct xk__way way; /* below (top), to the last node that was read or written */
 };
@@ -261,11 +269,13 @@ void xk__snapshots_bound(struct xk_store_server *s); /* snapshot.c: after a requ
 bool xk__may_put_off(const struct xk_store_server *s);
 void xk__txn_end(struct xk__txn *tx); /* xk__txn_free, whose second half may be put off */
 
-/* xk__gone_add (tx, n) - (tx) is about to remove (n) and all below it, which is to be counted later; only if it may be
- * put off. xk__gone_undo - it could not, if it was added at all; (tx) may be NULL. xk__gone_count - it is to be counted
- * now. XK_ENOMEM: some is left, or was not added. xk__gone_forget - it need not be counted. */
-int xk__gone_add(struct xk__txn *tx, struct xk__node *n);
-void xk__gone_undo(struct xk__txn *tx, const struct xk__node *n);
+/* xk__gone_add (tx, n, e) - (tx) removes (n), which it has at the path of (e), and all below it, later; only if that
+ * may be put off. xk__gone_remove - now: before (tx) is asked for anything else. xk__gone_part - now, unless (path) is
+ * neither above nor below any of it. xk__gone_count - it is to be in (deltas), too. XK_ENOMEM: some is left, or was not
+ * added. xk__gone_forget - it need not be done. */
+int xk__gone_add(struct xk__txn *tx, struct xk__node *n, const struct xk__entry *e);
+int xk__gone_remove(struct xk__txn *tx);
+int xk__gone_part(struct xk__txn *tx, struct xk__path path);
 int xk__gone_count(struct xk__txn *tx);
 void xk__gone_forget(struct xk_store_server *s, struct xk__txn *tx);
 

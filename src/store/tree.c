@@ -161,12 +161,8 @@ struct xk__node *xk__tree_deepest(struct xk__node *top, struct xk__path path, st
 /* A path as its directory, without the slash, and its name; there is no directory for "/" and "@special". */
 static struct xk__path directory_of(struct xk__path path, struct xk__path *name)
 {
-    size_t n = path.n;
-
-    while (n && path.s[n - 1] != '/')
-        n--;
-    *name = (struct xk__path){path.s + n, path.n - n};
-    return (struct xk__path){path.s, n && name->n ? n - 1 : 0};
+    *name = xk__path_last(path);
+    return (struct xk__path){path.s, name->n && name->n < path.n ? path.n - name->n - 1 : 0};
 }
 
 static bool way_leads(const struct xk__way *w, const struct xk__node *top, struct xk__path dir)
@@ -380,11 +376,11 @@ int xk__tree_insert(struct xk__tree *t, struct xk__node *dir, struct xk__node *c
     return 0;
 }
 
-int xk__tree_remove(struct xk__tree *t, struct xk__node *dir, struct xk__path name)
+int xk__tree_remove(struct xk__tree *t, struct xk__node **top, struct xk__path path)
 {
-    struct xk__node **slot, **out, **l, **r, *gone, *a, *b;
+    struct xk__node **dir, **slot, **out, **l, **r, *gone, *a, *b;
 
-    if (own_child(t, dir, name, &slot))
+    if (xk__tree_own(t, top, xk__path_parent(path), &dir) || own_child(t, *dir, xk__path_last(path), &slot))
         return XK_ENOMEM;
     gone = *slot;
     /* Own the seam along which the two subtrees are merged, so that the merge itself cannot fail. */
@@ -407,7 +403,7 @@ int xk__tree_remove(struct xk__tree *t, struct xk__node *dir, struct xk__path na
     }
     *out = a ? a : b;
     gone->left = gone->right = NULL;
-    dir->gen = ++t->gen;
+    (*dir)->gen = ++t->gen;
     xk__node_drop(t, gone);
     return 0;
 }

@@ -118,7 +118,10 @@ int xk__tree_own(struct xk__tree *t, struct xk__node **top, struct xk__path path
 int xk__tree_set_value(struct xk__tree *t, struct xk__node **slot, const void *value, size_t n);
 int xk__tree_set_perms(struct xk__tree *t, struct xk__node **slot, struct xk__perms perms);
 int xk__tree_insert(struct xk__tree *t, struct xk__node *dir, struct xk__node *child); /* takes the reference */
-int xk__tree_remove(struct xk__tree *t, struct xk__node *dir, struct xk__path name);   /* which must exist */
+
+/* xk__tree_remove (t, top, path) - and all below it; (path) must exist and be neither "/" nor special. XK_ENOMEM:
+ * nothing changed but what is owned. */
+int xk__tree_remove(struct xk__tree *t, struct xk__node **top, struct xk__path path);
 
 /* xk__tree_list (t, dir, skip, out, room, done) - the names of the children, sorted, each with its NUL, from byte
  * (skip) of that list on; stops before the first that does not fit. Bytes written or XK_ENOMEM. (done) is set at the

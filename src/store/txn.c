@@ -15,12 +15,6 @@ enum { CHUNK = 1024, INDEX_FROM = 16 };
 
 /* --- the log ------------------------------------------------------------------------------------------------------ */
 
-static struct xk__path entry_path(const struct xk__entry *e)
-{
-    struct xk__path p = {e->path, e->len};
-    return p;
-}
-
 static void index_put(struct xk__txn *tx, uint32_t i)
 {
     uint32_t mask = tx->cap * 2 - 1, at = tx->v[i]->hash & mask;
@@ -36,13 +30,13 @@ static struct xk__entry *log_find(const struct xk__txn *tx, struct xk__path path
 
     if (!tx->index) {
         for (uint32_t i = 0; i < tx->n; i++)
-            if (tx->v[i]->hash == hash && xk__path_equal(entry_path(tx->v[i]), path))
+            if (tx->v[i]->hash == hash && xk__path_equal(xk__entry_path(tx->v[i]), path))
                 return tx->v[i];
         return NULL;
     }
     for (uint32_t at = hash & mask; tx->index[at]; at = (at + 1) & mask) {
         struct xk__entry *e = tx->v[tx->index[at] - 1];
-        if (e->hash == hash && xk__path_equal(entry_path(e), path))
+        if (e->hash == hash && xk__path_equal(xk__entry_path(e), path))
             return e;
     }
     return NULL;
@@ -233,7 +227,7 @@ static bool creation_holds(const struct xk__txn *tx, const struct xk__entry *e, 
                            const struct xk__node *now)
 {
     struct xk__node *now_top = tx->conn->server->top;
-    struct xk__path up = xk__path_parent(entry_path(e));
+    struct xk__path up = xk__path_parent(xk__entry_path(e));
     const struct xk__node *dir = xk__tree_find(tx->base, up), *dir_now = xk__tree_find(now_top, up);
     struct xk__who who = xk__conn_who(tx->conn);
     unsigned want = e->flags & XK__TX_PERMS ? XK__PERM_WRITE | XK__PERM_OWNER : XK__PERM_WRITE;
@@ -267,8 +261,8 @@ static uint64_t gen_of(const struct xk__node *n) { return n ? n->gen : 0; }
 
 static bool entry_holds(const struct xk__txn *tx, const struct xk__entry *e, struct places *at)
 {
-    const struct xk__node *was = xk__tree_find_near(tx->base, entry_path(e), &at->base);
-    const struct xk__node *now = xk__tree_find_near(tx->conn->server->top, entry_path(e), &at->now);
+    const struct xk__node *was = xk__tree_find_near(tx->base, xk__entry_path(e), &at->base);
+    const struct xk__node *now = xk__tree_find_near(tx->conn->server->top, xk__entry_path(e), &at->now);
 
     if (e->flags & XK__TX_READ && gen_of(was) != gen_of(now))
         return false;
@@ -284,7 +278,7 @@ static bool names_dead(const struct xk__txn *tx, const struct xk__entry *e)
 
     if (since == 0 || !(e->flags & (XK__TX_CREATED | XK__TX_PERMS)))
         return false;
-    n = xk__tree_find(tx->top, entry_path(e));
+    n = xk__tree_find(tx->top, xk__entry_path(e));
     if (!n)
         return false;
     if (since > XK__DEAD)
@@ -298,10 +292,10 @@ static bool names_dead(const struct xk__txn *tx, const struct xk__entry *e)
 
 static void explain(const struct xk__txn *tx, const struct xk__entry *e)
 {
-    const struct xk__node *was = xk__tree_find(tx->base, entry_path(e));
-    const struct xk__node *now = xk__tree_find(tx->conn->server->top, entry_path(e));
+    const struct xk__node *was = xk__tree_find(tx->base, xk__entry_path(e));
+    const struct xk__node *now = xk__tree_find(tx->conn->server->top, xk__entry_path(e));
 
-    xk__why(tx->conn->server, entry_path(e), "the transaction %s it, and meanwhile somebody else %s it",
+    xk__why(tx->conn->server, xk__entry_path(e), "the transaction %s it, and meanwhile somebody else %s it",
             e->flags & XK__TX_READ ? "read" : "changed",
             names_dead(tx, e) ? "whom it names died beside"
             : !was && now     ? "created"
@@ -334,29 +328,12 @@ bool xk__txn_conflicts(const struct xk__txn *tx) { return check(tx) != 0; }
 
 /* --- repeating the changes on today's tree ------------------------------------------------------------------------ */
 
-static struct xk__path last_part(struct xk__path path)
-{
-    size_t n = path.n;
-    struct xk__path p;
-
-    while (n && path.s[n - 1] != '/')
-        n--;
-    p.s = path.s + n;
-    p.n = path.n - n;
-    return p;
-}
-
 static int merge_removal(struct xk_store_server *s, struct xk__node **top, struct xk__path path)
 {
-    struct xk__node *n = xk__tree_find(*top, path), **dir;
-    int rc;
+    struct xk__node *n = xk__tree_find(*top, path);
+    int rc = n ? xk__subtract(s, n) : 0;
 
-    if (!n)
-        return 0;
-    rc = xk__subtract(s, n);
-    if (rc == 0)
-        rc = xk__tree_own(&s->tree, top, xk__path_parent(path), &dir);
-    return rc ? rc : xk__tree_remove(&s->tree, *dir, last_part(path));
+    return !n || rc ? rc : xk__tree_remove(&s->tree, top, path);
 }
 
 /* Creates what is missing on the way to (path) as it is in the transaction. One level a turn, top down. */
@@ -403,21 +380,21 @@ struct merging {
 static int merge_change(struct xk__txn *tx, struct xk__node **top, const struct xk__entry *e, struct merging *at)
 {
     struct xk_store_server *s = tx->conn->server;
-    const struct xk__node *mine = xk__tree_find_near(tx->top, entry_path(e), &at->mine);
+    const struct xk__node *mine = xk__tree_find_near(tx->top, xk__entry_path(e), &at->mine);
     struct xk__path rest;
     struct xk__node **slot;
     int rc = 0;
 
     if (!mine)
         return 0; /* removed again */
-    xk__tree_deepest_by(*top, entry_path(e), &rest, &at->way);
+    xk__tree_deepest_by(*top, xk__entry_path(e), &rest, &at->way);
     if (rest.s) {
         at->way.n = 0;
-        return merge_missing(tx, top, entry_path(e));
+        return merge_missing(tx, top, xk__entry_path(e));
     }
     if (!(e->flags & (XK__TX_VALUE | XK__TX_PERMS)))
         return 0; /* MKDIR on an existing node leaves it alone */
-    rc = xk__tree_own_by(&s->tree, top, entry_path(e), &slot, &at->way);
+    rc = xk__tree_own_by(&s->tree, top, xk__entry_path(e), &slot, &at->way);
     if (rc == 0 && e->flags & XK__TX_VALUE)
         rc = xk__deltas_grow(s, &s->deltas, (*slot)->perms[0].domid, (int64_t)mine->value_len - (*slot)->value_len);
     if (rc == 0 && e->flags & XK__TX_VALUE)
@@ -442,7 +419,7 @@ static int merge(struct xk__txn *tx, struct xk__node **top)
 
     for (uint32_t i = 0; i < tx->n && rc == 0; i++)
         if (tx->v[i]->flags & XK__TX_REMOVED)
-            rc = merge_removal(s, top, entry_path(tx->v[i]));
+            rc = merge_removal(s, top, xk__entry_path(tx->v[i]));
     for (uint32_t i = 0; i < tx->n && rc == 0; i++)
         if (tx->v[i]->flags & (XK__TX_CREATED | XK__TX_VALUE | XK__TX_PERMS))
             rc = merge_change(tx, top, tx->v[i], &at);
@@ -454,7 +431,7 @@ static int merge(struct xk__txn *tx, struct xk__node **top)
 static int plan_events(struct xk__txn *tx, struct xk__node *after, const struct xk__entry *e)
 {
     struct xk_store_server *s = tx->conn->server;
-    struct xk__path path = entry_path(e);
+    struct xk__path path = xk__entry_path(e);
     struct xk__node *was, *now, *up;
     struct xk__perms v[3];
     unsigned n = 0;
@@ -508,17 +485,17 @@ static int journal(struct xk__txn *tx, struct xk__node *after)
 
     for (uint32_t i = 0; i < tx->n && rc == 0; i++)
         if (tx->v[i]->flags & XK__TX_REMOVED)
-            rc = xk__journal_remove(s, entry_path(tx->v[i]));
+            rc = xk__journal_remove(s, xk__entry_path(tx->v[i]));
     /* A directory before what is in it: an entry whose parent comes later in the log waits for the next turn. */
     for (size_t n = 0, next = 1; next && rc == 0; n = next) {
         next = 0;
         for (uint32_t i = 0; i < tx->n && rc == 0; i++) {
             const struct xk__entry *e = tx->v[i];
-            const struct xk__node *now = e->flags & XK__TX_CHANGE ? xk__tree_find(after, entry_path(e)) : NULL;
+            const struct xk__node *now = e->flags & XK__TX_CHANGE ? xk__tree_find(after, xk__entry_path(e)) : NULL;
             if (now && e->len > n && (next == 0 || e->len < next))
                 next = e->len;
             if (now && e->len == n)
-                rc = xk__journal_node(s, entry_path(e), xk__content_of(now));
+                rc = xk__journal_node(s, xk__entry_path(e), xk__content_of(now));
         }
     }
     return rc;
@@ -533,7 +510,9 @@ int xk__txn_commit(struct xk__txn *tx)
 
     if (tx->failed)
         return XK_ENOMEM; /* upstream's answer */
-    rc = check(tx);
+    rc = xk__gone_remove(tx);
+    if (rc == 0)
+        rc = check(tx);
     if (rc == 0)
         rc = build(tx, &after);
     more = xk__deltas_owned(&s->deltas, tx->conn->domid);

@@ -5,6 +5,7 @@
 static struct xk_store_server *server;
 static struct kit dom0, guest;
 static int reminded;
+static long held; /* bytes of the allocator that fails */
 
 static void later(void *arg)
 {
@@ -29,6 +30,7 @@ static void done(void)
 {
     SOUND(&dom0);
     xk_store_server_destroy(server);
+    EQ(held, 0);
 }
 
 static struct xk_store_stats stats(void)
@@ -264,6 +266,92 @@ TEST(a_node_of_the_transactions_own_comes_and_goes)
     done();
 }
 
+/* What is asked next sees what was answered, whatever it is. */
+TEST(a_removal_shows_at_once)
+{
+    setup();
+    plant("a/b/c", 3);
+    EQ(kit_write(&dom0, "/other/x", "v"), 0);
+    EQ(kit_write(&dom0, "/far/off/x", "v"), 0);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a/b"), 0);
+    EQ(kit_read(&dom0, "/local/domain/5/a/b/c/1"), XK_ENOENT);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    EQ(kit_mkdir(&dom0, "/local/domain/5/a/b"), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    EQ(kit_do(&dom0, XK_STORE_DIRECTORY, "/local/domain/5", NULL), 0);
+    EQ(dom0.len, 0);
+    EQ(kit_rm(&dom0, "/other"), 0);
+    EQ(kit_rm(&dom0, "/other"), 0);
+    EQ(kit_rm(&dom0, "/other/x"), XK_ENOENT);
+    EQ(kit_do(&dom0, XK_STORE_SET_PERMS, "/other", "n0", NULL), XK_ENOENT);
+    EQ(kit_write(&dom0, "/other", "anew"), 0);
+    EQ(kit_rm(&dom0, "/tool"), 0);
+    VALUE(&dom0, "/other", "anew");
+    EQ(kit_rm(&dom0, "/far/off/x"), 0); /* the way there was gone before the transaction had it to itself */
+    EQ(kit_read(&dom0, "/far/off/x"), XK_ENOENT);
+    EQ(kit_end(&dom0, "T"), 0);
+    EQ(owned(), 1);
+    VALUE(&dom0, "/other", "anew");
+    EQ(kit_read(&dom0, "/tool"), XK_ENOENT);
+    done();
+}
+
+/* Below a removal, of it, and above it: each knows of it, and nothing is counted twice. */
+TEST(removals_in_each_other)
+{
+    setup();
+    plant("a/b/c", 3);
+    EQ(owned(), 1 + 3 + 3);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a/b/c"), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a/b/c"), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a/b/c/0"), XK_ENOENT);
+    EQ(kit_rm(&dom0, "/local/domain/5/a/b"), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    EQ(kit_end(&dom0, "T"), 0);
+    EQ(owned(), 1);
+    done();
+}
+
+/* Many nodes of one directory: what the transaction copied for one removal is what others find. */
+TEST(removals_side_by_side)
+{
+    char path[64];
+
+    setup();
+    plant("a", 300);
+    EQ(kit_begin(&dom0), 0);
+    for (int i = 0; i < 300; i += 2) {
+        snprintf(path, sizeof(path), "/local/domain/5/a/%d", (i * 7) % 300);
+        EQ(kit_rm(&dom0, path), 0);
+    }
+    EQ(kit_end(&dom0, "T"), 0);
+    EQ(owned(), 2 + 150);
+    for (int i = 0; i < 300; i++) {
+        snprintf(path, sizeof(path), "/local/domain/5/a/%d", i);
+        EQ(kit_read(&dom0, path), i % 2 ? 0 : XK_ENOENT);
+    }
+    done();
+}
+
+/* A merge repeats what the transaction made, but not what it removed of that. */
+TEST(what_came_and_went_is_not_merged)
+{
+    struct kit other;
+
+    setup();
+    kit_open(&other, server, 0);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_write(&dom0, "/x/y", "v"), 0);
+    EQ(kit_rm(&dom0, "/x/y"), 0);
+    EQ(kit_write(&other, "/z", "meanwhile"), 0);
+    EQ(kit_end(&dom0, "T"), 0);
+    EQ(kit_read(&dom0, "/x/y"), XK_ENOENT);
+    EQ(kit_read(&dom0, "/x"), 0);
+    done();
+}
+
 /* Whoever has quotas is told of them at once. */
 TEST(a_guest_is_counted_at_once)
 {
@@ -334,6 +422,7 @@ static void *failing_resize(void *ctx, void *p, size_t old, size_t size)
     (void)ctx;
     if (size > old && allowed >= 0 && allowed-- == 0)
         return NULL;
+    held += (long)size - (p ? (long)old : 0);
     if (size)
         return realloc(p, size);
     free(p);
@@ -379,7 +468,7 @@ TEST(what_could_not_be_counted_is_counted_for_the_commit)
     OK(failures > 0);
 }
 
-/* A removal that fails is not counted either. */
+/* A removal that is refused for want of memory is not carried out later either. */
 TEST(a_removal_that_fails_leaves_nothing)
 {
     long failures = 0;
@@ -402,6 +491,74 @@ TEST(a_removal_that_fails_leaves_nothing)
             break;
     }
     OK(failures > 0);
+}
+
+/* The ninth makes room first. */
+TEST(a_removal_too_many_without_memory)
+{
+    long failures = 0;
+
+    for (long nth = 0;; nth++) {
+        char path[64];
+        int rc;
+        allowed = -1;
+        setup_with(&failing, &ops);
+        for (int i = 0; i < 9; i++) {
+            snprintf(path, sizeof(path), "a%d", i);
+            plant(path, 3);
+        }
+        EQ(kit_begin(&dom0), 0);
+        for (int i = 0; i < 8; i++) {
+            snprintf(path, sizeof(path), "/local/domain/5/a%d", i);
+            EQ(kit_rm(&dom0, path), 0);
+        }
+        allowed = nth;
+        rc = kit_rm(&dom0, "/local/domain/5/a8");
+        allowed = -1;
+        OK(rc == 0 || rc == XK_ENOMEM);
+        failures += rc != 0;
+        EQ(kit_end(&dom0, "T"), 0);
+        EQ(owned(), rc ? 5 : 1);
+        done();
+        if (rc == 0)
+            break;
+    }
+    OK(failures > 5);
+}
+
+/* One that was answered, and then found no memory, fails the transaction that it is part of: by the next request of it, a
+ * read or its end; or nothing is missing after it. */
+TEST(a_removal_without_memory_is_told_by_the_next_request)
+{
+    long failures[3] = {0};
+
+    for (int next = 0; next < 3; next++)
+        for (long nth = 0;; nth++) {
+            int rc;
+            allowed = -1;
+            setup_with(&failing, &ops);
+            plant("a", 30);
+            plant("b", 3);
+            EQ(kit_begin(&dom0), 0);
+            EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+            allowed = nth;
+            rc = next == 0   ? kit_end(&dom0, "T")
+                 : next == 1 ? kit_read(&dom0, "/local/domain/5/a")
+                             : kit_rm(&dom0, "/local/domain/5/a/1");
+            failures[next] += allowed < 0;
+            nth = allowed >= 0 ? -1 : nth;
+            allowed = -1;
+            OK(rc == XK_ENOMEM || (next ? rc == XK_ENOENT : rc == 0));
+            if (next && rc == XK_ENOMEM)
+                EQ(kit_read(&dom0, "/local/domain/5/a"), XK_ENOENT); /* with memory it is as it was answered */
+            if (next)
+                EQ(kit_end(&dom0, "T"), 0);
+            EQ(owned(), next == 0 && rc ? 36 : 5);
+            done();
+            if (nth < 0)
+                break;
+        }
+    OK(failures[0] > 2 && failures[1] > 2 && failures[2] > 2);
 }
 
 /* A transaction that is given up while there is no memory leaves nothing that is counted, or charged, later. */
