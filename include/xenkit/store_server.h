@@ -103,8 +103,8 @@ struct xk_store_server *xk_store_server_create(const xk_alloc *alloc, const stru
 void xk_store_server_destroy(struct xk_store_server *s);
 
 /* xk_store_server_tidy (s) - does what was put off (ops->later): frees what transactions held that have ended, and
- * removes what others were told is removed. Costs as much as there is of that; without any it returns at once. Not from within a
- * callback. */
+ * removes what others were told is removed. Costs as much as there is of that; without any it returns at once. Not from
+ * within a callback. */
 void xk_store_server_tidy(struct xk_store_server *s);
 
 /* --- connections ------------------------------------------------------------------------------------------------- */

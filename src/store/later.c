@@ -1,12 +1,12 @@
 /* What no answer waits for is done after it, if the server has somebody to remind it (ops->later): the memory of a
  * transaction that has ended, with the nodes that only it still held; and what a transaction of a privileged client
- * removes: its nodes go, and are taken from the accounts of who owned them. A client that gets its answer soon has not gone to sleep, and need not be woken.
- * (docs/store.md has what that is worth.)
+ * removes: its nodes go, and are taken from the accounts of who owned them. A client that gets its answer soon has not
+ * gone to sleep, and need not be woken. (docs/store.md has what that is worth.)
  *
- * Never more than the last transaction waits to be freed, and one has up to XK__TX_GONE removals to be done. It does them
- * itself as soon as it is asked for anything but another removal elsewhere: an answer always knows of what was answered
- * before. Without memory for one, that request, at the latest the commit, says so.
- * SPDX-License-Identifier: MIT */
+ * Never more than the last transaction waits to be freed, and one has up to XK__TX_GONE removals to be done. It does
+ * them itself as soon as it is asked for anything but another removal elsewhere: an answer always knows of what was
+ * answered before. Without memory for one, that request, at the latest the commit, says so. SPDX-License-Identifier:
+ * MIT */
 #include "store/server.h"
 
 bool xk__may_put_off(const struct xk_store_server *s) { return s->ops && s->ops->version >= 3 && s->ops->later; }
@@ -106,6 +106,17 @@ static int count_uncounted(struct xk_store_server *s, int64_t *more)
 
     *more = (int64_t)s->memory - (int64_t)before;
     xk__txn_charge(tx, *more);
+    return rc;
+}
+
+int xk__gone_settle(struct xk_store_server *s)
+{
+    struct xk__txn *tx = s->uncounted;
+    size_t before = s->memory;
+    int rc = tx ? xk__gone_remove(tx) : 0;
+
+    if (tx)
+        xk__txn_charge(tx, (int64_t)s->memory - (int64_t)before);
     return rc;
 }
 

@@ -257,9 +257,8 @@ int xk_store_server_save(struct xk_store_server *s, const struct xk_store_saver 
     struct xk__rec r;
     int rc;
 
-    xk_store_server_tidy(s);
-    if (s->uncounted)
-        return XK_ENOMEM; /* a transaction's tree is not as it was told */
+    if (!(saver->flags & XK_STORE_SAVE_NO_TRANSACTIONS) && xk__gone_settle(s))
+        return XK_ENOMEM;
     /* A record fits into it on top of what waits to be flushed; its memory is not the server's. */
     xk_buf_init(&v.buf, &s->outer, FLUSH + 2 * XK__RECORD_MAX + XK__CONN_OUT_MAX);
     rc = put_head(&v);

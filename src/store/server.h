@@ -247,8 +247,8 @@ struct xk__txn {
     struct xk__deltas deltas;
     struct xk__gone gone[XK__TX_GONE]; /* later.c */
     uint32_t ngone, removed;           /* the first (removed) of them are out of (top) */
-    uint64_t deaths;    /* of the server at the start */
-    struct xk__way way; /* below (top), to the last node that was read or written */
+    uint64_t deaths;                   /* of the server at the start */
+    struct xk__way way;                /* below (top), to the last node that was read or written */
 };
 
 int xk__txn_start(struct xk_store_conn *c, struct xk__txn **out);
@@ -271,12 +271,14 @@ void xk__txn_end(struct xk__txn *tx); /* xk__txn_free, whose second half may be 
 
 /* xk__gone_add (tx, n, e) - (tx) removes (n), which it has at the path of (e), and all below it, later; only if that
  * may be put off. xk__gone_remove - now: before (tx) is asked for anything else. xk__gone_part - now, unless (path) is
- * neither above nor below any of it. xk__gone_count - it is to be in (deltas), too. XK_ENOMEM: some is left, or was not
- * added. xk__gone_forget - it need not be done. */
+ * neither above nor below any of it. xk__gone_count - it is to be in (deltas), too. xk__gone_settle (s) - what any
+ * transaction removes is out of its tree. XK_ENOMEM: some is left, or was not added. xk__gone_forget - it need not be
+ * done. */
 int xk__gone_add(struct xk__txn *tx, struct xk__node *n, const struct xk__entry *e);
 int xk__gone_remove(struct xk__txn *tx);
 int xk__gone_part(struct xk__txn *tx, struct xk__path path);
 int xk__gone_count(struct xk__txn *tx);
+int xk__gone_settle(struct xk_store_server *s);
 void xk__gone_forget(struct xk_store_server *s, struct xk__txn *tx);
 
 /* --- why a request was refused (why.c) ------------------------------------------------------------------------------

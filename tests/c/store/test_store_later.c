@@ -526,8 +526,8 @@ TEST(a_removal_too_many_without_memory)
     OK(failures > 5);
 }
 
-/* One that was answered, and then found no memory, fails the transaction that it is part of: by the next request of it, a
- * read or its end; or nothing is missing after it. */
+/* One that was answered, and then found no memory, fails the transaction that it is part of: by the next request of it,
+ * a read or its end; or nothing is missing after it. */
 TEST(a_removal_without_memory_is_told_by_the_next_request)
 {
     long failures[3] = {0};

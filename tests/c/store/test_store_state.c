@@ -484,6 +484,64 @@ static void *failing_resize(void *ctx, void *p, size_t old, size_t size)
 
 static const xk_alloc failing = {failing_resize, NULL};
 
+/* The copies that a removal takes are on its domain's account, also when a save has it carried out. */
+TEST(a_save_charges_who_removes)
+{
+    static const struct xk_store_server_ops ops = {.version = XK_STORE_SERVER_OPS_VERSION, .later = later};
+    struct xk_store_server *s = world_with(&ops);
+    long memory[2];
+
+    kit_open(&kits[1], s, 0);
+    EQ(kit_write(&kits[0], "/a/b/c", "v"), 0);
+    EQ(kit_begin(&kits[0]), 0);
+    EQ(kit_rm(&kits[0], "/a/b"), 0);
+    for (int i = 0; i < 2; i++) {
+        EQ(kit_do(&kits[1], XK_STORE_CONTROL, "quota", "0", NULL), 0);
+        memory[i] = strtol(strstr((char *)kits[1].reply, "memory") + 6, NULL, 10);
+        EQ(save(s, 0), 0);
+    }
+    OK(memory[1] > memory[0] + 100);
+    EQ(kit_end(&kits[0], "F"), 0);
+    SOUND(&kits[0]);
+    xk_store_server_destroy(s);
+}
+
+/* What a transaction removes is out of its tree before that is saved; a state without transactions leaves it alone. */
+TEST(removals_that_wait_without_memory)
+{
+    static const struct xk_store_server_ops ops = {.version = XK_STORE_SERVER_OPS_VERSION, .later = later};
+    long failures[2] = {0};
+
+    for (unsigned flags = 0; flags <= XK_STORE_SAVE_NO_TRANSACTIONS; flags += XK_STORE_SAVE_NO_TRANSACTIONS)
+        for (long n = 0, more = 1; more; n++) {
+            struct xk_store_stats before, after;
+            struct xk_store_server *s;
+            allowed = -1;
+            held = 0;
+            memset(kits, 0, sizeof(kits));
+            s = xk_store_server_create(&failing, &ops, NULL, NULL);
+            kit_open(&kits[0], s, 0);
+            EQ(kit_write(&kits[0], "/a/b/c", "v"), 0);
+            EQ(kit_begin(&kits[0]), 0);
+            EQ(kit_rm(&kits[0], "/a/b"), 0);
+            xk_store_server_stats(s, &before);
+            allowed = n;
+            EQ(save(s, flags), allowed < 0 ? XK_ENOMEM : 0);
+            more = allowed < 0;
+            failures[flags / XK_STORE_SAVE_NO_TRANSACTIONS] += more;
+            allowed = -1;
+            xk_store_server_stats(s, &after);
+            if (flags)
+                EQ(after.nodes_held, before.nodes_held);
+            EQ(kit_read(&kits[0], "/a/b/c"), XK_ENOENT);
+            EQ(kit_end(&kits[0], "T"), 0);
+            SOUND(&kits[0]);
+            xk_store_server_destroy(s);
+            EQ(held, 0);
+        }
+    OK(failures[1] > 0 && failures[0] > failures[1]);
+}
+
 TEST(loading_fails_cleanly_without_memory)
 {
     struct xk_store_server *s = world();
