@@ -294,6 +294,18 @@ static int device_fault(lua_State *L)
     return finish(L, d, xk_block_fault(NULL, below, &f, &d->dev), "fault");
 }
 
+/*** The same device with a write cache that is lost at the end, but for a part, as when the power goes.
+ * @function power
+ * @tparam[opt] integer seed of the chance that chooses */
+static int device_power(lua_State *L)
+{
+    uint64_t seed = (uint64_t)(lua_isnoneornil(L, 2) ? 1 : xk_lua_integer(L, 2, 1, LUA_MAXINTEGER));
+    struct xk_blkdev *below;
+    struct device *d = new_layer(L, &below);
+
+    return finish(L, d, xk_block_power(NULL, below, seed, &d->dev), "power");
+}
+
 static void front_told(void *arg, int connected, int err)
 {
     struct device *d = arg;
@@ -565,13 +577,12 @@ int luaopen_xenkit_core_block(lua_State *L)
     static const luaL_Reg functions[] = {{"memory", l_memory}, {"file", l_file},   {"aio", l_aio},
                                          {"vhd", l_vhd},       {"front", l_front}, {"back", xk_lua_block_back},
                                          {NULL, NULL}};
-    static const luaL_Reg device_methods[] = {{"suspend", device_suspend}, {"resume", device_resume},
-                                              {"arm", device_arm},         {"state", device_state},
-                                              {"info", device_info},       {"stats", device_stats},
-                                              {"start", device_start},     {"retire", device_retire},
-                                              {"slice", device_slice},     {"throttle", device_throttle},
-                                              {"fault", device_fault},     {"overlay", device_overlay},
-                                              {"close", device_close},     {NULL, NULL}};
+    static const luaL_Reg device_methods[] = {
+        {"suspend", device_suspend},   {"resume", device_resume}, {"arm", device_arm},
+        {"state", device_state},       {"info", device_info},     {"stats", device_stats},
+        {"start", device_start},       {"retire", device_retire}, {"slice", device_slice},
+        {"throttle", device_throttle}, {"fault", device_fault},   {"overlay", device_overlay},
+        {"power", device_power},       {"close", device_close},   {NULL, NULL}};
     static const luaL_Reg request_methods[] = {{"result", request_result}, {NULL, NULL}};
 
     xk_lua_type(L, DEVICE, device_methods, device_close);

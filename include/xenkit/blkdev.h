@@ -167,6 +167,12 @@ struct xk_blk_fault {
 XK_MUSTCHECK int xk_block_fault(const xk_alloc *alloc, struct xk_blkdev *below, const struct xk_blk_fault *what,
                                 struct xk_blkdev **out);
 
+/* xk_block_power (alloc, below, seed, out) - a disk with a write cache (of 2 MiB, which are taken at once) that loses
+ * power when it is closed, or its process ends: of what was written and not flushed then, each 512 bytes are as they
+ * were, as any of the writes since then left them, or garbage behind a new first part. (seed), not 0, chooses. (below)
+ * has what is flushed. XK_EINVAL: (below) has larger sectors. */
+XK_MUSTCHECK int xk_block_power(const xk_alloc *alloc, struct xk_blkdev *below, uint64_t seed, struct xk_blkdev **out);
+
 XK_API_END
 
 #endif

@@ -145,6 +145,8 @@ function Disk:throttle(limits) return wrap(self.raw:throttle(limits)) end
 function Disk:overlay(bytes) return wrap(self.raw:overlay(bytes)) end
 --- One that fails as it is told, for tests: {at, bytes, after, one_in, seed}.
 function Disk:fault(what) return wrap(self.raw:fault(what)) end
+--- One with a write cache that is lost when it is closed, but for a random part, as when the power goes; for tests.
+function Disk:power(seed) return wrap(self.raw:power(seed)) end
 
 --- Lets go of the disk, so that its back end may serve its image to another. It may be had again by a new `front`.
 function Disk:retire() self.raw:retire() end

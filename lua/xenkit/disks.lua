@@ -11,6 +11,8 @@
 --     luks:KEY:IMAGE       what is in another image with a LUKS1 header; KEY is a file of the folder of keys
 --     xts:KEY:IMAGE        what is in another image, encrypted with AES-XTS and no header
 --     fault:100:IMAGE      another image of which about one request in so many fails, for tests
+--     power:7:IMAGE        another image, of which what was not flushed is lost, but for a random part, when its domain
+--                          or this service ends: for tests; the number, or 0 for one of each time's own, chooses
 --
 -- A file is open once; several may read it, one may write it.
 -- @module xenkit.disks
@@ -47,7 +49,7 @@ local function make(self, params, readonly, image)
   local maker = makers[kind or "file"]
   if not maker then
     return nil, params .. ": an image is a file, direct:FILE, vhd:FILE, memory:SIZE, vbd:NAME, or part:, limit:, "
-      .. "overlay:, luks:, xts:, fault: of one",
+      .. "overlay:, luks:, xts:, fault:, power: of one",
       "XK_EINVAL"
   end
   return maker(self, what or params, readonly, image)
@@ -132,6 +134,14 @@ function makers.fault(self, what, readonly, image)
   local n, rest = what:match "^(%d+):(.+)$"
   if not n then return nil, "fault:" .. what .. ": it is written as fault:100:IMAGE", "XK_EINVAL" end
   return layer(self, rest, readonly, image, function(disk) return disk:fault { one_in = tonumber(n) } end)
+end
+
+function makers.power(self, what, readonly, image)
+  local n, rest = what:match "^(%d+):(.+)$"
+  if not n then return nil, "power:" .. what .. ": it is written as power:7:IMAGE", "XK_EINVAL" end
+  local seed = tonumber(n)
+  if seed == 0 then seed = (string.unpack("<I7", self.ctx.world:entropy(7))) | 1 end
+  return layer(self, rest, readonly, image, function(disk) return disk:power(seed) end)
 end
 
 function makers.memory(self, what)

@@ -38,8 +38,8 @@ static void on_done(struct xk_blk_request *r, int err)
     struct xk__layer *l = p->layer;
     struct xk_blk_request *of = p->of;
 
-    if (err == 0 && l->after)
-        l->after(l, &p->r);
+    if (l->after)
+        l->after(l, &p->r, err);
     put_back(p);
     of->done(of, err);
     if (l->head && !l->closing)
@@ -64,8 +64,8 @@ static int pass_on(struct xk__layer *l)
         return rc;
     }
     take(l);
-    if (rc == 0)
-        rc = xk_blk_submit(l->below, &p->r);
+    if (rc == 0 && (rc = xk_blk_submit(l->below, &p->r)) < 0 && l->after)
+        l->after(l, &p->r, rc);
     if (rc != 0) {
         put_back(p);
         r->done(r, rc > 0 ? 0 : rc);

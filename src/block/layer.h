@@ -26,8 +26,8 @@ struct xk__layer {
     /* Looks at a request that is to go on, and may change it. 0; 1: it is done, and does not go on; XK_EAGAIN: it waits
      * until xk__layer_go; XK_E...: that is its answer. */
     int (*pass)(struct xk__layer *l, struct xk_blk_request *r);
-    /* One that went on was done without an error, before its owner is told. NULL allowed. */
-    void (*after)(struct xk__layer *l, struct xk_blk_request *r);
+    /* One that went on was done, or failed, before its owner is told. NULL allowed. */
+    void (*after)(struct xk__layer *l, struct xk_blk_request *r, int err);
     void (*fini)(struct xk__layer *l); /* NULL allowed */
 };
 

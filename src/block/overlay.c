@@ -74,7 +74,11 @@ static int pass(struct xk__layer *l, struct xk_blk_request *r)
     return 1;
 }
 
-static void after(struct xk__layer *l, struct xk_blk_request *r) { copy((struct overlay *)l, r, 0); }
+static void after(struct xk__layer *l, struct xk_blk_request *r, int err)
+{
+    if (err == 0)
+        copy((struct overlay *)l, r, 0);
+}
 
 static void fini(struct xk__layer *l)
 {

@@ -37,6 +37,7 @@ dd if=/dev/zero of="$tmp/images/direct.img" bs=1024 count=4096 2> /dev/null
 direct=direct: # not on every file system
 dd if="$tmp/images/direct.img" of=/dev/null bs=4096 count=1 iflag=direct 2> /dev/null || direct=
 dd if=/dev/zero of="$tmp/images/db.img" bs=1024 count=8192 2> /dev/null
+dd if=/dev/zero of="$tmp/images/cut.img" bs=1024 count=8192 2> /dev/null
 dd if=/dev/zero of="$tmp/images/relay.img" bs=1024 count=2048 2> /dev/null
 dd if=/dev/zero of="$tmp/images/table.img" bs=1024 count=2060 2> /dev/null
 printf '\0\0\0\0\203\0\0\0\10\0\0\0\0\20\0\0' | dd of="$tmp/images/table.img" bs=1 seek=446 conv=notrunc 2> /dev/null
@@ -74,6 +75,8 @@ return { name = "d", domains = {
     disks = { data = { image = "ro.img", mode = "r", back = "disks" } } },
   { name = "db", script = "$PWD/tests/e2e/lib/disk_db.lua", restart = "always",
     disks = { data = { image = "db.img", back = "disks2" } } },
+  { name = "cut", script = "$PWD/tests/e2e/lib/disk_db.lua", restart = "always",
+    disks = { data = { image = "power:0:cut.img", back = "disks2" } } },
   { name = "none", script = "$user", restart = "never", disks = { data = { image = "no.img", back = "disks" } } },
 } }
 W
@@ -132,18 +135,23 @@ $x move user data --back disks && rounds user 1; ok $? "and back"
 out=$($x move user nothing --back disks 2>&1); [ $? = 1 ] && has "$out" "no disk or vif 'nothing'"; ok $? "a disk that it has not"
 out=$($x move user data --back nobody 2>&1); [ $? = 1 ] && has "$out" "no domain 'nobody'"; ok $? "a domain that is not"
 out=$($x move user data 2>&1); [ $? = 2 ] && has "$out" "--back"; ok $? "where to has to be said"
-# A database: its domain and its back end are killed in turn; what was told is there.
-told=0 lost=0
-for victim in db disks2 db db disks2 db; do
+# A database: its domain and its back end are killed in turn; what was told is there. Of another one the disk loses its power
+# each time.
+killed() { # NAME [VICTIM]
     sleep 0.15
-    told=$(data db count) id=$(domid db)
-    kill -9 "$(pid $victim)"
-    [ $victim = db ] || continue
+    told=$(data "$1" count) id=$(domid "$1")
+    kill -9 "$(pid "${2:-$1}")"
+    [ -z "${2:-}" ] || return
     i=0
-    while [ $i -lt 200 ] && { [ "$(domid db)" = "$id" ] || [ -z "$(data db found)" ]; }; do i=$((i + 1)); sleep 0.05; done
-    found=$(data db found)
-    [ "${found:-0}" -ge "${told:-0}" ] && [ "$(data db check)" = ok ] || { lost=1; echo "# told $told, found $found"; }
-done
+    while [ $i -lt 200 ] && { [ "$(domid "$1")" = "$id" ] || [ -z "$(data "$1" found)" ]; }; do i=$((i + 1)); sleep 0.05; done
+    found=$(data "$1" found)
+    [ "${found:-0}" -ge "${told:-0}" ] && [ "$(data "$1" check)" = ok ] || { lost=1; echo "# told $told, found $found"; }
+}
+told=0 lost=0
+for life in 1 2 3 4; do killed cut; done
+[ $lost = 0 ] && [ "${told:-0}" -gt 10 ]; ok $? "a database on a disk that loses its power has all that was told, four times ($told rows)"
+told=0 lost=0
+for victim in '' disks2 '' '' disks2 ''; do killed db $victim; done
 [ $lost = 0 ] && [ "${told:-0}" -gt 20 ]; ok $? "a database on a disk has all that was told, after six kills ($told rows)"
 $x shutdown user > /dev/null; ok $? "the user ends"
 [ -z "$($x store ls "/local/domain/$(domid disks)/backend/vbd" 2> /dev/null | grep "^$(domid user)$")" ]

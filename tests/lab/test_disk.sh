@@ -8,8 +8,8 @@ export XK_LAB_CACHE="${XK_LAB_CACHE:-${XK_LAB_DIR:-$build/lab}/cache}" XK_LAB_QU
 XK_LAB_DIR=$tmp/lab
 export XK_LAB_DIR
 trap '$lab down > /dev/null 2>&1; rm -rf "$tmp"' EXIT
-seconds=2 kills=3
-[ -z "${XK_LONG:-}" ] || { seconds=30; kills=20; }
+seconds=2 kills=3 lives=5
+[ -z "${XK_LONG:-}" ] || { seconds=30; kills=20; lives=500; }
 
 printf '#!/bin/sh\n[ "$1" != add ] || PATH=/bin:/usr/bin xenstore-write "$XENBUS_PATH/hotplug-status" connected\n' \
     > "$tmp/block-ours"
@@ -23,6 +23,7 @@ line() {
     case $1 in
         linux) echo "format=raw,vdev=xvda,access=w,script=block-lab,backendtype=phy,target=/tmp/images/disk.img" ;;
         dom0) echo "format=raw,vdev=xvda,access=w,script=/h/block-ours,backendtype=phy,target=disk.img" ;;
+        power) echo "format=raw,vdev=xvda,access=w,script=/h/block-ours,backendtype=phy,target=power:0:disk.img" ;;
         stub) echo "format=raw,vdev=xvda,access=w,backend=driver,backendtype=phy,target=memory:8M" ;;
     esac
 }
@@ -73,6 +74,31 @@ database() { # BACK
     ok $? "a database of a stub domain on $1 has all that was told after it was destroyed: $(echo "$out" | grep told)"
 }
 
+# The same, on a disk that loses its power with its domain: what was not flushed is lost, but for a part in any order, torn.
+# Each life of the database begins with its check, and ends at a random moment; so that it does not grow too slow to be
+# checked, it begins anew after 25 lives.
+cuts() { # LIVES
+    sed "s|^disk = .*|disk = ['$(line power)']|" "$tmp/db/db.cfg" > "$tmp/power.cfg"
+    $lab put "$tmp/power.cfg"
+    left=$1 lives=0 told=0
+    while [ "$left" -gt 0 ]; do
+        some=$((left < 25 ? left : 25)) left=$((left - 25))
+        out=$($lab run -t $((some * 5 + 20)) "told=0; dd if=/dev/zero of=/tmp/images/disk.img bs=1M count=16 conv=notrunc 2> /dev/null
+            for life in \$(seq $some); do
+                xl create -q /h/power.cfg > /dev/null 2>&1; i=\$(xl domid db); n=0
+                until found=\$(xenstore-read /local/domain/\$i/data/found 2> /dev/null) || [ \$n = 100 ]; do n=\$((n + 1)); usleep 50000; done
+                [ \"\$found\" -ge \$told ] && [ \$(xenstore-read /local/domain/\$i/data/check) = ok ] && echo good ||
+                    echo \"found '\$found' of \$told: \$(xenstore-read /local/domain/\$i/data/check)\"
+                usleep \$(awk \"BEGIN { srand(\$life\$\$); print int(rand() * 600000) }\")
+                told=\$(xenstore-read /local/domain/\$i/data/count); xl destroy db
+            done; echo told \$told")
+        good=$(printf '%s\n' "$out" | grep -c '^good$')
+        lives=$((lives + good)) told=$((told + $(printf '%s\n' "$out" | sed -n 's/^told //p')))
+        [ "$good" = "$some" ] || { printf '%s\n' "$out" | grep -v '^good$' | sed 's/^/# /'; break; }
+    done
+    [ "$lives" = "$1" ]; ok $? "a database of a stub domain loses its power $1 times, and nothing that was told: $told rows"
+}
+
 $lab up > "$tmp/err" 2>&1 || { cat "$tmp/err"; ok 1 "the lab comes up"; finish; }
 $lab put "$build/xenkit" "$build/xenkit-domain" scripts/services/disk.lua "$tmp/block-ours" "$tmp/driver" "$tmp/user"
 $lab run 'mkdir -p /tmp/images; dd if=/dev/zero of=/tmp/images/disk.img bs=1M count=16 2> /dev/null'
@@ -94,6 +120,7 @@ $lab run 'rmmod xen_blkback; cd /h; LD_LIBRARY_PATH=/h/lib ./xenkit run --on xen
 long linux_front dom0 pvh 2 # the last ones are on dom0 and PV, too
 long linux_front dom0 pv 1
 long stub_front dom0
+cuts $lives
 
 # Killed at random moments, while the guest checks.
 longer=$((kills * 2 + 4))
