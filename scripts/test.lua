@@ -80,6 +80,7 @@ end
 
 section("layers, style")
 tap("layers", "sh tests/layers.sh " .. quote(build))
+tap("matrix", "sh tests/matrix.sh")
 if wanted("luacheck") then
   local lines = lines_of("luacheck -q --no-color lua scripts tests/lua tests/guest examples")
   if lines[#lines] and lines[#lines]:match(" 0 warnings / 0 errors") then passed = passed + 1

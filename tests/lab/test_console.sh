@@ -23,7 +23,14 @@ end } }
 TRIGGERS
 "$build/xenkit" build scripts/services/console.lua -o "$tmp/console" --as /h/console > "$tmp/out" 2>&1
 has "$(cat "$tmp/out")" "domain-core"; ok $? "domain-core is enough for the stub domain"
-$lab put "$build/xenkit" "$build/xenkit-domain" scripts/services/console.lua "$tmp/console" "$tmp/console_pty" \
+"$build/xenkit" build tests/lab/lib/hello.lua -o "$tmp/hello" --as /h/hello --name con-hello -m 16 > "$tmp/out" 2>&1
+hello() { # BACK - a stub domain of ours says hello
+    $lab run 'rm -f /var/log/xen/console/guest-con-hello.log; xl create -q /h/hello/con-hello.cfg'
+    step until_true 15 grep -q "'hello on the console'" /var/log/xen/console/guest-con-hello.log
+    ok $? "a stub domain's console front end on $1"
+    $lab run 'xl destroy con-hello'
+}
+$lab put "$tmp/hello" "$build/xenkit" "$build/xenkit-domain" scripts/services/console.lua "$tmp/console" "$tmp/console_pty" \
     "$tmp/policy.lua" "$tmp/triggers.lua" tests/lab/lib/console_dom0.sh
 $lab run 'rm -f /var/log/xen/console/*con-* /var/log/xen/console/guest-console* /var/log/xen/console/hypervisor*'
 
@@ -48,6 +55,7 @@ for g in pv pvh; do
     has "$out" answer42 && has "$out" "[xenkit] seen happy" && ! printf %s "$out" | LC_ALL=C grep -q '[[:cntrl:]]'
     ok $? "the log has it, and the trigger's mark, and no control bytes, $g"
 done
+hello "ours in dom0"
 is "$($lab run 'xenstore-read /local/domain/0/data/trigger/con-pv')" happy; ok $? "a trigger wrote a node"
 has "$(printf '+ answer42\n. 100\n> echo again\n+ again\n' | user con-pv)" again; ok $? "the next user of xl console"
 
@@ -94,6 +102,7 @@ out=$($lab guest con-stub --keep --memory 160 -- 'echo ready' 2>&1); has "$out" 
 is "$($lab run 'xenstore-read /local/domain/$(xl domid con-stub)/console/backend-id')" "$stub"; ok $? "as libxl decided"
 out=$(user con-stub < "$tmp/talk"); ok $? "xl console types and shows, by the bridge"
 has "$(log guest-con-stub.log)" answer42; ok $? "the bridge writes the log"
+hello "ours in a stub domain"
 has "$(xenkit console --on xen con-stub --search answer)" answer42; ok $? "xenkit console asks the stub itself"
 is "$(step second con-stub "$stub" log)" connected; ok $? "a further console, at the stub"
 printf '+ #\n> echo to second > /dev/hvc1\n. 300\n' | user con-stub > "$tmp/out"

@@ -62,6 +62,21 @@ restored 0"; ok $? "$1: $2: xl save and restore"
 0"; ok $? "$1: $2: xl shutdown, and nothing of it is left"
 }
 
+# A stub domain of ours, and its console at xenconsoled.
+hello() { # HOME
+    "$build/xenkit" build tests/lab/lib/hello.lua -o "$tmp/hello" --as /h/hello --name st-hello -m 16 > "$tmp/built" 2>&1
+    $lab put "$tmp/hello"
+    out=$($lab run -t 60 "$gone"'
+        rm -f /var/log/xen/console/guest-st-hello.log
+        xl create -q /h/hello/st-hello.cfg > /dev/null 2>&1; i=0
+        until xenstore-read "/local/domain/$(xl domid st-hello)/data/hello" 2> /dev/null || [ $i = 50 ]; do i=$((i + 1)); sleep 0.2; done
+        sleep 0.3; cat /var/log/xen/console/guest-st-hello.log
+        xl shutdown -w st-hello > /dev/null 2>&1; echo shut down $?; gone st-hello')
+    has "$out" "I am st-hello" && has "$out" "shut down 0
+0"; ok $? "$1: our store client in a stub domain"
+    has "$out" "hello on the console"; ok $? "$1: and its console at upstream's xenconsoled"
+}
+
 home() { # NAME
     $lab down > /dev/null 2>&1
     $lab up --store none > "$tmp/err" 2>&1 || { cat "$tmp/err"; ok 1 "$1: the lab comes up"; return; }
@@ -72,6 +87,7 @@ home() { # NAME
         dd if=/tmp/disk.img bs=64k count=16 2> /dev/null | md5sum | cut -d" " -f1')
     case "$1${XK_LONG:-}" in stub) ;; *) guest "$1" pv 2 ;; esac # one kind each, but for the long run
     case "$1${XK_LONG:-}" in daemon) ;; *) guest "$1" pvh 1 ;; esac
+    hello "$1"
     out=$($lab run -t 3600 "test-xenstore -i $rounds > /tmp/out 2>&1; echo rc \$?; cat /tmp/out")
     has "$out" "rc 0"; ok $? "$1: test-xenstore -i $rounds"
     $lab guest st-gone --keep --memory 96 -- true
