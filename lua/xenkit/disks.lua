@@ -67,18 +67,26 @@ local function layer(self, rest, readonly, image, over)
   return nil, rest .. ": " .. err, code
 end
 
-function makers.part(self, what, readonly, image)
+-- "7:IMAGE": 7, IMAGE; nil if it is not written so, or the number is none that there is.
+local function number_of(what)
   local n, rest = what:match "^(%d+):(.+)$"
+  if not n or #n > 18 then return nil end
+  return tonumber(n), rest
+end
+
+function makers.part(self, what, readonly, image)
+  local n, rest = number_of(what)
   if not n then return nil, "part:" .. what .. ": it is written as part:1:IMAGE", "XK_EINVAL" end
   image.part = true
-  return layer(self, rest, readonly, image, function(disk) return partition.open(disk, tonumber(n)) end)
+  return layer(self, rest, readonly, image, function(disk) return partition.open(disk, n) end)
 end
 
 function makers.limit(self, what, readonly, image)
-  local requests, text, rest = what:match "^(%d+):(%w+):(.+)$"
+  local requests, after = number_of(what)
+  local text, rest = (after or ""):match "^(%w+):(.+)$"
   local bytes = text and size.read(text)
   if not bytes then return nil, "limit:" .. what .. ": it is written as limit:500:8M:IMAGE", "XK_EINVAL" end
-  local limits = { requests = tonumber(requests), bytes = bytes }
+  local limits = { requests = requests, bytes = bytes }
   return layer(self, rest, readonly, image, function(disk) return disk:throttle(limits) end)
 end
 
@@ -131,16 +139,19 @@ function makers.luks(self, what, readonly, image) return encrypted(self, "luks",
 function makers.xts(self, what, readonly, image) return encrypted(self, "xts", what, readonly, image) end
 
 function makers.fault(self, what, readonly, image)
-  local n, rest = what:match "^(%d+):(.+)$"
+  local n, rest = number_of(what)
   if not n then return nil, "fault:" .. what .. ": it is written as fault:100:IMAGE", "XK_EINVAL" end
-  return layer(self, rest, readonly, image, function(disk) return disk:fault { one_in = tonumber(n) } end)
+  return layer(self, rest, readonly, image, function(disk) return disk:fault { one_in = n } end)
 end
 
 function makers.power(self, what, readonly, image)
-  local n, rest = what:match "^(%d+):(.+)$"
-  if not n then return nil, "power:" .. what .. ": it is written as power:7:IMAGE", "XK_EINVAL" end
-  local seed = tonumber(n)
-  if seed == 0 then seed = (string.unpack("<I7", self.ctx.world:entropy(7))) | 1 end
+  local seed, rest = number_of(what)
+  if not seed then return nil, "power:" .. what .. ": it is written as power:7:IMAGE", "XK_EINVAL" end
+  if seed == 0 then
+    local bytes, err, code = self.ctx.world:entropy(7)
+    if not bytes then return nil, ("power:%s: %s; a number instead of 0 needs none"):format(what, err), code end
+    seed = string.unpack("<I7", bytes) | 1
+  end
   return layer(self, rest, readonly, image, function(disk) return disk:power(seed) end)
 end
 

@@ -77,6 +77,8 @@ return { name = "d", domains = {
     disks = { data = { image = "db.img", back = "disks2" } } },
   { name = "cut", script = "$PWD/tests/e2e/lib/disk_db.lua", restart = "always",
     disks = { data = { image = "power:0:cut.img", back = "disks2" } } },
+  { name = "odd", script = "$user", restart = "never",
+    disks = { data = { image = "power:99999999999999999999:no.img", back = "disks" } } },
   { name = "none", script = "$user", restart = "never", disks = { data = { image = "no.img", back = "disks" } } },
 } }
 W
@@ -110,6 +112,7 @@ i=0
 while [ $i -lt 150 ] && $x list --json | grep -q '"name":"none"'; do i=$((i + 1)); sleep 0.05; done
 $x log 2> /dev/null | grep -q 'no.img is not there'
 ok $? "an image that is not there is told"
+$x log 2> /dev/null | grep -q 'no.img: it is written as power:7:IMAGE'; ok $? "and one that is written wrongly"
 i=0
 while [ $i -lt 150 ] && ! $x log 2> /dev/null | grep -q 'data.img is in use'; do i=$((i + 1)); sleep 0.05; done
 [ $i -lt 150 ]; ok $? "an image is written by one domain alone"
