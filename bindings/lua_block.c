@@ -36,6 +36,7 @@ struct device {
     struct xk_lua_disk_user *users;
     struct xk_lua_served served; /* by back ends */
     struct device *below;        /* a front end, which this is a layer of */
+    int power;                   /* made by xk_block_power */
 };
 
 struct request {
@@ -303,7 +304,20 @@ static int device_power(lua_State *L)
     struct xk_blkdev *below;
     struct device *d = new_layer(L, &below);
 
+    d->power = 1;
     return finish(L, d, xk_block_power(NULL, below, seed, &d->dev), "power");
+}
+
+/*** How many sectors of 512 bytes would be lost, or half lost, if the power went now; nil of a device without `power`.
+ * @function at_risk */
+static int device_at_risk(lua_State *L)
+{
+    struct device *d = check_device(L, 1);
+
+    if (!d->power)
+        return 0;
+    lua_pushinteger(L, (lua_Integer)xk_block_power_at_risk(d->dev));
+    return 1;
 }
 
 static void front_told(void *arg, int connected, int err)
@@ -577,12 +591,14 @@ int luaopen_xenkit_core_block(lua_State *L)
     static const luaL_Reg functions[] = {{"memory", l_memory}, {"file", l_file},   {"aio", l_aio},
                                          {"vhd", l_vhd},       {"front", l_front}, {"back", xk_lua_block_back},
                                          {NULL, NULL}};
-    static const luaL_Reg device_methods[] = {
-        {"suspend", device_suspend},   {"resume", device_resume}, {"arm", device_arm},
-        {"state", device_state},       {"info", device_info},     {"stats", device_stats},
-        {"start", device_start},       {"retire", device_retire}, {"slice", device_slice},
-        {"throttle", device_throttle}, {"fault", device_fault},   {"overlay", device_overlay},
-        {"power", device_power},       {"close", device_close},   {NULL, NULL}};
+    static const luaL_Reg device_methods[] = {{"suspend", device_suspend}, {"resume", device_resume},
+                                              {"arm", device_arm},         {"state", device_state},
+                                              {"info", device_info},       {"stats", device_stats},
+                                              {"start", device_start},     {"retire", device_retire},
+                                              {"slice", device_slice},     {"throttle", device_throttle},
+                                              {"fault", device_fault},     {"overlay", device_overlay},
+                                              {"power", device_power},     {"at_risk", device_at_risk},
+                                              {"close", device_close},     {NULL, NULL}};
     static const luaL_Reg request_methods[] = {{"result", request_result}, {NULL, NULL}};
 
     xk_lua_type(L, DEVICE, device_methods, device_close);

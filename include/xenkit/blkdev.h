@@ -169,9 +169,13 @@ XK_MUSTCHECK int xk_block_fault(const xk_alloc *alloc, struct xk_blkdev *below, 
 
 /* xk_block_power (alloc, below, seed, out) - a disk with a write cache (of 2 MiB, which are taken at once) that loses
  * power when it is closed, or its process ends: of what was written and not flushed then, each 512 bytes are as they
- * were, as any of the writes since then left them, or garbage behind a new first part. (seed), not 0, chooses. (below)
- * has what is flushed. XK_EINVAL: (below) has larger sectors. */
+ * were, as any of the writes since then left them, or garbage behind a new first part, also where the writes did not
+ * change them. (seed), not 0, chooses, once how much of it, from nearly all to next to nothing, then what. (below) has
+ * what is flushed. Whoever uses the disk has to end with it, as with a real power cut. XK_EINVAL: (below) has larger
+ * sectors. xk_block_power_at_risk (d) - how many sectors would be lost, or half lost, if it ended now; (d) is a device
+ * that xk_block_power made. */
 XK_MUSTCHECK int xk_block_power(const xk_alloc *alloc, struct xk_blkdev *below, uint64_t seed, struct xk_blkdev **out);
+uint64_t xk_block_power_at_risk(struct xk_blkdev *d);
 
 XK_API_END
 

@@ -147,6 +147,8 @@ function Disk:overlay(bytes) return wrap(self.raw:overlay(bytes)) end
 function Disk:fault(what) return wrap(self.raw:fault(what)) end
 --- One with a write cache that is lost when it is closed, but for a random part, as when the power goes; for tests.
 function Disk:power(seed) return wrap(self.raw:power(seed)) end
+--- Of such a disk: how many sectors would be lost, or half lost, if it were closed now; nil of others.
+function Disk:at_risk() return self.raw:at_risk() end
 
 --- Lets go of the disk, so that its back end may serve its image to another. It may be had again by a new `front`.
 function Disk:retire() self.raw:retire() end

@@ -12,7 +12,7 @@
 --     xts:KEY:IMAGE        what is in another image, encrypted with AES-XTS and no header
 --     fault:100:IMAGE      another image of which about one request in so many fails, for tests
 --     power:7:IMAGE        another image, of which what was not flushed is lost, but for a random part, when its domain
---                          or this service ends: for tests; the number, or 0 for one of each time's own, chooses
+--                          ends: for tests; the number, or 0 for one of each time's own, chooses
 --
 -- A file is open once; several may read it, one may write it.
 -- @module xenkit.disks
@@ -262,16 +262,15 @@ function makers.vhd(self, name, readonly, image)
 end
 
 -- A file, or a disk passed on, is opened once for all whose it is; who of them may use it is decided when they connect
--- (core.back). Memory is each disk's own, and so is
--- an overlay.
+-- (core.back). Memory is each disk's own, and so are an overlay and a disk that loses its power.
 local function take_image(self, path, params, readonly)
-  local key = (params:match "^memory:" or params:match "overlay:") and path or params
+  local key = (params:match "^memory:" or params:match "overlay:" or params:match "power:") and path or params
   local image = self.open[key]
   if image and (not image.disk or image.readonly and not readonly) then
     return nil, params .. " is in use by another domain", "XK_EBUSY"
   end
   if not image then
-    image = { readonly = readonly, users = 0, key = key, claims = {} }
+    image = { readonly = readonly, users = 0, key = key, claims = {}, name = params }
     self.open[key] = image -- while it is being made, too: a disk that is passed on takes its time
     local under, code
     image.disk, under, code = make(self, params, readonly, image)
@@ -289,6 +288,10 @@ end
 local function drop_image(self, image)
   image.users = image.users - 1
   if image.users > 0 then return end
+  local at_risk = image.disk:at_risk()
+  if at_risk and self.log then
+    self.log("info", ("%s loses its power with %d sectors that were not flushed"):format(image.name, at_risk))
+  end
   if not image.under or image.under.front ~= image.disk then image.disk:close() end
   if image.under then let_go(self, image.under) end
   self.open[image.key] = nil

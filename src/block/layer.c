@@ -1,4 +1,5 @@
-/* Requests go through in their order, as many as there are copies for. SPDX-License-Identifier: MIT */
+/* Requests go through in their order, as many as there are copies for. A layer stays until the last request that it has
+ * below is back, as a front end below ends them with itself, not with a close. SPDX-License-Identifier: MIT */
 #include "block/layer.h"
 
 static struct xk_blk_request *take(struct xk__layer *l)
@@ -12,18 +13,65 @@ static struct xk_blk_request *take(struct xk__layer *l)
     return r;
 }
 
-static void destroy(struct xk__layer *l)
+static void release(struct xk__layer *l)
 {
     xk_alloc alloc = l->alloc;
 
+    if (l->fini)
+        l->fini(l);
+    xk_free(&alloc, l, l->size);
+}
+
+static void cancel(struct xk__layer *l)
+{
     while (l->head) {
         struct xk_blk_request *r = take(l);
         r->done(r, XK_ECANCELED);
     }
+}
+
+static void finish(struct xk__layer *l)
+{
+    l->busy++; /* for good */
+    cancel(l);
     xk_blk_close(l->below); /* which ends what is there */
-    if (l->fini)
-        l->fini(l);
-    xk_free(&alloc, l, l->size);
+    cancel(l);
+    l->closed = 1;
+    if (l->under_way == 0)
+        release(l);
+}
+
+/* The end of a call-back, in which anything may have been asked for. */
+static void unbusy(struct xk__layer *l)
+{
+    l->busy--;
+    if (l->closed) {
+        if (l->under_way == 0)
+            release(l);
+    } else if (l->busy) {
+        l->again |= l->head != NULL;
+    } else if (l->closing) {
+        finish(l);
+    } else if (l->again || l->head) {
+        xk__layer_go(l);
+    }
+}
+
+void xk__layer_own(struct xk__layer *l, struct xk_blk_request *r)
+{
+    int rc;
+
+    l->under_way++;
+    rc = xk_blk_submit(l->below, r);
+    if (rc < 0)
+        r->done(r, rc);
+}
+
+void xk__layer_own_done(struct xk__layer *l)
+{
+    l->busy++;
+    l->under_way--;
+    unbusy(l);
 }
 
 static void put_back(struct xk__passed *p)
@@ -38,12 +86,13 @@ static void on_done(struct xk_blk_request *r, int err)
     struct xk__layer *l = p->layer;
     struct xk_blk_request *of = p->of;
 
+    l->busy++;
     if (l->after)
         l->after(l, &p->r, err);
     put_back(p);
+    l->under_way--;
     of->done(of, err);
-    if (l->head && !l->closing)
-        xk__layer_go(l);
+    unbusy(l);
 }
 
 /* One request on its way. 0; XK_EAGAIN: it has to wait. */
@@ -64,8 +113,12 @@ static int pass_on(struct xk__layer *l)
         return rc;
     }
     take(l);
-    if (rc == 0 && (rc = xk_blk_submit(l->below, &p->r)) < 0 && l->after)
-        l->after(l, &p->r, rc);
+    if (rc == 0) {
+        rc = xk_blk_submit(l->below, &p->r);
+        l->under_way += rc == 0;
+        if (rc < 0 && l->after)
+            l->after(l, &p->r, rc);
+    }
     if (rc != 0) {
         put_back(p);
         r->done(r, rc > 0 ? 0 : rc);
@@ -79,7 +132,7 @@ void xk__layer_go(struct xk__layer *l)
         l->again = 1;
         return;
     }
-    l->busy = 1;
+    l->busy++;
     do {
         l->again = 0;
         while (l->head && l->free && !l->closing)
@@ -88,9 +141,9 @@ void xk__layer_go(struct xk__layer *l)
         if (!l->closing)
             xk_blk_kick(l->below);
     } while (l->again && !l->closing);
-    l->busy = 0;
+    l->busy--;
     if (l->closing)
-        destroy(l);
+        finish(l);
 }
 
 static void submit(struct xk_blkdev *d, struct xk_blk_request *r)
@@ -109,7 +162,7 @@ static void layer_close(struct xk_blkdev *d)
 
     l->closing = 1;
     if (!l->busy)
-        destroy(l);
+        finish(l);
 }
 
 static const struct xk_blkdev_ops ops = {XK_BLKDEV_VERSION, submit, kick, layer_close, NULL, NULL};

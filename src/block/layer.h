@@ -21,7 +21,9 @@ struct xk__layer {
     struct xk_blkdev *below; /* owned */
     struct xk__passed pool[XK__LAYER_AT_ONCE], *free;
     struct xk_blk_request *head, **tail; /* that wait */
-    int busy, again, closing;
+    unsigned busy;                       /* call-backs, or what makes them, that may close it */
+    unsigned under_way;                  /* requests that are below */
+    int again, closing, closed;
     size_t size; /* of the whole structure */
     /* Looks at a request that is to go on, and may change it. 0; 1: it is done, and does not go on; XK_EAGAIN: it waits
      * until xk__layer_go; XK_E...: that is its answer. */
@@ -37,5 +39,10 @@ struct xk__layer *xk__layer_new(const xk_alloc *alloc, size_t size, struct xk_bl
                                 int (*pass)(struct xk__layer *l, struct xk_blk_request *r),
                                 void (*fini)(struct xk__layer *l));
 void xk__layer_go(struct xk__layer *l);
+
+/* xk__layer_own (l, r) - a request of the layer's own goes below, which its (done) ends with xk__layer_own_done: the
+ * layer may be gone after that. */
+void xk__layer_own(struct xk__layer *l, struct xk_blk_request *r);
+void xk__layer_own_done(struct xk__layer *l);
 
 #endif

@@ -51,6 +51,7 @@ return { name = "d", domains = {
   { name = "log", service = "log" },
   { name = "disks", service = "disk", params = { images = "$tmp/images", queues = 4 }, restart = "always" },
   { name = "disks2", service = "disk", params = { images = "$tmp/images", queues = 2 }, restart = "always" },
+  { name = "disks3", service = "disk", params = { images = "$tmp/images" } },
   { name = "relay", service = "disk", disks = { far = { image = "relay.img", dev = "xvdb", back = "disks" } } },
   { name = "leaf", script = "$user", params = { pause = 0.3 }, restart = "never",
     disks = { data = { image = "vbd:xvdb", back = "relay" } } },
@@ -76,7 +77,7 @@ return { name = "d", domains = {
   { name = "db", script = "$PWD/tests/e2e/lib/disk_db.lua", restart = "always",
     disks = { data = { image = "db.img", back = "disks2" } } },
   { name = "cut", script = "$PWD/tests/e2e/lib/disk_db.lua", restart = "always",
-    disks = { data = { image = "power:0:cut.img", back = "disks2" } } },
+    disks = { data = { image = "power:0:cut.img", back = "disks3" } } },
   { name = "odd", script = "$user", restart = "never",
     disks = { data = { image = "power:99999999999999999999:no.img", back = "disks" } } },
   { name = "none", script = "$user", restart = "never", disks = { data = { image = "no.img", back = "disks" } } },
@@ -153,6 +154,7 @@ killed() { # NAME [VICTIM]
 told=0 lost=0
 for life in 1 2 3 4; do killed cut; done
 [ $lost = 0 ] && [ "${told:-0}" -gt 10 ]; ok $? "a database on a disk that loses its power has all that was told, four times ($told rows)"
+[ "$($x log 2> /dev/null | grep -c 'cut.img loses its power with')" = 4 ]; ok $? "and the service's log says so"
 told=0 lost=0
 for victim in '' disks2 '' '' disks2 ''; do killed db $victim; done
 [ $lost = 0 ] && [ "${told:-0}" -gt 20 ]; ok $? "a database on a disk has all that was told, after six kills ($told rows)"

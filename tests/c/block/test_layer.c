@@ -139,6 +139,89 @@ static void pass_time(xk_time ns)
     }
 }
 
+/* A front end below ends what it has with itself, not when its device is closed. */
+static void stay(struct xk_blkdev *d) { (void)d; }
+
+static const struct xk_blkdev_ops stays = {XK_BLKDEV_VERSION, slow_submit, slow_kick, stay, NULL, NULL};
+
+static void close_it(struct xk_blk_request *r, int err)
+{
+    struct ask *a = (struct ask *)r;
+
+    a->done++;
+    a->err = err;
+    xk_blk_close(top);
+    top = NULL;
+}
+
+/* By an answer that comes from within a kick, and by one that comes later. */
+TEST(a_layer_is_closed_from_within_an_answer)
+{
+    static uint8_t buf[XK_SECTOR];
+
+    for (int hold = 0; hold < 2; hold++) {
+        struct ask a, b;
+        open_disk();
+        disk.dev.ops = &stays;
+        EQ(xk_block_slice(alloc(), &disk.dev, 0, 1000, &top), 0);
+        disk.hold = 1;
+        EQ(ask_put(top, &b, XK_BLK_READ, 2, buf, XK_SECTOR), 0);
+        xk_blk_kick(top);
+        disk.hold = hold;
+        EQ(ask_put(top, &a, XK_BLK_READ, 1, buf, XK_SECTOR), 0);
+        a.r.done = close_it;
+        xk_blk_kick(top);
+        slow_go(&disk);
+        EQ(a.done, 1);
+        EQ(b.done, 1);
+        OK(top == NULL);
+        xk_blk_close(disk.below);
+        close_disk();
+    }
+}
+
+static int asked_again;
+static struct ask again;
+
+static void ask_again(struct xk_blk_request *r, int err)
+{
+    static uint8_t buf[XK_SECTOR];
+
+    ((struct ask *)r)->done++;
+    EQ(err, XK_ECANCELED);
+    if (asked_again++)
+        return;
+    EQ(ask_put(top, &again, XK_BLK_READ, 5, buf, XK_SECTOR), 0);
+    xk_blk_kick(top);
+}
+
+TEST(who_asks_again_while_it_ends_is_refused_again)
+{
+    static struct ask a[100];
+    static uint8_t buf[XK_SECTOR];
+
+    open_disk();
+    disk.dev.ops = &stays;
+    disk.hold = 1;
+    EQ(xk_block_slice(alloc(), &disk.dev, 0, 1000, &top), 0);
+    for (unsigned i = 0; i < 100; i++) {
+        EQ(ask_put(top, &a[i], XK_BLK_READ, i, buf, XK_SECTOR), 0);
+        a[i].r.done = i < 64 ? a[i].r.done : ask_again;
+    }
+    xk_blk_kick(top);
+    asked_again = 0;
+    xk_blk_close(top);
+    top = NULL;
+    EQ(asked_again, 36);
+    EQ(again.done, 1);
+    EQ(again.err, XK_ECANCELED);
+    slow_go(&disk);
+    for (unsigned i = 0; i < 100; i++)
+        EQ(a[i].done, 1);
+    xk_blk_close(disk.below);
+    close_disk();
+}
+
 TEST(a_throttle_lets_so_many_through)
 {
     static struct ask a[2000];

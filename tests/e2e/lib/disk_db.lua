@@ -17,6 +17,9 @@ return {
     end
     store:write("data/check", check)
     store:write("data/found", count)
+    for row in db:prepare("SELECT count(*) AS n FROM t WHERE length(v) <> i % 300 OR trim(v, 'v') <> ''"):rows() do
+      assert(row.n == 0, "rows are wrong")
+    end
     local insert = db:prepare "INSERT INTO t VALUES(?, ?)"
     while not ctx.stopping() do
       count = count + 1
