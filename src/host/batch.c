@@ -1,6 +1,10 @@
 /* Files in batches (batch.h). By io_uring a file is opened to a place of the ring's own table, which costs less than a
  * descriptor, read and closed; files that are made are opened plainly, as Linux gives that to a thread otherwise.
  *
+ * Whether a ring is quicker than plain calls depends on what a system call costs here: it is where one takes 1.7 us,
+ * and not where it takes less than 1. So the first few whole batches of either kind are done in turns and timed, all
+ * others in the way that was quicker.
+ *
  * What does not go well by the ring is done anew by plain calls, which say why, or do it after all: then there is
  * something that this Linux cannot do by a ring, and it is not used any more. SPDX-License-Identifier: MIT */
 #include <errno.h>
@@ -13,13 +17,17 @@
 #include "host/batch.h"
 #include "platform/linux/sys.h"
 
-enum { FEW = 8 /* files for which a ring is not worth its making */, STEPS = 3, ENTRIES = 128 };
+enum { TRIALS = 3 /* of either way */, STEPS = 3, ENTRIES = 128 };
 enum { MADE = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC };
 enum { UNTRIED, READY, NEVER };
+enum { READ, WRITE, KINDS };
+enum { PLAIN, RING, WAYS };
 
 struct xk__batch {
     int state;
     struct io_uring ring;
+    unsigned trials[KINDS][WAYS];
+    xk_time best[KINDS][WAYS]; /* of a whole batch */
 };
 
 struct xk__batch *xk__batch_new(void) { return xk_new(NULL, sizeof(struct xk__batch)); }
@@ -81,11 +89,11 @@ static int make_plainly(int dir, const struct xk__batch_file *f)
 
 /* --- the ring ----------------------------------------------------------------------------------------------------- */
 
-static int ready(struct xk__batch *b, unsigned n)
+static int ready(struct xk__batch *b)
 {
     struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
 
-    if (b->state == UNTRIED && n >= FEW) {
+    if (b->state == UNTRIED) {
         b->state = NEVER;
         if (io_uring_queue_init_params(ENTRIES, &b->ring, &p) == 0) {
             b->state = READY;
@@ -150,13 +158,34 @@ static int run(struct xk__batch *b, unsigned steps, int result[][STEPS])
 
 /* --- batches ------------------------------------------------------------------------------------------------------ */
 
-void xk__batch_read(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n)
+static int way_for(struct xk__batch *b, int kind, unsigned n)
+{
+    const unsigned *t = b->trials[kind];
+    int way = t[PLAIN] < TRIALS || t[RING] < TRIALS ? t[RING] < t[PLAIN] : b->best[kind][RING] < b->best[kind][PLAIN];
+
+    if (n < XK__BATCH_MAX && t[RING] < TRIALS)
+        return PLAIN; /* nothing is learned of a part, and a few files are not worth a ring */
+    return way == RING && ready(b) ? RING : PLAIN;
+}
+
+/* A batch took so long. */
+static void learn(struct xk__batch *b, int kind, int way, unsigned n, xk_time took)
+{
+    xk_time *best = &b->best[kind][way];
+
+    if (n < XK__BATCH_MAX || b->trials[kind][way] >= TRIALS)
+        return;
+    if (b->trials[kind][way]++ == 0 || took < *best)
+        *best = took;
+}
+
+static void read_in_a_way(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n, int way)
 {
     int result[XK__BATCH_MAX][STEPS], r = -ENOSYS;
 
     for (unsigned i = 0; i < n; i++)
         result[i][1] = list[i].result = -ENOSYS;
-    if (ready(b, n)) {
+    if (way == RING) {
         for (unsigned i = 0; i < n; i++)
             ask_read(b, dir, &list[i], i);
         r = run(b, n * STEPS, result);
@@ -165,9 +194,18 @@ void xk__batch_read(struct xk__batch *b, int dir, struct xk__batch_file *list, u
     }
     for (unsigned i = 0; i < n; i++) {
         list[i].result = result[i][1] >= 0 ? result[i][1] : read_plainly(dir, &list[i]);
-        if (result[i][1] < 0 && list[i].result >= 0)
+        if (way == RING && result[i][1] < 0 && list[i].result >= 0)
             drop_ring(b);
     }
+}
+
+void xk__batch_read(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n)
+{
+    int way = way_for(b, READ, n);
+    xk_time began = xk__sys_now();
+
+    read_in_a_way(b, dir, list, n, way);
+    learn(b, READ, way, n, xk__sys_now() - began);
 }
 
 /* (fd[i]) is closed when it could be. */
@@ -202,14 +240,16 @@ static void write_by_ring(struct xk__batch *b, int dir, struct xk__batch_file *l
 
 void xk__batch_write(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n)
 {
-    int by_ring = ready(b, n), fd[XK__BATCH_MAX];
+    int way = way_for(b, WRITE, n), fd[XK__BATCH_MAX];
+    xk_time began = xk__sys_now();
 
     for (unsigned i = 0; i < n; i++) {
         fd[i] = openat(dir, list[i].name, MADE, 0600);
         list[i].result = fd[i] < 0 ? xk__sys_err(errno) : 0;
-        if (fd[i] >= 0 && !by_ring)
+        if (fd[i] >= 0 && way == PLAIN)
             list[i].result = write_plainly(fd[i], &list[i]);
     }
-    if (by_ring)
+    if (way == RING)
         write_by_ring(b, dir, list, n, fd);
+    learn(b, WRITE, way, n, xk__sys_now() - began);
 }
