@@ -140,7 +140,13 @@ static void pass_time(xk_time ns)
 }
 
 /* A front end below ends what it has with itself, not when its device is closed. */
-static void stay(struct xk_blkdev *d) { (void)d; }
+static int closes;
+
+static void stay(struct xk_blkdev *d)
+{
+    (void)d;
+    closes++;
+}
 
 static const struct xk_blkdev_ops stays = {XK_BLKDEV_VERSION, slow_submit, slow_kick, stay, NULL, NULL};
 
@@ -209,10 +215,11 @@ TEST(who_asks_again_while_it_ends_is_refused_again)
         a[i].r.done = i < 64 ? a[i].r.done : ask_again;
     }
     xk_blk_kick(top);
-    asked_again = 0;
+    asked_again = closes = 0;
     xk_blk_close(top);
     top = NULL;
     EQ(asked_again, 36);
+    EQ(closes, 1);
     EQ(again.done, 1);
     EQ(again.err, XK_ECANCELED);
     slow_go(&disk);
