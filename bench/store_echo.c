@@ -3,9 +3,13 @@
  * which is the cheapest order. What is left is the kernel's: receive, send, epoll_wait. As our store does, it looks out
  * for the next requests of a client that has several under way, and takes those from the socket with their answers.
  *
- *     store_echo SOCKET [NS]      NS: how long it works on each request (0)
+ *     store_echo SOCKET [paths]
+ *
+ * With "paths" it does the least that any store has to: of each request with a path it finds out whether that is there,
+ * in one flat table of whole paths, without a tree, values, permissions or transactions. Nothing is ever removed.
  *
  * SPDX-License-Identifier: MIT */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +23,14 @@
 
 #include "bench.h"
 
-enum { TURN = 64, VALUE = 100, ROOM = 16384, FDS = 4096, HASTY = 8, SPIN_NS = 30000 };
+enum { TURN = 64, VALUE = 100, ROOM = 16384, FDS = 4096, HASTY = 8, SPIN_NS = 30000, SLOTS = 1 << 20 };
 
 static int hasty[FDS], last;
-static uint64_t work_ns;
+static struct slot {
+    uint64_t hash; /* 0: free */
+    char *path;
+} * slots; /* NULL: no paths are kept */
+static size_t nkept;
 
 static struct {
     int fd;
@@ -49,10 +57,63 @@ static size_t answer(const char *p, size_t n, char *out, size_t *taken)
     return sizeof(h) + h.len;
 }
 
-static void work(uint64_t ns)
+static uint64_t hash_of(const char *p, size_t n)
 {
-    for (uint64_t end = ns ? bench_now() + ns : 0; ns && bench_now() < end;)
-        ;
+    uint64_t h = n, word;
+
+    for (; n >= sizeof(word); p += sizeof(word), n -= sizeof(word)) {
+        memcpy(&word, p, sizeof(word));
+        h = (h ^ word) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 29;
+    }
+    word = 0;
+    memcpy(&word, p, n);
+    h = (h ^ word) * 0x9e3779b97f4a7c15u;
+    return (h ^ h >> 32) | 1;
+}
+
+/* The slot where a path is, or would be. */
+static struct slot *slot_of(const char *path, size_t n)
+{
+    uint64_t hash = hash_of(path, n);
+    size_t i = hash % SLOTS;
+
+    while (slots[i].hash && (slots[i].hash != hash || memcmp(slots[i].path, path, n) != 0 || slots[i].path[n]))
+        i = (i + 1) % SLOTS;
+    if (!slots[i].hash)
+        slots[i].path = NULL;
+    return &slots[i];
+}
+
+/* A path that is written, and the directories above it. */
+static void keep(const char *path, size_t n)
+{
+    struct slot *slot;
+
+    while (n > 1 && !(slot = slot_of(path, n))->path && nkept < SLOTS / 2) {
+        slot->path = strndup(path, n);
+        slot->hash = hash_of(path, n);
+        nkept++;
+        while (n && path[n - 1] != '/')
+            n--;
+        n -= n > 0;
+    }
+}
+
+/* Is the path of the request at (p) there? Of those that have none, which are transactions', nothing is asked. */
+static bool is_there(const char *p)
+{
+    const char *path = p + sizeof(struct xsd_sockmsg);
+    struct xsd_sockmsg h;
+    size_t n;
+
+    memcpy(&h, p, sizeof(h));
+    n = strnlen(path, h.len);
+    if (n < 2)
+        return true;
+    if (h.type == XS_WRITE || h.type == XS_MKDIR)
+        keep(path, n);
+    return slot_of(path, n)->path != NULL;
 }
 
 /* Requests come whole, as store_load waits for each answer. */
@@ -73,11 +134,12 @@ static void take(int fd, int i)
         more = answer(in + at, (size_t)n - at, answers[i].out + answers[i].n, &taken);
         if (!more)
             break;
+        if (slots && !is_there(in + at))
+            memcpy(answers[i].out + answers[i].n + sizeof(struct xsd_sockmsg), "NO", 2); /* where others say OK */
         at += taken;
         answers[i].n += more;
         count++;
     }
-    work((uint64_t)count * work_ns);
     hasty[fd] = count > 1 ? HASTY : hasty[fd] ? hasty[fd] - 1 : 0;
 }
 
@@ -110,7 +172,8 @@ int main(int argc, char **argv)
     int ep = epoll_create1(EPOLL_CLOEXEC), listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     snprintf(a.sun_path, sizeof(a.sun_path), "%s", argc > 1 ? argv[1] : "");
-    work_ns = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
+    if (argc > 2 && strcmp(argv[2], "paths") == 0)
+        slots = calloc(SLOTS, sizeof(*slots));
     if (argc < 2 || bind(listener, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(listener, 1024) < 0) {
         perror("store_echo");
         return 1;

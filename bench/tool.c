@@ -5,13 +5,17 @@
  *     bench_tool first COMMAND...          from fork to COMMAND's first line, which is printed too
  *     bench_tool wait unix|tcp|dns WHERE MS   until a server answers there
  *     bench_tool port                      a port that is free now
+ *     bench_tool make DIR N FOLDERS        FOLDERS folders in DIR with N files up to 8 KB each: the least who does that
+ * does
  *
  * SPDX-License-Identifier: MIT */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -136,6 +140,36 @@ static int port(void)
     return 0;
 }
 
+static int make_files(const char *in, int n)
+{
+    static char zeroes[8192];
+    int dir = mkdir(in, 0700) < 0 ? -1 : open(in, O_RDONLY | O_DIRECTORY), bad = dir < 0;
+
+    for (int i = 1; i <= n && !bad; i++) {
+        char name[32];
+        size_t size = (size_t)i * 7 % 8000;
+        int fd;
+        snprintf(name, sizeof(name), "file%d.txt", i);
+        fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+        bad = fd < 0 || (size && write(fd, zeroes, size) != (ssize_t)size);
+        close(fd);
+    }
+    close(dir);
+    return bad;
+}
+
+static int make_folders(const char *in, int n, int folders)
+{
+    char path[200];
+    int bad = mkdir(in, 0700) < 0;
+
+    for (int i = 0; i < folders && !bad; i++) {
+        snprintf(path, sizeof(path), "%s/d%d", in, i);
+        bad = make_files(path, n);
+    }
+    return bad;
+}
+
 int main(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
@@ -151,7 +185,9 @@ int main(int argc, char **argv)
         return wait_for(argv[2], argv[3], strtoull(argv[4], NULL, 10));
     if (strcmp(verb, "port") == 0)
         return port();
+    if (strcmp(verb, "make") == 0 && argc == 5)
+        return make_folders(argv[2], atoi(argv[3]), atoi(argv[4]));
     fprintf(stderr, "use: bench_tool around PID COMMAND... | run COMMAND... | first COMMAND... | wait unix|tcp|dns "
-                    "WHERE MS | port\n");
+                    "WHERE MS | port | make DIR N FOLDERS\n");
     return 2;
 }

@@ -73,34 +73,43 @@ return function(out)
   end
 
   -- Small files: a folder of 1000 of them into a file system and out of it; and ten such folders, beside which the
-  -- programs' starts are little.
+  -- programs' starts are little. The limit out of it is a program that only makes the same files.
   if not tools.which("mcopy") then out.note("image", "peer skipped: install mtools") end
   tools.sh(("mkdir -p %s/in; cd %s/in; for i in $(seq 1000); do head -c $((i * 7 %% 8000)) /dev/urandom > file$i.txt; done")
     :format(dir, dir))
   tools.sh(("mkdir -p %s/ten; for i in 0 1 2 3 4 5 6 7 8 9; do cp -r %s/in %s/ten/d$i; done"):format(dir, dir, dir))
-  local function files(title, ours, theirs)
-    local t = { ours = {}, mtools = {} }
+  local PEERS = { { "mtools", "mtools" }, { "makes", "only makes them" } }
+  local function files(title, commands)
+    local t = { ours = {}, mtools = {}, makes = commands.makes and {} }
+    commands.mtools = tools.which("mcopy") and commands.mtools
     for _ = 1, rounds do
-      for name, command in pairs({ ours = ours, mtools = theirs }) do
-        if name == "ours" or tools.which("mcopy") then
+      for name, command in pairs(commands) do
+        if command then
           tools.sh(("cd %s && rm -rf out fs && %s"):format(dir, command[1]))
-          t[name][#t[name] + 1] = tools.sample(("%s%s run %s"):format(tools.on(1), tool, command[2]))[1]
+          table.insert(t[name], tools.sample(("%s%s run %s"):format(tools.on(1), tool, command[2]))[1])
         end
       end
     end
-    out.row({ workload = title, unit = "ns", key = "ns", ours = t.ours, theirs = t.mtools, peer = "mtools",
-      lower_is_better = true })
+    for i, peer in ipairs(PEERS) do
+      if t[peer[1]] then
+        out.row({ workload = i == 1 and title or "", unit = "ns", key = "ns", ours = t.ours, theirs = t[peer[1]],
+          peer = peer[2], lower_is_better = true })
+      end
+    end
   end
   local x = tools.root .. "/build/xenkit"
-  local function there_and_back(title, folder, size)
+  local function there_and_back(title, folder, size, folders)
     local format = ("%s fat format fs %s"):format(x, size)
     local put_ours = ("%s fat put %s/fs %s/%s /"):format(x, dir, dir, folder)
     local put_mtools = ("mcopy -s -Q -i %s/fs %s/%s ::/"):format(dir, dir, folder)
-    files(title, { format, put_ours }, { format, put_mtools })
-    files("the same out of it", { format .. " && " .. put_ours, ("%s fat get %s/fs /%s %s/out"):format(x, dir, folder, dir) },
-      { format .. " && " .. put_mtools .. " && mkdir out", ("mcopy -s -Q -n -i %s/fs ::/%s %s/out"):format(dir, folder, dir) })
+    files(title, { ours = { format, put_ours }, mtools = { format, put_mtools } })
+    files("the same out of it", {
+      ours = { format .. " && " .. put_ours, ("%s fat get %s/fs /%s %s/out"):format(x, dir, folder, dir) },
+      mtools = { format .. " && " .. put_mtools .. " && mkdir out",
+        ("mcopy -s -Q -n -i %s/fs ::/%s %s/out"):format(dir, folder, dir) },
+      makes = { "true", ("%s make %s/out 1000 %d"):format(tool, dir, folders) } })
   end
-  there_and_back("1000 small files into FAT (goal 0.5)", "in", "64M")
-  there_and_back("10000 small files into FAT", "ten", "256M")
+  there_and_back("1000 small files into FAT (goal 0.5)", "in", "64M", 1)
+  there_and_back("10000 small files into FAT", "ten", "256M", 10)
   tools.sh("rm -rf " .. dir)
 end

@@ -63,10 +63,11 @@ local function start_ocaml()
   return { pid = tools.serve("oxenstored", command, "unix", dir .. "/socket"), socket = dir .. "/socket" }
 end
 
--- The limit: receives and sends as a store has to, and does nothing else, but for (ns) on each request.
-local function start_echo(ns)
+-- The limit: receives and sends as a store has to, and does nothing else, but with (mode) "paths" for one look-up of each
+-- request's path in a flat table.
+local function start_echo(mode)
   local dir = tools.temp()
-  local command = string.format("%s %s/socket %d", tools.need("store_echo"), dir, ns)
+  local command = string.format("%s %s/socket %s", tools.need("store_echo"), dir, mode or "")
   return { pid = tools.serve("store_echo", command, "unix", dir .. "/socket"), socket = dir .. "/socket" }
 end
 
@@ -168,11 +169,10 @@ end
 
 local STARTERS = { ours = start_ours, peer = start_peer, ocaml = start_ocaml }
 
--- Whom ours is compared with, where they are there. "busy" is an echo that works BUSY ns on each request; "empty" is
--- another one of ours, which the nodes that are beside the others are not in.
-local BUSY = 200
+-- Whom ours is compared with, where they are there. "flat" is an echo that looks each path up; "empty" is another one
+-- of ours, which the nodes that are beside the others are not in.
 local PEERS = { { "peer", "xenstored 4.17" }, { "ocaml", "oxenstored 4.17" }, { "echo", "echo (limit)" },
-  { "busy", string.format("echo, %d ns each", BUSY) }, { "empty", "ours, empty" } }
+  { "flat", "echo + a look-up" }, { "empty", "ours, empty" } }
 
 return function(out)
   local load = tools.need("store_load")
@@ -224,7 +224,7 @@ return function(out)
   local t = bulk(servers, "fill", nodes)
   row(string.format("create %dk nodes", nodes // 1000), t, { unit = "op/s" })
   row(string.format("memory of %dk nodes, each (lower)", nodes // 1000), t, { unit = "B", key = "bytes", lower = true })
-  servers.echo = start_echo(0)
+  servers.echo = start_echo()
   servers.empty = servers.ours and start_ours()
   rows({ { "txn", { 8 } }, { "gathered", { 8 } }, { "mkrm", { 8 } } }, ", beside these")
   for _, name in ipairs({ "ours", "empty" }) do
@@ -232,14 +232,15 @@ return function(out)
       servers[name].first = hold(servers[name], domains)
     end
   end
-  servers.busy = start_echo(BUSY)
+  servers.flat = start_echo("paths")
+  bulk({ flat = servers.flat }, "fill", nodes)
   for _, gather in ipairs({ false, true }) do
     local suffix = gather and ", gathered" or ""
     local made, ended = trees_of(servers, domains, gather)
     row(string.format("trees of %d domains, beside these%s", domains, suffix), made, { unit = "op/s" })
     row("their teardown" .. suffix, ended, { unit = "op/s" })
   end
-  for _, name in ipairs({ "echo", "busy", "empty" }) do
+  for _, name in ipairs({ "echo", "flat", "empty" }) do
     if servers[name] then tools.stop(servers[name].started or servers[name].pid) end
     servers[name] = nil
   end
@@ -253,7 +254,7 @@ return function(out)
   anew()
   local all = tools.quick and { 8, 64 } or { 1, 8, 64, 1000 }
   rows({ { "read", all }, { "write", all }, { "mkrm", all } }, "")
-  servers.echo = start_echo(0)
+  servers.echo = start_echo()
   rows({ { "txn", all } }, "")
   tools.stop(servers.echo.pid)
   servers.echo = nil

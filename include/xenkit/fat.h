@@ -97,6 +97,13 @@ XK_MUSTCHECK int xk_fat_stat(struct xk_fat *fat, const char *path, struct xk_fat
 XK_MUSTCHECK int xk_fat_list(struct xk_fat *fat, const char *path, int (*each)(void *arg, const struct xk_fat_stat *e),
                              void *arg);
 
+/* xk_fat_read_each (fat, path, buf, room, each, arg) - the same with the contents of files of up to (room) bytes, which
+ * are in (buf) and (data) is that; NULL: a directory, a larger file, or one that cannot be read (xk_fat_open and
+ * reading say why). */
+typedef int xk_fat_each(void *arg, const struct xk_fat_stat *e, const void *data);
+XK_MUSTCHECK int xk_fat_read_each(struct xk_fat *fat, const char *path, void *buf, uint32_t room, xk_fat_each *each,
+                                  void *arg);
+
 /* XK_EEXIST, XK_ENOENT: no such parent, XK_ENOTDIR, XK_ENOSPC, XK_EINVAL: no name for FAT: empty, more than 255 units
  * of UTF-16, with one of "*:<>?\| or a control letter, or with a dot or space at its end. */
 XK_MUSTCHECK int xk_fat_mkdir(struct xk_fat *fat, const char *path);

@@ -2,8 +2,8 @@
  * time. For the host tool.
  *
  * Plain files up to 16 KiB are copied here. All else is named to (rest), to be done one by one: directories (is_dir),
- * what is larger, and what may need more than to be written: a name that is there already, one that FAT cannot have.
- * Memory: 512 KiB, and the names of a folder.
+ * what is larger, and what may need more than to be written: a name that is there already, one that FAT cannot have;
+ * what cannot be read. Memory: 16 KiB, into FAT 256 KiB and the names of a folder.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef XENKIT_FAT_FILES_H

@@ -34,6 +34,7 @@ static inline uint32_t fat_entry_cluster(const struct fat_entry *e)
 {
     return fat_get16(e->raw + 26) | fat_get16(e->raw + 20) << 16;
 }
+static inline uint32_t fat_entry_size(const struct fat_entry *e) { return fat_get32(e->raw + 28); }
 static inline void fat_raw_set_cluster(uint8_t raw[FAT_SLOT], uint32_t cluster)
 {
     fat_put16(raw + 26, cluster);

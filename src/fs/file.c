@@ -14,7 +14,7 @@ struct handle {
     int writable;
 };
 
-static uint32_t size_of(const struct fat_node *n) { return fat_get32(n->entry.raw + 28); }
+static uint32_t size_of(const struct fat_node *n) { return fat_entry_size(&n->entry); }
 
 /* --- 1. where a byte is ------------------------------------------------------------------------------------------- */
 
@@ -109,6 +109,39 @@ static int handle_read(struct xk_file *file, void *buf, size_t n, uint64_t at)
         done += (uint32_t)part;
     }
     return (int)done;
+}
+
+/* The clusters from (*cluster) on that lie in a row, up to (left) bytes: how many; *cluster is the next after them. */
+static int row(struct xk_fat *f, uint32_t *cluster, uint32_t left, uint32_t *bytes)
+{
+    uint32_t whole = f->shape.cluster, before;
+    int r = 0;
+
+    *bytes = 0;
+    do {
+        *bytes += left - *bytes < whole ? left - *bytes : whole;
+        before = *cluster;
+        if (*bytes < left)
+            r = fat_next(f, before, cluster);
+        if (r == 0 && *cluster == FAT_END)
+            r = XK_EPROTO;
+    } while (r == 0 && *bytes < left && *cluster == before + 1);
+    return r;
+}
+
+int fat_read_entry(struct xk_fat *f, const struct fat_entry *e, uint8_t *to)
+{
+    uint32_t left = fat_entry_size(e), cluster = fat_entry_cluster(e), n;
+    int r = left && !fat_is_cluster(&f->shape, cluster) ? XK_EPROTO : 0;
+
+    for (; left && r == 0; left -= n, to += n) {
+        uint64_t at = fat_cluster_at(&f->shape, cluster);
+        r = row(f, &cluster, left, &n);
+        if (r == 0)
+            r = xk_file_read(f->file, to, n, at);
+        r = r < 0 ? r : (uint32_t)r < n ? XK_EIO : 0;
+    }
+    return r;
 }
 
 /* --- 3. growing --------------------------------------------------------------------------------------------------- */

@@ -26,6 +26,9 @@ struct fat_node *fat_node_at(struct xk_fat *f, uint32_t sector, uint32_t offset)
 /* A handle on the file of (e) in directory (parent). */
 int fat_node_open(struct xk_fat *f, uint32_t parent, const struct fat_entry *e, int writable, struct xk_file **out);
 
+/* All contents of the file of (e), whose size it has, to (to). XK_EPROTO: its chain ends before. */
+int fat_read_entry(struct xk_fat *f, const struct fat_entry *e, uint8_t *to);
+
 /* (e), which no one has open, has no contents any more. */
 int fat_empty(struct xk_fat *f, struct fat_entry *e);
 

@@ -251,7 +251,7 @@ static void stat_of(const struct fat_entry *e, struct xk_fat_stat *out)
     for (unsigned i = 0; i <= short_name.n; i++)
         out->short_name[i] = (char)(i == short_name.n ? 0 : short_name.unit[i] < 0x80 ? short_name.unit[i] : '_');
     out->attributes = e->raw[11] & 0x37;
-    out->size = fat_entry_is_dir(e) ? 0 : fat_get32(e->raw + 28);
+    out->size = fat_entry_is_dir(e) ? 0 : fat_entry_size(e);
     out->modified = fat_time(fat_get32(e->raw + 22));
     out->created = fat_time(fat_get32(e->raw + 14));
 }
@@ -279,7 +279,7 @@ int xk_fat_stat(struct xk_fat *f, const char *path, struct xk_fat_stat *out)
     return r;
 }
 
-int xk_fat_list(struct xk_fat *f, const char *path, int (*each)(void *arg, const struct xk_fat_stat *e), void *arg)
+int xk_fat_read_each(struct xk_fat *f, const char *path, void *buf, uint32_t room, xk_fat_each *each, void *arg)
 {
     struct fat_place p;
     struct fat_entry e;
@@ -293,14 +293,36 @@ int xk_fat_list(struct xk_fat *f, const char *path, int (*each)(void *arg, const
         return XK_ENOTDIR;
     fat_dir_begin(&d, f, r == XK_EISDIR ? FAT_ROOT : fat_entry_cluster(&p.entry));
     while ((r = fat_dir_next(&d, &e)) > 0) {
+        int there;
         if (fat_entry_is_dot(&e))
             continue;
         stat_of(&e, &st);
-        r = each(arg, &st);
+        there = buf && !fat_entry_is_dir(&e) && st.size <= room && fat_read_entry(f, &e, buf) == 0;
+        r = each(arg, &st, there ? buf : NULL);
         if (r)
             return r;
     }
     return r;
+}
+
+struct listing {
+    int (*each)(void *arg, const struct xk_fat_stat *e);
+    void *arg;
+};
+
+static int list_one(void *arg, const struct xk_fat_stat *e, const void *data)
+{
+    const struct listing *l = arg;
+
+    (void)data;
+    return l->each(l->arg, e);
+}
+
+int xk_fat_list(struct xk_fat *f, const char *path, int (*each)(void *arg, const struct xk_fat_stat *e), void *arg)
+{
+    struct listing l = {each, arg};
+
+    return xk_fat_read_each(f, path, NULL, 0, list_one, &l);
 }
 
 int xk_fat_set(struct xk_fat *f, const char *path, unsigned attributes, int64_t modified)

@@ -1,8 +1,8 @@
 /* Files in batches (batch.h). By io_uring a file is opened to a place of the ring's own table, which costs less than a
- * descriptor, read and closed; files that are made are opened plainly, as Linux gives that to a thread otherwise.
+ * descriptor, read and closed.
  *
  * Whether a ring is quicker than plain calls depends on what a system call costs here: it is where one takes 1.7 us,
- * and not where it takes less than 1. So the first few whole batches of either kind are done in turns and timed, all
+ * and not where it takes less than 1. So the first few whole batches are read in either way in turns and timed, all
  * others in the way that was quicker.
  *
  * What does not go well by the ring is done anew by plain calls, which say why, or do it after all: then there is
@@ -18,16 +18,14 @@
 #include "platform/linux/sys.h"
 
 enum { TRIALS = 3 /* of either way */, STEPS = 3, ENTRIES = 128 };
-enum { MADE = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC };
 enum { UNTRIED, READY, NEVER };
-enum { READ, WRITE, KINDS };
 enum { PLAIN, RING, WAYS };
 
 struct xk__batch {
     int state;
     struct io_uring ring;
-    unsigned trials[KINDS][WAYS];
-    xk_time best[KINDS][WAYS]; /* of a whole batch */
+    unsigned trials[WAYS];
+    xk_time best[WAYS]; /* of a whole batch */
 };
 
 struct xk__batch *xk__batch_new(void) { return xk_new(NULL, sizeof(struct xk__batch)); }
@@ -61,30 +59,6 @@ static int read_plainly(int dir, const struct xk__batch_file *f)
     n = n < 0 ? xk__sys_err(errno) : n;
     close(fd);
     return (int)n;
-}
-
-static int write_plainly(int fd, const struct xk__batch_file *f)
-{
-    uint32_t done = 0;
-    int r = 0;
-
-    while (done < f->size && r == 0) {
-        ssize_t n = write(fd, (const char *)f->data + done, f->size - done);
-        if (n >= 0)
-            done += (uint32_t)n;
-        else if (errno != EINTR)
-            r = xk__sys_err(errno);
-    }
-    if (close(fd) < 0 && errno != EINTR && r == 0)
-        r = xk__sys_err(errno);
-    return r < 0 ? r : (int)done;
-}
-
-static int make_plainly(int dir, const struct xk__batch_file *f)
-{
-    int fd = openat(dir, f->name, MADE, 0600);
-
-    return fd < 0 ? xk__sys_err(errno) : write_plainly(fd, f);
 }
 
 /* --- the ring ----------------------------------------------------------------------------------------------------- */
@@ -125,17 +99,6 @@ static void ask_read(struct xk__batch *b, int dir, const struct xk__batch_file *
     mark(e, i, 2, 0);
 }
 
-static void ask_write(struct xk__batch *b, int fd, const struct xk__batch_file *f, unsigned i)
-{
-    struct io_uring_sqe *e = io_uring_get_sqe(&b->ring);
-
-    io_uring_prep_write(e, fd, f->data, f->size, 0);
-    mark(e, i, 1, IOSQE_IO_HARDLINK);
-    e = io_uring_get_sqe(&b->ring);
-    io_uring_prep_close(e, fd);
-    mark(e, i, 2, 0);
-}
-
 /* What was asked for is done: (steps) answers, of which result[file][step] has those that came. */
 static int run(struct xk__batch *b, unsigned steps, int result[][STEPS])
 {
@@ -158,10 +121,10 @@ static int run(struct xk__batch *b, unsigned steps, int result[][STEPS])
 
 /* --- batches ------------------------------------------------------------------------------------------------------ */
 
-static int way_for(struct xk__batch *b, int kind, unsigned n)
+static int way_for(struct xk__batch *b, unsigned n)
 {
-    const unsigned *t = b->trials[kind];
-    int way = t[PLAIN] < TRIALS || t[RING] < TRIALS ? t[RING] < t[PLAIN] : b->best[kind][RING] < b->best[kind][PLAIN];
+    const unsigned *t = b->trials;
+    int way = t[PLAIN] < TRIALS || t[RING] < TRIALS ? t[RING] < t[PLAIN] : b->best[RING] < b->best[PLAIN];
 
     if (n < XK__BATCH_MAX && t[RING] < TRIALS)
         return PLAIN; /* nothing is learned of a part, and a few files are not worth a ring */
@@ -169,14 +132,12 @@ static int way_for(struct xk__batch *b, int kind, unsigned n)
 }
 
 /* A batch took so long. */
-static void learn(struct xk__batch *b, int kind, int way, unsigned n, xk_time took)
+static void learn(struct xk__batch *b, int way, unsigned n, xk_time took)
 {
-    xk_time *best = &b->best[kind][way];
-
-    if (n < XK__BATCH_MAX || b->trials[kind][way] >= TRIALS)
+    if (n < XK__BATCH_MAX || b->trials[way] >= TRIALS)
         return;
-    if (b->trials[kind][way]++ == 0 || took < *best)
-        *best = took;
+    if (b->trials[way]++ == 0 || took < b->best[way])
+        b->best[way] = took;
 }
 
 static void read_in_a_way(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n, int way)
@@ -201,55 +162,9 @@ static void read_in_a_way(struct xk__batch *b, int dir, struct xk__batch_file *l
 
 void xk__batch_read(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n)
 {
-    int way = way_for(b, READ, n);
+    int way = way_for(b, n);
     xk_time began = xk__sys_now();
 
     read_in_a_way(b, dir, list, n, way);
-    learn(b, READ, way, n, xk__sys_now() - began);
-}
-
-/* (fd[i]) is closed when it could be. */
-static void write_by_ring(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n, const int fd[])
-{
-    int result[XK__BATCH_MAX][STEPS], bad = 0;
-    unsigned steps = 0;
-
-    for (unsigned i = 0; i < n; i++) {
-        result[i][1] = result[i][2] = -ENOSYS;
-        if (fd[i] >= 0)
-            ask_write(b, fd[i], &list[i], i);
-        steps += fd[i] >= 0 ? 2 : 0;
-    }
-    bad = run(b, steps, result) < 0;
-    for (unsigned i = 0; i < n; i++) {
-        if (fd[i] < 0)
-            continue;
-        list[i].result = result[i][1];
-        if (result[i][2] == -ENOSYS)
-            close(fd[i]);
-        else if (result[i][2] < 0 && result[i][2] != -EINTR && result[i][1] >= 0)
-            list[i].result = xk__sys_err(-result[i][2]);
-        if (result[i][1] == (int)list[i].size)
-            continue;
-        list[i].result = make_plainly(dir, &list[i]);
-        bad |= list[i].result >= 0;
-    }
-    if (bad)
-        drop_ring(b);
-}
-
-void xk__batch_write(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n)
-{
-    int way = way_for(b, WRITE, n), fd[XK__BATCH_MAX];
-    xk_time began = xk__sys_now();
-
-    for (unsigned i = 0; i < n; i++) {
-        fd[i] = openat(dir, list[i].name, MADE, 0600);
-        list[i].result = fd[i] < 0 ? xk__sys_err(errno) : 0;
-        if (fd[i] >= 0 && way == PLAIN)
-            list[i].result = write_plainly(fd[i], &list[i]);
-    }
-    if (way == RING)
-        write_by_ring(b, dir, list, n, fd);
-    learn(b, WRITE, way, n, xk__sys_now() - began);
+    learn(b, way, n, xk__sys_now() - began);
 }

@@ -1,5 +1,5 @@
-/* host/batch.h - small files of one folder, read or made many at a time: with one system call for some dozen of them
- * where Linux has io_uring and lets us, else with three for each. SPDX-License-Identifier: MIT */
+/* host/batch.h - small files of one folder, read many at a time: with one system call for some dozen of them where
+ * Linux has io_uring, lets us, and is quicker so, else with three for each. SPDX-License-Identifier: MIT */
 #ifndef XK_HOST_BATCH_H
 #define XK_HOST_BATCH_H
 
@@ -23,8 +23,5 @@ void xk__batch_free(struct xk__batch *b);
 /* Up to (size) bytes of each of (n) files, from its begin: fewer when it has no more. (dir): the folder's descriptor.
  */
 void xk__batch_read(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n);
-
-/* Each has these (size) bytes from now on and no others; it is made (0600) if it is not there. */
-void xk__batch_write(struct xk__batch *b, int dir, struct xk__batch_file *list, unsigned n);
 
 #endif

@@ -1,5 +1,5 @@
-/* Folders into FAT and out of it (fat_files.h): a batch of files is read on the one side, then written on the other.
- * In this file: 1. what both have  2. a folder's names  3. put  4. get. SPDX-License-Identifier: MIT */
+/* Folders into FAT and out of it (fat_files.h): into it a batch of files is read, then added; out of it one is made as
+ * it is read. In this file: 1. what both have  2. a folder's names  3. put  4. get. SPDX-License-Identifier: MIT */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,10 +25,10 @@ struct copy {
     xk_fat_files_rest *rest;
     void *arg;
     struct xk_fat_files_failure *why;
-    struct xk__batch *batch;
     uint8_t *data; /* SMALL bytes of each file; never touched where a file is shorter */
+    size_t bytes;
+    struct xk__batch *batch; /* put: what is read at once */
     struct xk__batch_file file[XK__BATCH_MAX];
-    char (*name)[XK_FAT_NAME_MAX]; /* get: what (file) names */
     unsigned n;
 };
 
@@ -39,33 +39,22 @@ static int fail(struct xk_fat_files_failure *why, int in_fat, const char *name, 
     return err;
 }
 
-static int begin(struct copy *c, struct xk_fat *fat, const char *path, const char *folder,
-                 struct xk_fat_files_failure *why)
+/* (files): how many are in (data) at a time. */
+static int begin(struct copy *c, const char *folder, unsigned files)
 {
-    c->fat = fat;
-    c->path = path;
-    c->why = why;
     c->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (c->folder < 0)
-        return fail(why, 0, "", xk__sys_err(errno));
-    c->batch = xk__batch_new();
-    c->data = xk_resize(NULL, NULL, 0, (size_t)SMALL * XK__BATCH_MAX);
-    return c->batch && c->data ? 0 : fail(why, 0, "", XK_ENOMEM);
+        return fail(c->why, 0, "", xk__sys_err(errno));
+    c->bytes = (size_t)SMALL * files;
+    c->data = xk_resize(NULL, NULL, 0, c->bytes);
+    return c->data ? 0 : fail(c->why, 0, "", XK_ENOMEM);
 }
 
 static void end(struct copy *c)
 {
-    xk__batch_free(c->batch);
-    xk_free(NULL, c->data, (size_t)SMALL * XK__BATCH_MAX);
-    xk_free(NULL, c->name, sizeof(*c->name) * XK__BATCH_MAX);
+    xk_free(NULL, c->data, c->bytes);
     if (c->folder >= 0)
         close(c->folder);
-}
-
-static void take(struct copy *c, const char *name, uint32_t size)
-{
-    c->file[c->n] = (struct xk__batch_file){name, c->data + (size_t)c->n * SMALL, size, 0};
-    c->n++;
 }
 
 /* --- 2. a folder's names ------------------------------------------------------------------------------------------ */
@@ -158,6 +147,12 @@ static int read_names(int folder, struct names *l)
 /* What is done one by one, with what it may need: the name is there, or cannot be. */
 static int is_for_rest(int err) { return err == XK_EEXIST || err == XK_EISDIR || err == XK_EINVAL; }
 
+static void take(struct copy *c, const char *name)
+{
+    c->file[c->n] = (struct xk__batch_file){name, c->data + (size_t)c->n * SMALL, SMALL, 0};
+    c->n++;
+}
+
 static int add_to_fat(struct copy *c, const struct xk_fat_new *list, unsigned n)
 {
     for (unsigned i = 0; i < n;) {
@@ -199,52 +194,44 @@ static int put_batch(struct copy *c)
     return r == 0 && bad ? fail(c->why, 0, c->file[i].name, bad) : r;
 }
 
-int xk_fat_files_put(struct xk_fat *fat, const char *from, const char *path, xk_fat_files_rest *rest, void *arg,
-                     struct xk_fat_files_failure *why)
+static int put_names(struct copy *c, const struct names *l)
 {
-    struct copy *c = xk_new(NULL, sizeof(*c));
-    struct names l = {.n = 0};
-    int r;
+    int r = 0;
 
-    if (!c)
-        return fail(why, 0, "", XK_ENOMEM);
-    c->rest = rest;
-    c->arg = arg;
-    r = begin(c, fat, path, from, why);
-    if (r == 0 && (r = read_names(c->folder, &l)) < 0)
-        (void)fail(why, 0, "", r);
-    for (size_t i = 0; i < l.n && r == 0; i++) {
-        const char *name = l.text + l.at[i] + 1;
+    for (size_t i = 0; i < l->n && r == 0; i++) {
+        const char *name = l->text + l->at[i] + 1;
         enum kind kind = (enum kind)name[-1];
         if (kind == PLAIN)
-            take(c, name, SMALL);
+            take(c, name);
         else
-            r = rest(arg, name, kind == FOLDER);
+            r = c->rest(c->arg, name, kind == FOLDER);
         if (r == 0 && c->n == XK__BATCH_MAX)
             r = put_batch(c);
     }
-    if (r == 0 && c->n)
-        r = put_batch(c);
+    return r == 0 && c->n ? put_batch(c) : r;
+}
+
+int xk_fat_files_put(struct xk_fat *fat, const char *from, const char *path, xk_fat_files_rest *rest, void *arg,
+                     struct xk_fat_files_failure *why)
+{
+    struct copy c = {.fat = fat, .path = path, .rest = rest, .arg = arg, .why = why};
+    struct names l = {.n = 0};
+    int r = begin(&c, from, XK__BATCH_MAX);
+
+    if (r == 0 && !(c.batch = xk__batch_new()))
+        r = fail(why, 0, "", XK_ENOMEM);
+    if (r == 0 && (r = read_names(c.folder, &l)) < 0)
+        (void)fail(why, 0, "", r);
+    if (r == 0)
+        r = put_names(&c, &l);
     xk_free(NULL, l.text, l.room);
     xk_free(NULL, l.at, l.at_room * sizeof(*l.at));
-    end(c);
-    xk_free(NULL, c, sizeof(*c));
+    xk__batch_free(c.batch);
+    end(&c);
     return r;
 }
 
 /* --- 4. get ------------------------------------------------------------------------------------------------------- */
-
-static int get_batch(struct copy *c)
-{
-    unsigned n = c->n;
-
-    xk__batch_write(c->batch, c->folder, c->file, n);
-    c->n = 0;
-    for (unsigned i = 0; i < n; i++)
-        if (c->file[i].result < 0)
-            return fail(c->why, 0, c->file[i].name, c->file[i].result);
-    return 0;
-}
 
 /* A name of a medium that is made to lead elsewhere. Who asks FAT for it by a path is told that there is none such. */
 static int leads_out(const char *name)
@@ -252,67 +239,47 @@ static int leads_out(const char *name)
     return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..");
 }
 
-static int read_from_fat(struct copy *c, const char *name)
+/* The file has these bytes from now on and no others. A ring would save two of three system calls, but Linux gives
+ * opens that make a file, and writes in memory, to threads then, which cost more than that. */
+static int make(int folder, const char *name, const uint8_t *data, uint32_t size)
 {
-    char path[XK_FAT_PATH_MAX + XK_FAT_NAME_MAX + 1];
-    struct xk_file *f;
-    int64_t size;
-    int r;
+    int fd = openat(folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), r = 0;
 
-    snprintf(path, sizeof(path), "%s/%s", c->path, name);
-    r = xk_fat_open(c->fat, path, 0, &f);
-    if (r < 0)
-        return fail(c->why, 1, name, r);
-    size = xk_file_size(f);
-    if (size > SMALL) /* of two of one name the other is meant */
-        r = c->rest(c->arg, name, 0);
-    else {
-        r = xk_file_read(f, c->data + (size_t)c->n * SMALL, (size_t)size, 0);
-        if (r < 0)
-            (void)fail(c->why, 1, name, r);
+    if (fd < 0)
+        return xk__sys_err(errno);
+    while (size && r == 0) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0 && errno != EINTR)
+            r = xk__sys_err(errno);
+        data += n > 0 ? n : 0;
+        size -= n > 0 ? (uint32_t)n : 0;
     }
-    xk_file_close(f);
-    if (r >= 0 && size <= SMALL) {
-        snprintf(c->name[c->n], XK_FAT_NAME_MAX, "%s", name);
-        take(c, c->name[c->n], (uint32_t)r);
-        r = 0;
-    }
+    if (close(fd) < 0 && errno != EINTR && r == 0)
+        r = xk__sys_err(errno);
     return r;
 }
 
-static int get_one(void *arg, const struct xk_fat_stat *e)
+static int get_one(void *arg, const struct xk_fat_stat *e, const void *data)
 {
     struct copy *c = arg;
-    int is_dir = (e->attributes & XK_FAT_DIRECTORY) != 0, r;
+    int r;
 
-    if (is_dir || e->size > SMALL || leads_out(e->name))
-        return c->rest(c->arg, e->name, is_dir);
-    r = read_from_fat(c, e->name);
-    return r == 0 && c->n == XK__BATCH_MAX ? get_batch(c) : r;
+    if (!data || leads_out(e->name))
+        return c->rest(c->arg, e->name, (e->attributes & XK_FAT_DIRECTORY) != 0);
+    r = make(c->folder, e->name, data, e->size);
+    return r < 0 ? fail(c->why, 0, e->name, r) : 0;
 }
 
 int xk_fat_files_get(struct xk_fat *fat, const char *path, const char *to, xk_fat_files_rest *rest, void *arg,
                      struct xk_fat_files_failure *why)
 {
-    struct copy *c = strlen(path) > XK_FAT_PATH_MAX ? NULL : xk_new(NULL, sizeof(*c));
-    int r;
+    struct copy c = {.fat = fat, .path = path, .rest = rest, .arg = arg, .why = why};
+    int r = begin(&c, to, 1);
 
-    if (!c)
-        return fail(why, 1, "", strlen(path) > XK_FAT_PATH_MAX ? XK_E2BIG : XK_ENOMEM);
-    c->rest = rest;
-    c->arg = arg;
-    r = begin(c, fat, path, to, why);
-    why->name[0] = '\0';
-    c->name = xk_resize(NULL, NULL, 0, sizeof(*c->name) * XK__BATCH_MAX);
-    if (r == 0 && !c->name)
-        r = XK_ENOMEM;
     if (r == 0) {
-        why->in_fat = 1; /* unless it is said of a file */
-        r = xk_fat_list(fat, path, get_one, c);
+        (void)fail(why, 1, "", 0); /* unless it is said of a file */
+        r = xk_fat_read_each(fat, path, c.data, SMALL, get_one, &c);
     }
-    if (r == 0 && c->n)
-        r = get_batch(c);
-    end(c);
-    xk_free(NULL, c, sizeof(*c));
+    end(&c);
     return r;
 }

@@ -639,3 +639,114 @@ TEST(many_that_do_not_fit_or_cannot_be_written_leave_nothing_lost)
     EQ(xk_fat_unmount(f), 0);
     EQ(xk_fat_check(NULL, &p.file, 0, put_errors, &p), 0);
 }
+
+/* --- a listing with contents -------------------------------------------------------------------------------------- */
+
+enum { EACH_ROOM = 4000 };
+static uint8_t each_buf[EACH_ROOM];
+static struct seen {
+    unsigned files, dirs, without;
+} seen;
+
+static int see_each(void *arg, const struct xk_fat_stat *e, const void *contents)
+{
+    unsigned i = 0;
+
+    (void)arg;
+    while (i < MANY && strcmp(e->name, many[i].name))
+        i++;
+    if (e->attributes & XK_FAT_DIRECTORY) {
+        seen.dirs++;
+        OK(!contents);
+    } else if (i < MANY) {
+        seen.files++;
+        EQ(e->size, many[i].size);
+        EQ(contents == each_buf, many[i].size <= EACH_ROOM);
+        if (contents)
+            MEMEQ(contents, many[i].data, many[i].size);
+    }
+    seen.without += !contents;
+    return 0;
+}
+
+TEST(contents_come_with_a_listing)
+{
+    struct xk_file *file;
+
+    prepare_many();
+    many[1].size = EACH_ROOM;
+    many[2].size = EACH_ROOM + 1;
+    for (int type = 12; type <= 16; type += 4) {
+        unsigned larger = 0;
+        format(&p, type, type == 12 ? 2 << 20 : 4 << 20, 512, 512);
+        struct xk_fat *f = mount(&p);
+        EQ(xk_fat_mkdir(f, "/dir"), 0);
+        EQ(xk_fat_mkdir(f, "/dir/below"), 0);
+        for (int i = 0; i < MANY; i++) { /* two grow in turns: chains in parts */
+            char path[100];
+            uint32_t half = many[i].size / 2;
+            snprintf(path, sizeof(path), "/dir/%s", many[i].name);
+            write_all(f, path, many[i].data, half);
+            write_all(f, "/between", many_data, (size_t)i * 30);
+            EQ(xk_fat_open(f, path, XK_FAT_WRITE, &file), 0);
+            EQ(xk_file_write(file, (const uint8_t *)many[i].data + half, many[i].size - half, half),
+               many[i].size - half);
+            if (i != 7) /* which stays open, nothing of it is synced */
+                xk_file_close(file);
+            larger += many[i].size > EACH_ROOM;
+        }
+        seen = (struct seen){.files = 0};
+        EQ(xk_fat_read_each(f, "/dir", each_buf, EACH_ROOM, see_each, NULL), 0);
+        EQ(seen.files, MANY);
+        EQ(seen.dirs, 1);
+        EQ(seen.without, larger + 1);
+        EQ(xk_fat_read_each(f, "/nothing", each_buf, EACH_ROOM, see_each, NULL), XK_ENOENT);
+        EQ(xk_fat_read_each(f, "/between", each_buf, EACH_ROOM, see_each, NULL), XK_ENOTDIR);
+        EQ(xk_fat_unmount(f), 0);
+    }
+}
+
+/* The entry in the root, which has one sector here at least. */
+static uint8_t *entry_at(const char *short_name)
+{
+    for (size_t at = 0; at + 32 <= p.size; at += 32)
+        if (memcmp(p.now + at, short_name, 11) == 0)
+            return p.now + at;
+    return NULL;
+}
+
+TEST(contents_that_cannot_be_read_do_not_come_with_a_listing)
+{
+    static const struct {
+        uint16_t first;
+        uint32_t size;
+    } bad[] = {{0, 100}, {1, 100}, {0xffff, 100}, {0, 0} /* sound */};
+    struct xk_file *file;
+
+    prepare_many();
+    for (unsigned i = 0; i <= sizeof(bad) / sizeof(*bad); i++) {
+        format(&p, 16, 4 << 20, 512, 512);
+        struct xk_fat *f = mount(&p);
+        write_all(f, "/SHORT.TXT", many_data, 700);
+        EQ(xk_fat_unmount(f), 0);
+        uint8_t *raw = entry_at("SHORT   TXT");
+        OK(raw != NULL);
+        if (i == 0) { /* a chain of two clusters */
+            raw[28] = 1025 & 0xff;
+            raw[29] = 1025 >> 8;
+        } else {
+            memcpy(raw + 26, &bad[i - 1].first, 2);
+            memcpy(raw + 28, &bad[i - 1].size, 4);
+        }
+        f = mount(&p);
+        seen = (struct seen){.files = 0};
+        EQ(xk_fat_read_each(f, "/", each_buf, EACH_ROOM, see_each, NULL), 0);
+        EQ(seen.without, i == sizeof(bad) / sizeof(*bad) ? 0 : 1);
+        if (seen.without) {
+            EQ(xk_fat_open(f, "/SHORT.TXT", 0, &file), 0);
+            EQ(xk_file_read(file, each_buf, EACH_ROOM, 0), XK_EPROTO);
+            xk_file_close(file);
+        }
+        EQ(xk_fat_unmount(f), 0);
+    }
+}

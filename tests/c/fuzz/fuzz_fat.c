@@ -71,12 +71,22 @@ static int see(void *arg, const struct xk_fat_stat *e)
     return 0;
 }
 
+enum { CONTENTS = 1000 };
+
+static int see_contents(void *arg, const struct xk_fat_stat *e, const void *contents)
+{
+    must(!contents || (contents == arg && e->size <= CONTENTS && !(e->attributes & XK_FAT_DIRECTORY)));
+    return 0;
+}
+
 static void read_all(struct xk_fat *f)
 {
+    uint8_t buf[CONTENTS];
     int seen = 0;
     struct walk w = {.f = f, .seen = &seen};
 
     (void)!xk_fat_list(f, "/", see, &w);
+    (void)!xk_fat_read_each(f, "/", buf, sizeof(buf), see_contents, buf);
 }
 
 /* --- it is used --------------------------------------------------------------------------------------------------- */
