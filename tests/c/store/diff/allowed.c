@@ -510,6 +510,10 @@ static const struct {
      "what a domain may is no part of the store: a request, done again after a SET_TARGET or a death, may be "
      "granted or refused instead"},
     {"txn-nodes-again", "\"txn-nodes\", when a transaction is done again"},
+    {"quota-again",
+     "how many nodes a domain owns is no part of what a transaction has seen: done again after others have changed the "
+     "store, which may have taken nodes from it or given it some, a request may be granted or refused with ENOSPC "
+     "instead"},
     {"error-kind",
      "done again, a request that was refused is refused for another reason, as its directory has changed: "
      "that a path does not exist is all that ours remembers of a failed look"},
@@ -538,6 +542,14 @@ bool allowed_reply(const struct clash *c, enum effect *effect)
     return false;
 }
 
+static bool quota_again(const struct clash *c)
+{
+    uint32_t type = c->op->type;
+
+    return is_ring(c->op->conn) && ours_is(c, "ENOSPC") != theirs_is(c, "ENOSPC") &&
+           (type == XK_STORE_WRITE || type == XK_STORE_MKDIR || type == XK_STORE_SET_PERMS);
+}
+
 bool allowed_again(struct world *w, const struct op *op, struct txn *t, const struct reply *ours,
                    const struct reply *theirs)
 {
@@ -555,6 +567,10 @@ bool allowed_again(struct world *w, const struct op *op, struct txn *t, const st
     }
     if (t->everything && (strcmp(error_of(ours), "EACCES") == 0) != (strcmp(error_of(theirs), "EACCES") == 0)) {
         allowed_count("rights-again");
+        return true;
+    }
+    if ((t->noutside || t->everything) && quota_again(&c)) {
+        allowed_count("quota-again");
         return true;
     }
     c.txn = NULL; /* there is only one state now */

@@ -189,14 +189,14 @@ void trace_read(struct trace *t, const char *file)
         die("cannot read %s", file);
     while (fgets(line, sizeof(line), f)) {
         char kind, flags[16] = "", word[32];
+        const char *text = strncmp(line, "#> ", 3) == 0 ? line + 3 : line, *quote = strchr(text, '"');
         unsigned number, tx, cut = 0;
-        const char *quote = strchr(line, '"');
         struct op *op;
-        if (line[0] == '#' || line[0] == '\n')
+        if (text[0] == '#' || text[0] == '\n')
             continue;
-        if (!quote || sscanf(line, "%c%u %u%15[+~0-9] %31s", &kind, &number, &tx, flags, word) != 5) {
+        if (!quote || sscanf(text, "%c%u %u%15[+~0-9] %31s", &kind, &number, &tx, flags, word) != 5) {
             flags[0] = 0;
-            if (!quote || sscanf(line, "%c%u %u %31s", &kind, &number, &tx, word) != 4)
+            if (!quote || sscanf(text, "%c%u %u %31s", &kind, &number, &tx, word) != 4)
                 die("%s: not understood: %s", file, line);
         }
         op = trace_add(t, kind == 'd' ? ring_of(number) : number, tx, type_of(word), payload,
@@ -208,4 +208,6 @@ void trace_read(struct trace *t, const char *file)
             op->cut = (uint16_t)cut;
     }
     fclose(f);
+    if (t->n == 0)
+        die("%s: no operation is in it", file);
 }
