@@ -80,12 +80,10 @@ static struct slot *slot_of(const char *path, size_t n)
 
     while (slots[i].hash && (slots[i].hash != hash || memcmp(slots[i].path, path, n) != 0 || slots[i].path[n]))
         i = (i + 1) % SLOTS;
-    if (!slots[i].hash)
-        slots[i].path = NULL;
     return &slots[i];
 }
 
-/* A path that is written, and the directories above it. */
+/* A path that is written, and the directories above it: one look-up if it is there. */
 static void keep(const char *path, size_t n)
 {
     struct slot *slot;
@@ -111,9 +109,10 @@ static bool is_there(const char *p)
     n = strnlen(path, h.len);
     if (n < 2)
         return true;
-    if (h.type == XS_WRITE || h.type == XS_MKDIR)
-        keep(path, n);
-    return slot_of(path, n)->path != NULL;
+    if (h.type != XS_WRITE && h.type != XS_MKDIR)
+        return slot_of(path, n)->path != NULL;
+    keep(path, n);
+    return true;
 }
 
 /* Requests come whole, as store_load waits for each answer. */
@@ -174,7 +173,8 @@ int main(int argc, char **argv)
     snprintf(a.sun_path, sizeof(a.sun_path), "%s", argc > 1 ? argv[1] : "");
     if (argc > 2 && strcmp(argv[2], "paths") == 0)
         slots = calloc(SLOTS, sizeof(*slots));
-    if (argc < 2 || bind(listener, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(listener, 1024) < 0) {
+    if (argc < 2 || (argc > 2 && !slots) || bind(listener, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+        listen(listener, 1024) < 0) {
         perror("store_echo");
         return 1;
     }

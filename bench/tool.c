@@ -5,8 +5,7 @@
  *     bench_tool first COMMAND...          from fork to COMMAND's first line, which is printed too
  *     bench_tool wait unix|tcp|dns WHERE MS   until a server answers there
  *     bench_tool port                      a port that is free now
- *     bench_tool make DIR N FOLDERS        FOLDERS folders in DIR with N files up to 8 KB each: the least who does that
- * does
+ *     bench_tool make DIR N FOLDERS        so many folders in DIR with N files up to 8 KB each, and nothing else
  *
  * SPDX-License-Identifier: MIT */
 #include <arpa/inet.h>

@@ -98,8 +98,9 @@ XK_MUSTCHECK int xk_fat_list(struct xk_fat *fat, const char *path, int (*each)(v
                              void *arg);
 
 /* xk_fat_read_each (fat, path, buf, room, each, arg) - the same with the contents of files of up to (room) bytes, which
- * are in (buf) and (data) is that; NULL: a directory, a larger file, or one that cannot be read (xk_fat_open and
- * reading say why). */
+ * are in (buf) and (data) is that; NULL: a directory, a larger file, or one that cannot be read or has a name
+ * that is none for FAT (xk_fat_open and reading say why). Of two of one name each has its own; xk_fat_open finds one.
+ */
 typedef int xk_fat_each(void *arg, const struct xk_fat_stat *e, const void *data);
 XK_MUSTCHECK int xk_fat_read_each(struct xk_fat *fat, const char *path, void *buf, uint32_t room, xk_fat_each *each,
                                   void *arg);

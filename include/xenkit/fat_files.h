@@ -2,8 +2,8 @@
  * time. For the host tool.
  *
  * Plain files up to 16 KiB are copied here. All else is named to (rest), to be done one by one: directories (is_dir),
- * what is larger, and what may need more than to be written: a name that is there already, one that FAT cannot have;
- * what cannot be read. Memory: 16 KiB, into FAT 256 KiB and the names of a folder.
+ * what is larger, and what may need more than to be written: a name that is there already, one that FAT cannot have,
+ * and, out of FAT, what cannot be read there. Memory: 16 KiB, into FAT 256 KiB and the names of a folder.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef XENKIT_FAT_FILES_H
@@ -24,8 +24,8 @@ typedef int xk_fat_files_rest(void *arg, const char *name, int is_dir);
 
 /* xk_fat_files_put (fat, from, path, rest, arg, why) - from the folder (from) into the directory (path), sorted by
  * name. xk_fat_files_get (fat, path, to, rest, arg, why) - from the directory (path) into the folder (to), which are
- * both there; in the order of the medium. Files that are there get the new contents, new ones are their owner's only
- * (0600). 0, or XK_E..., and *why says of what; what was copied until then stays. */
+ * both there; in the order of the medium. What is made is its owner's only (0600). 0, or XK_E..., and *why says of
+ * what; what was copied until then stays. */
 XK_MUSTCHECK int xk_fat_files_put(struct xk_fat *fat, const char *from, const char *path, xk_fat_files_rest *rest,
                                   void *arg, struct xk_fat_files_failure *why);
 XK_MUSTCHECK int xk_fat_files_get(struct xk_fat *fat, const char *path, const char *to, xk_fat_files_rest *rest,

@@ -5,7 +5,10 @@
 
 #include "fs/node.h"
 
-enum { PART = 4 << 20 /* bytes that are written before it is seen whether enough waits */ };
+enum {
+    PART = 4 << 20, /* bytes that are written before it is seen whether enough waits */
+    ROW = 1 << 30   /* of one read */
+};
 
 struct handle {
     struct xk_file file; /* first */
@@ -111,7 +114,8 @@ static int handle_read(struct xk_file *file, void *buf, size_t n, uint64_t at)
     return (int)done;
 }
 
-/* The clusters from (*cluster) on that lie in a row, up to (left) bytes: how many; *cluster is the next after them. */
+/* The clusters from (*cluster) on that lie in a row, of (left) bytes at most, and no more than one read takes: so many
+ * *bytes. *cluster is the next after them. 0 or XK_E... */
 static int row(struct xk_fat *f, uint32_t *cluster, uint32_t left, uint32_t *bytes)
 {
     uint32_t whole = f->shape.cluster, before;
@@ -125,14 +129,19 @@ static int row(struct xk_fat *f, uint32_t *cluster, uint32_t left, uint32_t *byt
             r = fat_next(f, before, cluster);
         if (r == 0 && *cluster == FAT_END)
             r = XK_EPROTO;
-    } while (r == 0 && *bytes < left && *cluster == before + 1);
+    } while (r == 0 && *bytes < left && *bytes < ROW && *cluster == before + 1);
     return r;
 }
 
 int fat_read_entry(struct xk_fat *f, const struct fat_entry *e, uint8_t *to)
 {
     uint32_t left = fat_entry_size(e), cluster = fat_entry_cluster(e), n;
-    int r = left && !fat_is_cluster(&f->shape, cluster) ? XK_EPROTO : 0;
+    int r = 0;
+
+    if (left && !fat_is_cluster(&f->shape, cluster))
+        r = XK_EPROTO;
+    if (left > (uint64_t)f->shape.clusters * f->shape.cluster)
+        r = XK_EPROTO; /* its chain is a ring */
 
     for (; left && r == 0; left -= n, to += n) {
         uint64_t at = fat_cluster_at(&f->shape, cluster);

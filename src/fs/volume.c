@@ -279,6 +279,14 @@ int xk_fat_stat(struct xk_fat *f, const char *path, struct xk_fat_stat *out)
     return r;
 }
 
+/* Not of a damaged directory: letters that no name has, or the end of one, under which nothing would be found. */
+static int can_be_said(const struct xk_fat_stat *st)
+{
+    struct fat_name name;
+
+    return fat_name_of(st->name, strlen(st->name), &name) == 0;
+}
+
 int xk_fat_read_each(struct xk_fat *f, const char *path, void *buf, uint32_t room, xk_fat_each *each, void *arg)
 {
     struct fat_place p;
@@ -297,7 +305,7 @@ int xk_fat_read_each(struct xk_fat *f, const char *path, void *buf, uint32_t roo
         if (fat_entry_is_dot(&e))
             continue;
         stat_of(&e, &st);
-        there = buf && !fat_entry_is_dir(&e) && st.size <= room && fat_read_entry(f, &e, buf) == 0;
+        there = buf && !fat_entry_is_dir(&e) && st.size <= room && can_be_said(&st) && fat_read_entry(f, &e, buf) == 0;
         r = each(arg, &st, there ? buf : NULL);
         if (r)
             return r;

@@ -239,11 +239,11 @@ static int leads_out(const char *name)
     return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..");
 }
 
-/* The file has these bytes from now on and no others. A ring would save two of three system calls, but Linux gives
+/* A new file of these bytes. A ring would save two of three system calls, but Linux gives
  * opens that make a file, and writes in memory, to threads then, which cost more than that. */
 static int make(int folder, const char *name, const uint8_t *data, uint32_t size)
 {
-    int fd = openat(folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), r = 0;
+    int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), r = 0;
 
     if (fd < 0)
         return xk__sys_err(errno);
@@ -262,11 +262,10 @@ static int make(int folder, const char *name, const uint8_t *data, uint32_t size
 static int get_one(void *arg, const struct xk_fat_stat *e, const void *data)
 {
     struct copy *c = arg;
-    int r;
+    int r = data && !leads_out(e->name) ? make(c->folder, e->name, data, e->size) : XK_EEXIST;
 
-    if (!data || leads_out(e->name))
+    if (r == XK_EEXIST)
         return c->rest(c->arg, e->name, (e->attributes & XK_FAT_DIRECTORY) != 0);
-    r = make(c->folder, e->name, data, e->size);
     return r < 0 ? fail(c->why, 0, e->name, r) : 0;
 }
 

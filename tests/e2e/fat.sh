@@ -93,6 +93,17 @@ for to in '\056\0\056\0\057\0x\0' '\056\0\056\0\0\0\377\377'; do
 done
 [ $n1 = 0 ]; ok $? "names that lead out of the folder lead nowhere"
 
+mkdir evil2 evil2/zzzzaaaaaaaa.long && echo bad > evil2/zzzzaaaaaaaa.long/file && $x fat format e2.img 1M && $x fat put e2.img evil2 / && n1=0 &&
+    at=$(grep -obUaP 'z\x00z\x00z\x00z\x00' e2.img | head -1 | cut -d: -f1) &&
+    printf '\056\0\056\0\057\0x\0' | dd of=e2.img bs=1 seek="$at" conv=notrunc 2> /dev/null && { refused "FAT has no such name" get e2.img /evil2 jail/in ||
+    refused "no such entry" get e2.img /evil2 jail/in; } && [ -d jail/in/evil2 ] && [ ! -e jail/in/x ] && [ ! -e jail/in/xaaaaaaaa.long ] && [ "$(find jail/in -maxdepth 1 | wc -l)" -le 3 ]
+ok $? "nor do those of directories"
+mkdir hurt && head -c 3000 /dev/urandom > hurt/SHORT.TXT && $x fat format hurt.img 1M && $x fat put hurt.img hurt / && mkdir -p kept/hurt && echo old > kept/hurt/SHORT.TXT &&
+    at=$(grep -obUa 'SHORT   TXT' hurt.img | head -1 | cut -d: -f1) &&
+    printf '\001\0' | dd of=hurt.img bs=1 seek=$((at + 26)) conv=notrunc 2> /dev/null && refused "/hurt/SHORT.TXT: " get hurt.img /hurt kept &&
+    [ "$(cat kept/hurt/SHORT.TXT)" = old ] && refused "/hurt/SHORT.TXT: " get hurt.img /hurt kept2
+ok $? "what cannot be read is named, and what is there stays"
+
 # A domain that keeps files.
 cat > "$tmp/w.lua" << W
 return { name = "f", domains = {

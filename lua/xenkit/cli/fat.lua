@@ -6,7 +6,7 @@ local fat_files = require "xenkit.core.fat_files"
 local host = require "xenkit.core.host"
 local out = require "xenkit.cli.out"
 
-local PIECE = 4 << 20
+local PIECE, FIRST = 4 << 20, 64 << 10
 
 local function open_image(path, mode)
   if not host.identity(path) then return nil, path .. ": no such file" end
@@ -104,7 +104,7 @@ return function(fail, say, JSON)
   -- What fat_files left to be done one by one: fn(name, is_dir).
   local function each(rest, err, fn)
     if not rest then return nil, err end
-    for kind, name in rest:gmatch "([df])([^%z]+)%z" do
+    for kind, name in rest:gmatch "([df])([^%z]*)%z" do
       local ok, e = fn(name, kind == "d")
       if not ok then return nil, e end
     end
@@ -114,20 +114,27 @@ return function(fail, say, JSON)
   local function get_file(fs, path, to)
     local f <close>, err = fs:open(path)
     if not f then return nil, err end
-    local fd, e = host.open(to, "w")
-    if not fd then return nil, e end
-    local ok, e2 = f:copy_to(fd)
-    return ok, e2 and to .. ": " .. e2
+    local first, e = f:read(0, FIRST) -- while what is there has its contents still
+    if not first then return nil, path .. ": " .. e end
+    local fd, e2 = host.open(to, "w")
+    if not fd then return nil, e2 end
+    local ok, e3 = f:copy_to(fd)
+    return ok, e3 and to .. ": " .. e3
   end
 
-  -- A file, or a directory with all below it. Names that would lead out of `to` cannot be in a FAT file system.
+  -- A file, or a directory with all below it. Names that would lead out of `to` are none that FAT finds.
   local function get(fs, path, to, is_dir)
     if not is_dir then return get_file(fs, path, to) end
     local ok, err = host.mkdir(to)
     if not ok then return nil, err end
     local rest
     rest, err = fat_files.get(fs.raw, path, to)
-    return each(rest, err, function(name, dir) return get(fs, path .. "/" .. name, to .. "/" .. name, dir) end)
+    return each(rest, err, function(name, dir)
+      if name == "" then return nil, path .. ": an entry has no name: `xenkit fat check` tells more" end
+      local there, why = fs:stat(path .. "/" .. name)
+      if not there then return nil, why end
+      return get(fs, path .. "/" .. name, to .. "/" .. name, dir)
+    end)
   end
 
   local function base(path) return path:match "([^/]+)/*$" end

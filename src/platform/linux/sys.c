@@ -17,6 +17,9 @@ int xk__sys_err(int e)
         return value;
         XK_ERR_MAP(SAME)
 #undef SAME
+    case -ENAMETOOLONG:
+    case -ELOOP:
+        return XK_EINVAL; /* of a path */
     default:
         return XK_EIO;
     }

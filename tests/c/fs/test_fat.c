@@ -671,7 +671,7 @@ static int see_each(void *arg, const struct xk_fat_stat *e, const void *contents
 
 TEST(contents_come_with_a_listing)
 {
-    struct xk_file *file;
+    struct xk_file *file, *stays = NULL;
 
     prepare_many();
     many[1].size = EACH_ROOM;
@@ -691,7 +691,9 @@ TEST(contents_come_with_a_listing)
             EQ(xk_fat_open(f, path, XK_FAT_WRITE, &file), 0);
             EQ(xk_file_write(file, (const uint8_t *)many[i].data + half, many[i].size - half, half),
                many[i].size - half);
-            if (i != 7) /* which stays open, nothing of it is synced */
+            if (i == 7)
+                stays = file; /* nothing of it is synced */
+            else
                 xk_file_close(file);
             larger += many[i].size > EACH_ROOM;
         }
@@ -702,6 +704,7 @@ TEST(contents_come_with_a_listing)
         EQ(seen.without, larger + 1);
         EQ(xk_fat_read_each(f, "/nothing", each_buf, EACH_ROOM, see_each, NULL), XK_ENOENT);
         EQ(xk_fat_read_each(f, "/between", each_buf, EACH_ROOM, see_each, NULL), XK_ENOTDIR);
+        xk_file_close(stays);
         EQ(xk_fat_unmount(f), 0);
     }
 }
@@ -745,6 +748,41 @@ TEST(contents_that_cannot_be_read_do_not_come_with_a_listing)
         if (seen.without) {
             EQ(xk_fat_open(f, "/SHORT.TXT", 0, &file), 0);
             EQ(xk_file_read(file, each_buf, EACH_ROOM, 0), XK_EPROTO);
+            xk_file_close(file);
+        }
+        EQ(xk_fat_unmount(f), 0);
+    }
+}
+
+TEST(rings_and_names_that_none_has_do_not_come_with_a_listing)
+{
+    static uint8_t buf[60000];
+    struct xk_file *file;
+
+    prepare_many();
+    for (int i = 0; i < 3; i++) {
+        format(&p, 12, 40 << 10, 512, 512);
+        struct xk_fat *f = mount(&p);
+        write_all(f, "/SHORT.TXT", many_data, 300);
+        EQ(xk_fat_unmount(f), 0);
+        uint8_t *raw = entry_at("SHORT   TXT"), *table = p.now + 512;
+        OK(raw != NULL);
+        EQ(raw[26], 2);
+        if (i == 0) { /* cluster 2 leads to itself, and is longer than all there is */
+            table[3] = 2;
+            table[4] &= 0xf0;
+            raw[28] = 50000 & 0xff;
+            raw[29] = 50000 >> 8;
+        } else if (i == 1) {
+            raw[2] = '*';
+        }
+        f = mount(&p);
+        seen = (struct seen){.files = 0};
+        EQ(xk_fat_read_each(f, "/", buf, sizeof(buf), see_each, NULL), 0);
+        EQ(seen.without, i < 2);
+        if (i == 0) {
+            EQ(xk_fat_open(f, "/SHORT.TXT", 0, &file), 0);
+            EQ(xk_file_read(file, buf, sizeof(buf), 0), XK_EPROTO);
             xk_file_close(file);
         }
         EQ(xk_fat_unmount(f), 0);

@@ -140,11 +140,12 @@ static void there_and_back(void)
     EQ(r.n, 2); /* too large */
     STREQ(r.name[0], "File 4.text");
     STREQ(r.name[1], "File 5.text");
-    make(to, "File 7.text", bytes, sizeof(bytes)); /* gets shorter */
+    make(to, "File 7.text", "mine", 4);
     EQ(xk_fat_files_get(f, "/d", to, keep, &back, &why), 0);
-    EQ(back.n, 0);
+    EQ(back.n, 1); /* it is there */
+    STREQ(back.name[0], "File 7.text");
     for (int i = 0; i < FILES; i++)
-        if (i != 4 && i != 5)
+        if (i != 4 && i != 5 && i != 7)
             has(i);
     EQ(descriptors(), open_before);
     EQ(xk_fat_unmount(f), 0);
@@ -159,6 +160,12 @@ TEST(a_folder_goes_there_and_back_without_io_uring)
     there_and_back();
 }
 
+static int all_but(void *arg, const char *name, int is_dir)
+{
+    (void)arg, (void)name;
+    return is_dir;
+}
+
 /* What cannot be read is named; what comes before it is there. */
 static void failures(void)
 {
@@ -166,7 +173,8 @@ static void failures(void)
     struct rest r = {.n = 0}, back = {.n = 0};
     struct xk_fat *f = fresh();
     struct xk_fat_stat st;
-    char path[200];
+    struct xk_file *h;
+    char path[200], longer[3 + 260 + 1] = "/d/";
 
     begin();
     snprintf(path, sizeof(path), "%s/File 50.text", from);
@@ -188,10 +196,18 @@ static void failures(void)
     STREQ(why.name, "");
     snprintf(path, sizeof(path), "%s/File 60.text", to);
     EQ(mkdir(path, 0700), 0);
-    EQ(xk_fat_files_get(f, "/d", to, keep, &back, &why), XK_EISDIR);
-    STREQ(why.name, "File 60.text");
-    EQ(why.in_fat, 0);
+    EQ(xk_fat_files_get(f, "/d", to, keep, &back, &why), 0);
+    EQ(back.n, 1);
+    STREQ(back.name[0], "File 60.text"); /* who does it alone will be told */
     has(10);
+    for (int i = 0; i < 130; i++)
+        memcpy(longer + 3 + i * 2, "\xc3\xa4", 2); /* more bytes than Linux takes */
+    EQ(xk_fat_open(f, longer, XK_FAT_NEW, &h), 0);
+    xk_file_close(h);
+    EQ(rmdir(path), 0);
+    EQ(xk_fat_files_get(f, "/d", to, all_but, &back, &why), XK_EINVAL);
+    STREQ(why.name, longer + 3);
+    EQ(why.in_fat, 0);
     EQ(xk_fat_unmount(f), 0);
     done();
 }
