@@ -6,13 +6,15 @@
  *     store_bulk SOCKET PID teardown COUNT [FIRST]   and takes them away again; FIRST: the number of the first (1)
  *
  * With XK_BENCH_GATHER the requests that are under way together are sent by one call, as a client does that many tasks
- * share; otherwise each by its own.
+ * share; otherwise each by its own. XK_BENCH_CLIENTS=N: the domains are shared by N processes with a connection each,
+ * as several toolstacks would; a transaction that conflicts is done again.
  *
  * Prints wall and server CPU time for each node or domain, and what the server's memory grew by. The trees are those of
  * libxl 4.17, counted with xenstore-ls: 75 nodes a guest, in four transactions. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "bench.h"
 
@@ -27,7 +29,7 @@ static char in[ROOM];
 static size_t got;
 static char out[ROOM]; /* what is gathered */
 static size_t to_send;
-static int gather;
+static int gather, conflict;
 
 static void die(const char *what)
 {
@@ -54,7 +56,8 @@ static void receive(char *body)
             die("server closed");
         got += (size_t)n;
     }
-    if (h.type == XS_ERROR && strncmp(in + sizeof(h), "ENOENT", 6)) {
+    conflict |= h.type == XS_ERROR && strncmp(in + sizeof(h), "EAGAIN", 6) == 0;
+    if (h.type == XS_ERROR && strncmp(in + sizeof(h), "ENOENT", 6) && !conflict) {
         fprintf(stderr, "store_bulk: server answers %.*s\n", (int)h.len, in + sizeof(h));
         exit(1);
     }
@@ -98,17 +101,21 @@ static void begin(void)
     char body[64];
 
     drain();
+    conflict = 0;
     request(XS_TRANSACTION_START, "", 1, NULL, 0);
     receive(body);
     tx = (uint32_t)strtoul(body, NULL, 10);
 }
 
-static void commit(void)
+/* 0: it has to be done again. */
+static int commit(void)
 {
     drain();
+    conflict = 0;
     request(XS_TRANSACTION_END, "T", 2, NULL, 0);
     drain();
     tx = 0;
+    return !conflict;
 }
 
 static void put(const char *dir, const char *name, const char *value)
@@ -141,7 +148,7 @@ static void fill(long count)
 
 /* --- domains ---------------------------------------------------------------------------------------------------- */
 
-static void device(long id, const char *kind, const char *number, int back_nodes, int front_nodes)
+static int device(long id, const char *kind, const char *number, int back_nodes, int front_nodes)
 {
     char front[100], back[100], list[48], name[24];
     int n;
@@ -166,10 +173,10 @@ static void device(long id, const char *kind, const char *number, int back_nodes
         put(back, name, "value");
     }
     perms(back, list, (size_t)n + 1);
-    commit();
+    return commit();
 }
 
-static void create(long id)
+static int home_of(long id, const char *home)
 {
     static const char *const home_dirs[] = {"control/shutdown",
                                             "control/feature-poweroff",
@@ -180,24 +187,9 @@ static void create(long id)
                                             "feature",
                                             "attr",
                                             "error"};
-    static const char *const plain[] = {"memory/static-max",
-                                        "memory/target",
-                                        "memory/videoram",
-                                        "store/port",
-                                        "store/ring-ref",
-                                        "console/limit",
-                                        "console/type",
-                                        "console/output",
-                                        "console/tty",
-                                        "console/port",
-                                        "console/ring-ref",
-                                        "vm",
-                                        "name",
-                                        "domid"};
-    char home[40], path[96], list[64], vm[64];
+    char path[96], list[64], vm[64];
     int n = snprintf(list, sizeof(list), "n%ld%cr%ld", 0L, 0, id);
 
-    snprintf(home, sizeof(home), "/local/domain/%ld", id);
     snprintf(vm, sizeof(vm), "/vm/00000000-0000-4000-8000-%012ld", id);
     begin();
     rm(home);
@@ -216,16 +208,48 @@ static void create(long id)
         request(XS_MKDIR, path, strlen(path) + 1, NULL, 0);
         perms(path, list, (size_t)n + 1);
     }
-    commit();
+    return commit();
+}
+
+static int fields_of(const char *home)
+{
+    static const char *const plain[] = {"memory/static-max",
+                                        "memory/target",
+                                        "memory/videoram",
+                                        "store/port",
+                                        "store/ring-ref",
+                                        "console/limit",
+                                        "console/type",
+                                        "console/output",
+                                        "console/tty",
+                                        "console/port",
+                                        "console/ring-ref",
+                                        "vm",
+                                        "name",
+                                        "domid"};
+
     begin();
     for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++)
         put(home, plain[i], "262144");
-    commit();
-    device(id, "vbd", "51712", 12, 3);
-    device(id, "vif", "0", 8, 4);
+    return commit();
 }
 
-static void destroy(long id)
+static void create(long id)
+{
+    char home[40];
+
+    snprintf(home, sizeof(home), "/local/domain/%ld", id);
+    while (!home_of(id, home))
+        ;
+    while (!fields_of(home))
+        ;
+    while (!device(id, "vbd", "51712", 12, 3))
+        ;
+    while (!device(id, "vif", "0", 8, 4))
+        ;
+}
+
+static int remove_all(long id)
 {
     char path[64];
 
@@ -240,12 +264,56 @@ static void destroy(long id)
     rm(path);
     snprintf(path, sizeof(path), "/local/domain/%ld", id);
     rm(path);
-    commit();
+    return commit();
+}
+
+static void destroy(long id)
+{
+    while (!remove_all(id))
+        ;
+}
+
+/* --- the program -------------------------------------------------------------------------------------------------- */
+
+static void enter(const char *socket_path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(a.sun_path, sizeof(a.sun_path), "%s", socket_path);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+        die(socket_path);
+}
+
+static void do_domains(int make, long first, long count)
+{
+    for (long i = first; i < first + count; i++)
+        make ? create(i) : destroy(i);
+    drain();
+}
+
+/* (clients) processes, each with its part of the domains. */
+static void share(const char *socket_path, int make, long first, long count, long clients)
+{
+    int failed = 0, status;
+
+    for (long i = 0; i < clients; i++) {
+        long from = count * i / clients, to = count * (i + 1) / clients;
+        if (fork() == 0) {
+            enter(socket_path);
+            do_domains(make, first + from, to - from);
+            _exit(0);
+        }
+    }
+    while (wait(&status) > 0)
+        failed |= status;
+    if (failed)
+        exit(1);
 }
 
 int main(int argc, char **argv)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    long clients = getenv("XK_BENCH_CLIENTS") ? atol(getenv("XK_BENCH_CLIENTS")) : 1;
     long count = argc > 4 ? atol(argv[4]) : 1, pid = argc > 3 ? atol(argv[2]) : 0, before;
     long first = argc > 5 ? atol(argv[5]) : 1;
     uint64_t cpu, ns;
@@ -255,10 +323,7 @@ int main(int argc, char **argv)
         return 2;
     }
     gather = getenv("XK_BENCH_GATHER") != NULL;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    snprintf(a.sun_path, sizeof(a.sun_path), "%s", argv[1]);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-        die(argv[1]);
+    enter(argv[1]);
     before = (long)bench_tree(pid, bench_resident_of);
     cpu = bench_cpu_tree(pid);
     ns = bench_now();
@@ -266,9 +331,10 @@ int main(int argc, char **argv)
         fill(count);
     else if (strcmp(argv[3], "clear") == 0)
         rm("/bulk");
+    else if (clients > 1)
+        share(argv[1], argv[3][0] == 'd', first, count, clients);
     else
-        for (long i = first; i < first + count; i++)
-            argv[3][0] == 'd' ? create(i) : destroy(i);
+        do_domains(argv[3][0] == 'd', first, count);
     drain();
     ns = bench_now() - ns;
     cpu = bench_cpu_tree(pid) - cpu;

@@ -120,11 +120,12 @@ local titles = { read = "read 100 B", write = "write 100 B", mkrm = "mkdir + rm"
 local NODES, DOMAINS = 100000, 1000
 
 -- One run of store_bulk on each server; the figures by server. (gather): what is under way together goes by one call.
-local function bulk(servers, verb, count, gather)
+-- (clients): toolstacks at once.
+local function bulk(servers, verb, count, gather, clients)
   local t = {}
   for name, server in pairs(servers) do
-    t[name] = { tools.sample(string.format("%s%s%s %s %s %s %d %d", gather and "env XK_BENCH_GATHER=1 " or "",
-      tools.on(1), tools.need("store_bulk"), server.socket, server.pid, verb, count, server.first or 1))[1] }
+    t[name] = { tools.sample(string.format("env XK_BENCH_CLIENTS=%d %s%s%s %s %s %s %d %d", clients or 1,
+      gather and "XK_BENCH_GATHER=1 " or "", tools.on(1), tools.need("store_bulk"), server.socket, server.pid, verb, count, server.first or 1))[1] }
   end
   return t
 end
@@ -137,15 +138,15 @@ local function add(all, more)
 end
 
 -- Trees of domains, made and taken down five times: the samples of either. C xenstored, which is slow, does it once.
-local function trees_of(servers, count, gather)
+local function trees_of(servers, count, gather, clients)
   local made, ended = {}, {}
   for round = 1, tools.quick and 1 or 5 do
     local these = {}
     for name, server in pairs(servers) do
       these[name] = (round == 1 or name ~= "peer") and server or nil
     end
-    add(made, bulk(these, "domains", count, gather))
-    add(ended, bulk(these, "teardown", count, gather))
+    add(made, bulk(these, "domains", count, gather, clients))
+    add(ended, bulk(these, "teardown", count, gather, clients))
   end
   return made, ended
 end
@@ -234,11 +235,10 @@ return function(out)
   end
   servers.flat = start_echo("paths")
   bulk({ flat = servers.flat }, "fill", nodes)
-  for _, gather in ipairs({ false, true }) do
-    local suffix = gather and ", gathered" or ""
-    local made, ended = trees_of(servers, domains, gather)
-    row(string.format("trees of %d domains, beside these%s", domains, suffix), made, { unit = "op/s" })
-    row("their teardown" .. suffix, ended, { unit = "op/s" })
+  for _, way in ipairs({ { "" }, { ", gathered", true }, { ", gathered, 8 toolstacks", true, 8 } }) do
+    local made, ended = trees_of(servers, domains, way[2], way[3])
+    row(string.format("trees of %d domains, beside these%s", domains, way[1]), made, { unit = "op/s" })
+    row("their teardown" .. way[1], ended, { unit = "op/s" })
   end
   for _, name in ipairs({ "echo", "flat", "empty" }) do
     if servers[name] then tools.stop(servers[name].started or servers[name].pid) end

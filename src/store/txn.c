@@ -223,6 +223,15 @@ static bool same_perms(const struct xk__node *a, const struct xk__node *b)
     return a && b && (a == b || xk__perms_equal(xk__node_perms(a), xk__node_perms(b)));
 }
 
+/* Of a node that others have made meanwhile (now), and whose permissions were set: only the control domain changes
+ * owners (XSA-330). */
+static bool keeps_owner(const struct xk__txn *tx, const struct xk__entry *e, const struct xk__node *now)
+{
+    const struct xk__node *made = e->flags & XK__TX_PERMS ? xk__tree_find(tx->top, xk__entry_path(e)) : NULL;
+
+    return !made || tx->conn->privileged || made->perms[0].domid == now->perms[0].domid;
+}
+
 static bool creation_holds(const struct xk__txn *tx, const struct xk__entry *e, const struct xk__node *was,
                            const struct xk__node *now)
 {
@@ -237,7 +246,7 @@ static bool creation_holds(const struct xk__txn *tx, const struct xk__entry *e, 
     if (dir && !same_perms(dir, dir_now))
         return false; /* it would inherit other permissions */
     if (!was && now)  /* MKDIR, too, is for who may write */
-        return (xk__perms_of(xk__node_perms(now), &who) & want) == want;
+        return (xk__perms_of(xk__node_perms(now), &who) & want) == want && keeps_owner(tx, e, now);
     return true;
 }
 

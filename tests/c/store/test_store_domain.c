@@ -208,6 +208,35 @@ TEST(a_stubdom_has_its_targets_rights)
     done();
 }
 
+/* It sees no such node and makes one, which is its own; meanwhile its target makes one, over which it has all rights
+ * but to change who owns it. */
+TEST(a_commit_changes_no_owner)
+{
+    for (int i = 0; i < 2; i++) {
+        struct kit *by = i ? &dom0 : &g6;
+        setup();
+        EQ(kit_do(&dom0, XK_STORE_INTRODUCE, "5", "1", "1", NULL), 0);
+        EQ(kit_do(&dom0, XK_STORE_INTRODUCE, "6", "1", "1", NULL), 0);
+        EQ(kit_do(&dom0, XK_STORE_SET_TARGET, "6", "5", NULL), 0);
+        EQ(kit_mkdir(&dom0, "/t"), 0);
+        EQ(PERMS(&dom0, "/t", "b0"), 0);
+        EQ(kit_begin(by), 0);
+        EQ(kit_mkdir(&g5, "/t/a"), 0);
+        EQ(kit_write(by, "/t/a", "1"), 0);
+        EQ(PERMS(by, "/t/a", "w6", "b5"), 0);
+        EQ(kit_end(by, "T"), i ? 0 : XK_EAGAIN);
+        EQ(kit_do(&dom0, XK_STORE_GET_PERMS, "/t/a", NULL), 0);
+        STREQ((char *)dom0.reply, i ? "w6" : "b5");
+        EQ(kit_begin(&g6), 0);
+        EQ(kit_mkdir(&g5, "/t/b"), 0);
+        EQ(kit_write(&g6, "/t/b", "1"), 0); /* and nothing else: it is as if it had written there */
+        EQ(kit_end(&g6, "T"), 0);
+        EQ(kit_do(&dom0, XK_STORE_GET_PERMS, "/t/b", NULL), 0);
+        STREQ((char *)dom0.reply, "b5");
+        done();
+    }
+}
+
 TEST(entries_of_unknown_domains_have_no_effect)
 {
     struct kit g200;

@@ -11,7 +11,8 @@
  *   323, 324      paths, events too long        here; test_store_tree.c: paths_have_a_longest_length
  *   325           a bad guest is ignored,       here
  *                 its end is not
- *   330, 352      owners                        test_store_domain.c: only_the_control_domain_changes_owners
+ *   330, 352      owners                        test_store_domain.c: only_the_control_domain_changes_owners,
+ *                                               a_commit_changes_no_owner
  *   353           the root's permissions        test_store_domain.c: errors_do_not_tell_what_exists
  *   326           memory: unread replies        test_store_wire.c: unfetched_replies_stop_the_input
  *                 events                        test_store_watch.c: a_full_queue_...; test_store_quota.c: xsa_326_...
