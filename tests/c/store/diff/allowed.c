@@ -94,10 +94,12 @@ static unsigned owned(const struct clash *c)
 
 static bool txn_quota(const struct clash *c)
 {
+    bool counts_twice = c->txn && (c->txn->noutside || c->txn->everything);
+
     if (!c->txn || !is_ring(c->op->conn) || ours_is(c, "ENOSPC") == theirs_is(c, "ENOSPC"))
         return false;
     if (c->op->type == XK_STORE_TRANSACTION_END)
-        return owned(c) + !ours_is(c, "OK") * nodes_in_reach(c) >= c->w->setup.nodes;
+        return owned(c) + (!ours_is(c, "OK") || counts_twice) * nodes_in_reach(c) >= c->w->setup.nodes;
     return (c->op->type == XK_STORE_WRITE || c->op->type == XK_STORE_MKDIR) &&
            owned(c) + nodes_in_reach(c) > c->w->setup.nodes;
 }
@@ -300,7 +302,9 @@ static const struct {
     {"txn-quota", txn_quota, ABORT,
      "the quota of nodes, in a transaction: ours counts what it has made and removed so far; xenstored does that at "
      "its "
-     "end, and there lets one less pass than without a transaction"},
+     "end, and there lets one less pass than without a transaction, and counts what somebody else has made meanwhile "
+     "once "
+     "more"},
     {"special-owner", special_owner, PLAIN,
      "@introduceDomain and @releaseDomain count as nodes of who was made their "
      "owner; the text does not say whether"},
