@@ -19,14 +19,48 @@ static bool is_look(const struct reply *r)
     return !failed_reply(r) || strcmp(r->p, "ENOENT") == 0 || strcmp(r->p, "EACCES") == 0;
 }
 
+static bool both_fail(const struct clash *c) { return failed_reply(c->ours) && failed_reply(c->theirs); }
+
+/* How many bytes both paths have in common, in whole parts: 0, if it is only what all paths of a home, or of /t, have.
+ */
+static size_t in_common(const char *a, const char *b)
+{
+    unsigned fixed = strncmp(a, "/local/domain/", 14) == 0 ? 3 : 1, parts = 0;
+    size_t n = 0, at = 0;
+
+    for (; a[n] == b[n] || !a[n] || !b[n]; n++) {
+        if ((!a[n] || a[n] == '/') && (!b[n] || b[n] == '/')) {
+            parts += n > 0;
+            at = n;
+        }
+        if (!a[n] || !b[n])
+            break;
+    }
+    return parts > fixed ? at : 0;
+}
+
+/* What the transaction has made has other permissions, as others have made a directory that it is in. */
+static bool inherits(const struct clash *c)
+{
+    bool made = false, beside = false;
+    char path[XK_STORE_PACKET_MAX];
+
+    if (c->op->type != XK_STORE_GET_PERMS || both_fail(c) || !c->txn)
+        return false;
+    for (size_t i = 0; i < c->txn->log.n; i++)
+        made |= (c->txn->log.v[i].type == XK_STORE_WRITE || c->txn->log.v[i].type == XK_STORE_MKDIR) &&
+                op_path(&c->txn->log.v[i], path, sizeof(path)) && path_near(path, c->path);
+    for (size_t i = 0; i < c->txn->noutside; i++)
+        beside |= in_common(c->txn->outside[i], c->path) > 0;
+    return made && beside;
+}
+
 static bool snapshot(const struct clash *c)
 {
     bool above = is_look(c->ours) && is_look(c->theirs) && (failed_reply(c->ours) || failed_reply(c->theirs));
 
-    return c->txn && *c->path && txn_touched(c->txn, c->path, above);
+    return c->txn && *c->path && (txn_touched(c->txn, c->path, above) || inherits(c));
 }
-
-static bool both_fail(const struct clash *c) { return failed_reply(c->ours) && failed_reply(c->theirs); }
 
 static bool special_perms(const struct clash *c)
 {
@@ -102,6 +136,40 @@ static bool txn_quota(const struct clash *c)
         return owned(c) + (!ours_is(c, "OK") || counts_twice) * nodes_in_reach(c) >= c->w->setup.nodes;
     return (c->op->type == XK_STORE_WRITE || c->op->type == XK_STORE_MKDIR) &&
            owned(c) + nodes_in_reach(c) > c->w->setup.nodes;
+}
+
+/* Cuts off the last part. False for the root and special nodes, which have no directory. */
+static bool to_parent(char *path)
+{
+    if (path[0] != '/' || path[1] == 0)
+        return false;
+    strrchr(path, '/')[strrchr(path, '/') == path] = 0;
+    return true;
+}
+
+/* The list of (path) leaves no room for (more) bytes in a node. */
+static bool crowded(struct world *w, const char *path, size_t more)
+{
+    struct op op = {
+        .type = XK_STORE_DIRECTORY, .payload = (char *)(uintptr_t)path, .len = (uint16_t)(strlen(path) + 1)};
+    struct reply r;
+    bool is;
+
+    if (!ask(w, OURS, WATCHER, &op, 0, &r))
+        return false;
+    is = failed_reply(&r) ? strcmp(r.p, "E2BIG") == 0 : r.len + more + 100 > w->setup.size;
+    free(r.p);
+    return is;
+}
+
+static bool children(const struct clash *c)
+{
+    char up[XK_STORE_PACKET_MAX];
+
+    if (!is_ring(c->op->conn) || !ours_is(c, "OK") || !theirs_is(c, "ENOSPC") || c->path[0] != '/')
+        return false;
+    snprintf(up, sizeof(up), "%s", c->path);
+    return crowded(c->w, c->path, c->op->len) || (to_parent(up) && crowded(c->w, up, c->op->len));
 }
 
 static bool special_owner(const struct clash *c)
@@ -305,6 +373,8 @@ static const struct {
      "end, and there lets one less pass than without a transaction, and counts what somebody else has made meanwhile "
      "once "
      "more"},
+    {"children", children, PLAIN,
+     "the quota for the size of a node, which counts the names of its children in xenstored"},
     {"special-owner", special_owner, PLAIN,
      "@introduceDomain and @releaseDomain count as nodes of who was made their "
      "owner; the text does not say whether"},
@@ -389,15 +459,6 @@ static bool remade_in_txn(struct world *w, const struct op *op, enum side extra,
     return hidden;
 }
 
-/* Cuts off the last part. False for the root and special nodes, which have no directory. */
-static bool to_parent(char *path)
-{
-    if (path[0] != '/' || path[1] == 0)
-        return false;
-    strrchr(path, '/')[strrchr(path, '/') == path] = 0;
-    return true;
-}
-
 /* Which of the permissions of the directory count, those before or those after the commit? */
 static bool txn_directory_set(struct world *w, const struct op *op, enum side extra, unsigned conn,
                               const struct event *e)
@@ -457,6 +518,24 @@ static bool special_perms_event(struct world *w, const struct op *op, enum side 
     return false;
 }
 
+/* The entry of a domain that died keeps the next of its number from reading, in xenstored, what others may read; or
+ * lets it, if it has been written anew, what is gone now. */
+static bool dead_rights_event(struct world *w, const struct op *op, enum side extra, unsigned conn,
+                              const struct event *e)
+{
+    char path[XK_STORE_PACKET_MAX];
+
+    (void)op;
+    if (!is_ring(conn) || !w->died_once[domid_of(conn)] || !event_path(conn, e, path, sizeof(path)))
+        return false;
+    if (extra == THEIRS && not_named(w, path, domid_of(conn)))
+        return true;
+    while (!has_dead_entry(w, path))
+        if (!to_parent(path))
+            return false;
+    return true;
+}
+
 static bool one_domain(struct world *w, const struct op *op, enum side extra, unsigned conn, const struct event *e)
 {
     (void)w, (void)op, (void)conn;
@@ -490,6 +569,7 @@ static const struct {
     {"special-perms-event", special_perms_event,
      "SET_PERMS of a special path is told to who watches it, as by later xenstoreds; \"Watches may be triggered "
      "spuriously\""},
+    {"dead-rights-event", dead_rights_event, "\"dead-rights\", of who may read what has changed"},
     {"one-domain", one_domain, "\"it is possible to watch only for a specific domain\", which came after 4.17"},
 };
 
@@ -596,7 +676,7 @@ bool allowed_event(struct world *w, const struct op *op, enum side extra, unsign
     return false;
 }
 
-/* Ours is theirs without some entries of domains that are gone. */
+/* Ours is theirs without some entries of domains that are gone, or never were. */
 bool allowed_perms(struct world *w, const char *ours, const char *theirs)
 {
     size_t n;
@@ -606,7 +686,7 @@ bool allowed_perms(struct world *w, const char *ours, const char *theirs)
         n = strcspn(theirs, " ");
         if (strncmp(ours, theirs, n) == 0 && (ours[n] == ' ' || !ours[n]))
             ours += n + (ours[n] == ' ');
-        else if (owner || domid > DOMAINS || !w->died_once[domid])
+        else if (owner || domid > DOMAINS || (!w->died_once[domid] && w->peer.control->domain[domid].exists))
             return false;
     }
     return !*ours;
