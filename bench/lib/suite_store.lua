@@ -125,7 +125,8 @@ local function bulk(servers, verb, count, gather, clients)
   local t = {}
   for name, server in pairs(servers) do
     t[name] = { tools.sample(string.format("env XK_BENCH_CLIENTS=%d %s%s%s %s %s %s %d %d", clients or 1,
-      gather and "XK_BENCH_GATHER=1 " or "", tools.on(1), tools.need("store_bulk"), server.socket, server.pid, verb, count, server.first or 1))[1] }
+      gather and "XK_BENCH_GATHER=1 " or "", tools.on(1), tools.need("store_bulk"), server.socket, server.pid, verb, count,
+      server.first or 1))[1] }
   end
   return t
 end

@@ -99,7 +99,8 @@ XK_MUSTCHECK int xk_fat_list(struct xk_fat *fat, const char *path, int (*each)(v
 
 /* xk_fat_read_each (fat, path, buf, room, each, arg) - the same with the contents of files of up to (room) bytes, which
  * are in (buf) and (data) is that; NULL: a directory, a larger file, or one that cannot be read or has a name
- * that is none for FAT (xk_fat_open and reading say why). Of two of one name each has its own; xk_fat_open finds one.
+ * that is none for FAT, as one with "/", or ".." (xk_fat_open and reading say why). Of two of one name each has its
+ * own; xk_fat_open finds one.
  */
 typedef int xk_fat_each(void *arg, const struct xk_fat_stat *e, const void *data);
 XK_MUSTCHECK int xk_fat_read_each(struct xk_fat *fat, const char *path, void *buf, uint32_t room, xk_fat_each *each,

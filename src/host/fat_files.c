@@ -233,14 +233,8 @@ int xk_fat_files_put(struct xk_fat *fat, const char *from, const char *path, xk_
 
 /* --- 4. get ------------------------------------------------------------------------------------------------------- */
 
-/* A name of a medium that is made to lead elsewhere. Who asks FAT for it by a path is told that there is none such. */
-static int leads_out(const char *name)
-{
-    return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..");
-}
-
-/* A new file of these bytes. A ring would save two of three system calls, but Linux gives
- * opens that make a file, and writes in memory, to threads then, which cost more than that. */
+/* A new file of these bytes. A ring would save two of three system calls, but Linux gives opens that make a file, and
+ * writes in memory, to threads then, which cost more than that. */
 static int make(int folder, const char *name, const uint8_t *data, uint32_t size)
 {
     int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), r = 0;
@@ -259,10 +253,11 @@ static int make(int folder, const char *name, const uint8_t *data, uint32_t size
     return r;
 }
 
+/* A name that leads out of the folder is none for FAT, so that no contents come with it. */
 static int get_one(void *arg, const struct xk_fat_stat *e, const void *data)
 {
     struct copy *c = arg;
-    int r = data && !leads_out(e->name) ? make(c->folder, e->name, data, e->size) : XK_EEXIST;
+    int r = data ? make(c->folder, e->name, data, e->size) : XK_EEXIST;
 
     if (r == XK_EEXIST)
         return c->rest(c->arg, e->name, (e->attributes & XK_FAT_DIRECTORY) != 0);

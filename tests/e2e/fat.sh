@@ -101,7 +101,8 @@ ok $? "nor do those of directories"
 mkdir hurt && head -c 3000 /dev/urandom > hurt/SHORT.TXT && $x fat format hurt.img 1M && $x fat put hurt.img hurt / && mkdir -p kept/hurt && echo old > kept/hurt/SHORT.TXT &&
     at=$(grep -obUa 'SHORT   TXT' hurt.img | head -1 | cut -d: -f1) &&
     printf '\001\0' | dd of=hurt.img bs=1 seek=$((at + 26)) conv=notrunc 2> /dev/null && refused "/hurt/SHORT.TXT: " get hurt.img /hurt kept &&
-    [ "$(cat kept/hurt/SHORT.TXT)" = old ] && refused "/hurt/SHORT.TXT: " get hurt.img /hurt kept2
+    [ "$(cat kept/hurt/SHORT.TXT)" = old ] && refused "/hurt/SHORT.TXT: " get hurt.img /hurt kept2 &&
+    printf '           ' | dd of=hurt.img bs=1 seek="$at" conv=notrunc 2> /dev/null && refused "/hurt: an entry has no name" get hurt.img /hurt kept3
 ok $? "what cannot be read is named, and what is there stays"
 
 # A domain that keeps files.

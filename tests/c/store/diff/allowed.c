@@ -21,22 +21,15 @@ static bool is_look(const struct reply *r)
 
 static bool both_fail(const struct clash *c) { return failed_reply(c->ours) && failed_reply(c->theirs); }
 
-/* How many bytes both paths have in common, in whole parts: 0, if it is only what all paths of a home, or of /t, have.
- */
-static size_t in_common(const char *a, const char *b)
+/* Both are below some directory that is not /t, nor a home. */
+static bool in_one_directory(const char *a, const char *b)
 {
-    unsigned fixed = strncmp(a, "/local/domain/", 14) == 0 ? 3 : 1, parts = 0;
-    size_t n = 0, at = 0;
+    unsigned slashes = strncmp(a, "/local/domain/", 14) == 0 ? 5 : 3;
 
-    for (; a[n] == b[n] || !a[n] || !b[n]; n++) {
-        if ((!a[n] || a[n] == '/') && (!b[n] || b[n] == '/')) {
-            parts += n > 0;
-            at = n;
-        }
-        if (!a[n] || !b[n])
-            break;
-    }
-    return parts > fixed ? at : 0;
+    for (; *a == *b && *a; a++, b++)
+        if (*a == '/' && --slashes == 0)
+            return true;
+    return slashes == 1 && (!*a || *a == '/') && (!*b || *b == '/'); /* one of them is that directory */
 }
 
 /* What the transaction has made has other permissions, as others have made a directory that it is in. */
@@ -51,7 +44,7 @@ static bool inherits(const struct clash *c)
         made |= (c->txn->log.v[i].type == XK_STORE_WRITE || c->txn->log.v[i].type == XK_STORE_MKDIR) &&
                 op_path(&c->txn->log.v[i], path, sizeof(path)) && path_near(path, c->path);
     for (size_t i = 0; i < c->txn->noutside; i++)
-        beside |= in_common(c->txn->outside[i], c->path) > 0;
+        beside |= in_one_directory(c->txn->outside[i], c->path);
     return made && beside;
 }
 
