@@ -3,10 +3,11 @@
  * removes: its nodes go, and are taken from the accounts of who owned them. A client that gets its answer soon has not
  * gone to sleep, and need not be woken. (docs/store.md has what that is worth.)
  *
- * Never more than the last transaction waits to be freed, and one has up to XK__TX_GONE removals to be done. It does
- * them itself as soon as it is asked for anything but another removal elsewhere: an answer always knows of what was
- * answered before. Without memory for one, that request, at the latest the commit, says so. SPDX-License-Identifier:
- * MIT */
+ * Never more than the last transaction waits to be freed, and a transaction has up to XK__TX_GONE removals to be done.
+ * It does them itself as soon as it is asked for anything but another removal elsewhere: an answer always knows of what
+ * was answered before. Without memory for one, that request, at the latest the commit, says so. One that does nothing
+ * but remove, while others commit, is not done on its own tree at all: its commit repeats it on theirs.
+ * SPDX-License-Identifier: MIT */
 #include "store/server.h"
 
 bool xk__may_put_off(const struct xk_store_server *s) { return s->ops && s->ops->version >= 3 && s->ops->later; }
@@ -45,7 +46,7 @@ static void strike(struct xk_store_server *s, struct xk__txn *tx)
     xk__node_drop(&s->tree, tx->gone[--tx->ngone].node);
     if (tx->removed > tx->ngone)
         tx->removed = tx->ngone;
-    if (!tx->ngone)
+    if (!tx->ngone && s->uncounted == tx)
         s->uncounted = NULL;
 }
 
@@ -97,26 +98,44 @@ int xk__gone_count(struct xk__txn *tx)
     return rc;
 }
 
+bool xk__gone_repeated(const struct xk__txn *tx)
+{
+    for (uint32_t i = 0; i < tx->n; i++)
+        if (tx->v[i]->flags & (XK__TX_CREATED | XK__TX_VALUE | XK__TX_PERMS))
+            return false;
+    return tx->base != tx->conn->server->top;
+}
+
 /* What that takes and gives back is on the account of the transaction. */
+static int charged(struct xk__txn *tx, int (*what)(struct xk__txn *tx), int64_t *more)
+{
+    struct xk_store_server *s = tx->conn->server;
+    size_t before = s->memory;
+    int rc = what(tx);
+
+    *more += (int64_t)s->memory - (int64_t)before;
+    xk__txn_charge(tx, (int64_t)s->memory - (int64_t)before);
+    return rc;
+}
+
+/* Of the transaction that last removed something; if its commit repeats that, it is left to it. */
 static int count_uncounted(struct xk_store_server *s, int64_t *more)
 {
-    struct xk__txn *tx = s->uncounted;
-    size_t before = s->memory;
-    int rc = xk__gone_count(tx);
-
-    *more = (int64_t)s->memory - (int64_t)before;
-    xk__txn_charge(tx, *more);
-    return rc;
+    if (s->uncounted && !xk__gone_repeated(s->uncounted))
+        return charged(s->uncounted, xk__gone_count, more);
+    s->uncounted = NULL;
+    return 0;
 }
 
 int xk__gone_settle(struct xk_store_server *s)
 {
-    struct xk__txn *tx = s->uncounted;
-    size_t before = s->memory;
-    int rc = tx ? xk__gone_remove(tx) : 0;
+    int64_t ignored = 0;
+    int rc = 0;
 
-    if (tx)
-        xk__txn_charge(tx, (int64_t)s->memory - (int64_t)before);
+    XK_LIST_EACH(c, &s->conns)
+    XK_LIST_EACH(e, &XK_CONTAINER(c, struct xk_store_conn, link)->txns)
+    if (rc == 0)
+        rc = charged(XK_CONTAINER(e, struct xk__txn, link), xk__gone_remove, &ignored);
     return rc;
 }
 
@@ -128,8 +147,10 @@ int xk__gone_add(struct xk__txn *tx, struct xk__node *n, const struct xk__entry 
     int rc = 0;
 
     xk__node_ref(n); /* others are carried out, who may be all that holds it */
-    if (s->uncounted && (s->uncounted != tx || tx->ngone == XK__TX_GONE))
+    if (s->uncounted != tx)
         rc = count_uncounted(s, &more);
+    if (rc == 0 && tx->ngone == XK__TX_GONE)
+        rc = charged(tx, xk__gone_count, &more);
     xk__txn_charge(tx, -more);
     if (rc) {
         xk__node_drop(&s->tree, n);
@@ -143,9 +164,8 @@ int xk__gone_add(struct xk__txn *tx, struct xk__node *n, const struct xk__entry 
 
 void xk_store_server_tidy(struct xk_store_server *s)
 {
-    int64_t ignored;
+    int64_t ignored = 0;
 
     release_ended(s);
-    if (s->uncounted)
-        (void)!count_uncounted(s, &ignored); /* without memory now, later; at the latest for its commit */
+    (void)!count_uncounted(s, &ignored); /* without memory now, later; at the latest for its commit */
 }

@@ -273,11 +273,13 @@ void xk__txn_end(struct xk__txn *tx); /* xk__txn_free, whose second half may be 
  * may be put off. xk__gone_remove - now: before (tx) is asked for anything else. xk__gone_part - now, unless (path) is
  * neither above nor below any of it. xk__gone_count - it is to be in (deltas), too. xk__gone_settle (s) - what any
  * transaction removes is out of its tree. XK_ENOMEM: some is left, or was not added. xk__gone_forget - it need not be
- * done. */
+ * done. xk__gone_repeated - nor for a commit: it does nothing but remove, and does so on the tree that others made
+ * meanwhile. */
 int xk__gone_add(struct xk__txn *tx, struct xk__node *n, const struct xk__entry *e);
 int xk__gone_remove(struct xk__txn *tx);
 int xk__gone_part(struct xk__txn *tx, struct xk__path path);
 int xk__gone_count(struct xk__txn *tx);
+bool xk__gone_repeated(const struct xk__txn *tx);
 int xk__gone_settle(struct xk_store_server *s);
 void xk__gone_forget(struct xk_store_server *s, struct xk__txn *tx);
 
@@ -409,7 +411,7 @@ struct xk_store_server {
     uint32_t nconns, ntxns, next_conn;
     bool targets;              /* SET_TARGET was ever used */
     struct xk__txn *ended;     /* the last one, if its memory is still to be freed: later.c */
-    struct xk__txn *uncounted; /* the one that has removed what is not counted yet */
+    struct xk__txn *uncounted; /* the last one that removed what is not counted yet */
     struct xk__watches watches;
     struct xk__match *matches;
     uint32_t nmatches, match_cap;

@@ -519,7 +519,7 @@ int xk__txn_commit(struct xk__txn *tx)
 
     if (tx->failed)
         return XK_ENOMEM; /* upstream's answer */
-    rc = xk__gone_remove(tx);
+    rc = xk__gone_repeated(tx) ? 0 : xk__gone_remove(tx);
     if (rc == 0)
         rc = check(tx);
     if (rc == 0)

@@ -179,6 +179,102 @@ TEST(two_transactions_in_turns)
     done();
 }
 
+/* While others commit, what a transaction removes is done by its commit alone, on what they made: nodes of its own tree
+ * are not copied for it. But what it asks itself it is answered as ever. */
+TEST(removals_are_repeated_on_what_others_made)
+{
+    struct kit other;
+
+    for (int asks = 0; asks < 4; asks++) { /* 1: it reads what it removed; 2: it removes more than are remembered */
+        uint64_t held_before;
+        int n = asks & 2 ? 20 : 5;
+        setup();
+        kit_open(&other, server, 0);
+        for (int i = 0; i < 20; i++) {
+            char path[16];
+            snprintf(path, sizeof(path), "d%d", i);
+            plant(path, 3);
+        }
+        EQ(kit_begin(&dom0), 0);
+        EQ(kit_write(&other, "/z", "meanwhile"), 0);
+        held_before = stats().nodes_held;
+        for (int i = 0; i < n; i++) {
+            char path[64];
+            snprintf(path, sizeof(path), "/local/domain/5/d%d", i);
+            EQ(kit_rm(&dom0, path), 0);
+        }
+        xk_store_server_tidy(server);
+        if (!(asks & 2))
+            EQ(stats().nodes_held, held_before);
+        if (asks & 1)
+            EQ(kit_read(&dom0, "/local/domain/5/d0"), XK_ENOENT);
+        EQ(kit_end(&dom0, "T"), 0);
+        EQ(owned(), 1 + 4 * (20 - n));
+        VALUE(&dom0, "/z", "meanwhile");
+        EQ(kit_read(&dom0, "/local/domain/5/d0"), XK_ENOENT);
+        xk_store_server_tidy(server);
+        OK(stats().nodes_held <= stats().nodes + 1);
+        done();
+    }
+}
+
+/* One that also writes has a tree of its own, in which what it removed is not, when that is merged. */
+TEST(removals_and_changes_on_what_others_made)
+{
+    struct kit other;
+
+    setup();
+    kit_open(&other, server, 0);
+    plant("a", 3);
+    EQ(kit_begin(&dom0), 0);
+    EQ(kit_write(&dom0, "/x/y", "v"), 0);
+    EQ(kit_write(&other, "/z", "meanwhile"), 0);
+    EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+    EQ(kit_rm(&dom0, "/x/y"), 0);
+    EQ(kit_end(&dom0, "T"), 0);
+    EQ(owned(), 1);
+    EQ(kit_read(&dom0, "/x/y"), XK_ENOENT);
+    EQ(kit_read(&dom0, "/x"), 0);
+    done();
+}
+
+/* Others' removals are left to their commits, and are theirs still. */
+TEST(many_transactions_that_only_remove)
+{
+    struct kit k[6];
+
+    for (int tidy = 0; tidy < 2; tidy++) {
+        setup();
+        for (int i = 0; i < 6; i++) {
+            char path[16];
+            snprintf(path, sizeof(path), "d%d", i);
+            plant(path, 3);
+            snprintf(path, sizeof(path), "e%d", i);
+            plant(path, 3);
+            kit_open(&k[i], server, 0);
+        }
+        for (int i = 0; i < 6; i++)
+            EQ(kit_begin(&k[i]), 0);
+        for (int round = 0; round < 2; round++)
+            for (int i = 0; i < 6; i++) {
+                char path[64];
+                snprintf(path, sizeof(path), "/local/domain/5/%c%d", 'd' + round, i);
+                EQ(kit_rm(&k[i], path), 0);
+                if (i == 2 && round == 1)
+                    EQ(kit_end(&k[i], "T"), 0); /* from here on the others' are repeated */
+                if (tidy)
+                    xk_store_server_tidy(server);
+            }
+        for (int i = 5; i >= 0; i--)
+            if (i != 2)
+                EQ(kit_end(&k[i], i == 4 ? "F" : "T"), 0);
+        EQ(owned(), 1 + 8); /* d4 and e4 */
+        xk_store_server_tidy(server);
+        OK(stats().nodes_held <= stats().nodes + 1);
+        done();
+    }
+}
+
 /* Its plan, which is dropped, is nobody else's. */
 TEST(a_commit_that_is_refused_beside_removals_that_are_not_counted)
 {
@@ -559,6 +655,40 @@ TEST(a_removal_without_memory_is_told_by_the_next_request)
                 break;
         }
     OK(failures[0] > 2 && failures[1] > 2 && failures[2] > 2);
+}
+
+/* As above, where it is the commit that finds no memory on others' tree: it is done, or nothing is. */
+TEST(a_commit_repeats_all_or_nothing)
+{
+    long failures = 0;
+
+    for (long nth = 0;; nth++) {
+        struct kit other;
+        int rc;
+        allowed = -1;
+        setup_with(&failing, &ops);
+        kit_open(&other, server, 0);
+        plant("a", 30);
+        share_out();
+        plant("b", 3);
+        EQ(kit_begin(&dom0), 0);
+        EQ(kit_rm(&dom0, "/local/domain/5/a"), 0);
+        EQ(kit_rm(&dom0, "/local/domain/5/b"), 0);
+        EQ(kit_write(&other, "/z", "meanwhile"), 0);
+        allowed = nth;
+        rc = kit_end(&dom0, "T");
+        nth = allowed >= 0 ? -1 : nth;
+        allowed = -1;
+        failures += rc != 0;
+        OK(rc == 0 || rc == XK_ENOMEM);
+        dom0.tx = 0;
+        EQ(kit_read(&dom0, "/local/domain/5/a"), rc ? 0 : XK_ENOENT);
+        EQ(owned(), rc ? 6 : 1);
+        done();
+        if (nth < 0)
+            break;
+    }
+    OK(failures > 3);
 }
 
 /* A transaction that is given up while there is no memory leaves nothing that is counted, or charged, later. */

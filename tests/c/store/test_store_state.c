@@ -290,6 +290,35 @@ TEST(a_transaction_whose_removals_are_not_counted_is_handed_over)
     xk_store_server_destroy(s);
 }
 
+/* Others' wait, too, while somebody commits: each is out of its transaction's own tree when that is written. */
+TEST(several_transactions_whose_removals_wait_are_handed_over)
+{
+    static const struct xk_store_server_ops ops = {.version = XK_STORE_SERVER_OPS_VERSION, .later = later};
+    struct xk_store_server *s = world_with(&ops);
+
+    EQ(kit_write(&kits[1], "a/b", "v"), 0);
+    EQ(kit_write(&kits[2], "a/b", "v"), 0);
+    kit_open(&kits[3], s, 0);
+    EQ(kit_begin(&kits[0]), 0);
+    EQ(kit_begin(&kits[3]), 0);
+    EQ(kit_write(&kits[2], "meanwhile", "v"), 0);
+    EQ(kit_rm(&kits[0], "/local/domain/1/a"), 0);
+    EQ(kit_rm(&kits[3], "/local/domain/2/a"), 0);
+    s = hand_over(s, 0);
+    EQ(kit_read(&kits[0], "/local/domain/1/a/b"), XK_ENOENT);
+    EQ(kit_read(&kits[3], "/local/domain/2/a/b"), XK_ENOENT);
+    EQ(kit_end(&kits[0], "T"), 0);
+    EQ(kit_end(&kits[3], "T"), 0);
+    EQ(kit_read(&kits[0], "/local/domain/1/a"), XK_ENOENT);
+    EQ(kit_read(&kits[0], "/local/domain/2/a"), XK_ENOENT);
+    EQ(kit_do(&kits[0], XK_STORE_CONTROL, "quota", "1", NULL), 0);
+    OK(strstr((char *)kits[0].reply, "nodes               1 of") != NULL);
+    EQ(kit_do(&kits[0], XK_STORE_CONTROL, "quota", "2", NULL), 0);
+    OK(strstr((char *)kits[0].reply, "nodes               2 of") != NULL);
+    SOUND(&kits[0]);
+    xk_store_server_destroy(s);
+}
+
 TEST(a_transaction_conflicts_in_the_new_server)
 {
     struct xk_store_server *s = world();
