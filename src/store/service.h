@@ -61,6 +61,7 @@ struct xk_store_service {
     struct xk__transport *last; /* the socket that was read last */
     int alone;                  /* as was the one before */
     int looked;                 /* so often since the last flush */
+    int vain;                   /* the last look found nothing */
     struct xk_spinner spinner;  /* looks at it, while its next request is taken to come soon */
     struct xk_acceptor acceptor;
     int listener;

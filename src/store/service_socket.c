@@ -103,18 +103,36 @@ static int read_new(struct xk__transport *t)
     return t->hasty && t->service->alone ? peek(t) : xk_stream_read(t->stream, t->service->scratch, XK__SOCKET_READ);
 }
 
-/* (n) bytes that came. */
-static int feed_new(struct xk__transport *t, int n)
+/* The length of the first packet of (n) bytes, if others follow it. */
+static size_t first_of_many(const uint8_t *p, size_t n)
+{
+    struct xk_store_header h;
+
+    if (n < XK_STORE_HEADER_SIZE || xk_store_header_get(&h, p) < 0 || n <= XK_STORE_HEADER_SIZE + h.len)
+        return 0;
+    return XK_STORE_HEADER_SIZE + h.len;
+}
+
+/* (n) bytes that came; the answer to the first packet of (first) is sent before the others are carried out. */
+static int feed_new(struct xk__transport *t, int n, size_t first)
 {
     uint8_t *p = t->service->scratch;
-    long used;
+    long used = 0, more;
 
     if (n <= 0)
         return n == 0 ? XK_EGONE : n;
     expect_more(t, p, (size_t)n);
-    used = feed(t, p, (size_t)n);
-    if (used < 0)
-        return (int)used;
+    if (first) {
+        used = feed(t, p, first);
+        if (used < 0)
+            return (int)used;
+        if (!t->service->frozen)
+            xk__socket_output(t);
+    }
+    more = feed(t, p + used, (size_t)(n - used));
+    if (more < 0)
+        return (int)more;
+    used += more;
     return used < n ? xk_buf_put(&t->left, p + used, (size_t)(n - used)) : 0;
 }
 
@@ -144,7 +162,7 @@ void xk__socket_run(struct xk__transport *t)
     r = feed_left(t);
     if (r == 0) {
         xk__socket_settle(t);
-        r = feed_new(t, read_new(t));
+        r = feed_new(t, read_new(t), 0);
     }
     if (!goes_on(t, r)) {
         xk__service_tidy(s);
@@ -157,18 +175,20 @@ void xk__socket_run(struct xk__transport *t)
 }
 
 /* Right here a hasty client that is alone is answered: one that gets its answer before it has gone to sleep need not be
- * woken, which takes longer than most requests. Its reader stays armed. */
+ * woken, which takes longer than most requests. Its reader stays armed. If there was nothing, and then there are
+ * several requests, they were sent by one call: the client waits already, and the first is answered alone. */
 int xk__socket_look(struct xk__transport *t)
 {
     struct xk_store_service *s = t->service;
-    int n;
+    int n, waits = s->vain;
 
     if (!t->hasty || !s->alone || s->frozen || xk_buf_len(&t->left) || t->owed)
         return 0;
     n = peek(t);
+    s->vain = n <= 0;
     if (n <= 0)
         return 0; /* its end is seen by the reader */
-    if (!goes_on(t, feed_new(t, n)) || s->frozen)
+    if (!goes_on(t, feed_new(t, n, waits ? first_of_many(s->scratch, (size_t)n) : 0)) || s->frozen)
         return 1;
     xk__socket_output(t);
     xk__socket_settle(t);

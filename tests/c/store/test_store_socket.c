@@ -281,18 +281,19 @@ TEST(two_clients_at_once)
 /* Something happens in the middle of a spin, as only a client that runs at the same time could have it. */
 static void (*meanwhile)(struct client *c);
 static struct client *whose;
-static int in_time; /* all was answered by the next look */
+static int in_time;      /* all was answered by the next look */
+static int spins_before; /* so many spins before that */
 
 static int on_spin(struct xk_spinner *s, int sleeping)
 {
     void (*fn)(struct client *) = sleeping ? NULL : meanwhile;
 
     (void)s;
-    if (fn) {
+    if (fn && spins_before-- <= 0) {
         meanwhile = NULL;
         in_time = -1;
         fn(whose);
-    } else if (in_time < 0) {
+    } else if (!fn && in_time < 0) {
         hear(whose);
         in_time = whose->answered == whose->asked && unread_of(whose) == 0;
     }
@@ -436,6 +437,64 @@ TEST(a_hasty_client_waits_for_its_turn)
     settle(&c);
     close(c.fd);
     close(other.fd);
+    end();
+}
+
+static uint32_t begun; /* how many requests were begun since somebody looked */
+static uint32_t early; /* how many of those were answered before the next one was */
+
+static int on_request(void *arg, unsigned domid, uint32_t type, const char *payload, size_t n)
+{
+    uint32_t answered = whose->answered;
+
+    (void)arg, (void)domid, (void)type, (void)payload, (void)n;
+    begun++;
+    hear(whose);
+    early += whose->answered - answered;
+    return 0;
+}
+
+/* Who waits already, as its requests came by one call, is answered the first one before the others are carried out: it
+ * does not go to sleep meanwhile. One that is still sending is answered all at once. */
+TEST(the_first_of_several_is_not_kept_waiting)
+{
+    static const struct xk_store_policy policy = {.permit = on_request};
+    static struct xk_spinner greedy = {.fn = on_greedy};
+    static struct client c;
+
+    begin();
+    client_open(&c);
+    whose = &c;
+    xk_store_service_set_policy(service, &policy, NULL);
+    xk_store_server_hooks(xk_store_service_server(service), 1u << XK_STORE_WRITE, 0);
+    ask(&c, WINDOW);
+    settle(&c);
+    for (int i = 0; i < 10; i++) {
+        ask(&c, WINDOW);
+        settle(&c);
+        xk_spinner_start(loop, &spinner);
+        begun = early = 0;
+        spins_before = 2;
+        meanwhile = many_more;
+        for (int k = 0; k < 100 && meanwhile; k++)
+            OK(xk_loop_run_once(loop, xk_now(world.dom[1]) + XK_MS) >= 0);
+        xk_spinner_stop(&spinner);
+        settle(&c);
+        EQ(begun, WINDOW);
+        EQ(early, 1);
+    }
+    nothing_more(&c);
+    ask(&c, WINDOW);
+    settle(&c);
+    begun = early = 0;
+    xk_spinner_start(loop, &greedy); /* it asks again as soon as it was answered */
+    for (int i = 0; i < 20; i++)
+        OK(xk_loop_run_once(loop, xk_now(world.dom[1]) + XK_MS) >= 0);
+    xk_spinner_stop(&greedy);
+    settle(&c);
+    OK(begun > 50 * WINDOW);
+    OK(early * WINDOW < begun / 4);
+    close(c.fd);
     end();
 }
 
