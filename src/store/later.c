@@ -101,7 +101,7 @@ int xk__gone_count(struct xk__txn *tx)
 bool xk__gone_repeated(const struct xk__txn *tx)
 {
     for (uint32_t i = 0; i < tx->n; i++)
-        if (tx->v[i]->flags & (XK__TX_CREATED | XK__TX_VALUE | XK__TX_PERMS))
+        if (tx->v[i]->flags & XK__TX_MADE)
             return false;
     return tx->base != tx->conn->server->top;
 }

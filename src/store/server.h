@@ -207,7 +207,8 @@ enum {
     XK__TX_REMOVED = 16, /* with everything below */
     XK__TX_EVENT = 32,
     XK__TX_GONE = 8,
-    XK__TX_CHANGE = XK__TX_CREATED | XK__TX_VALUE | XK__TX_PERMS | XK__TX_REMOVED
+    XK__TX_MADE = XK__TX_CREATED | XK__TX_VALUE | XK__TX_PERMS,
+    XK__TX_CHANGE = XK__TX_MADE | XK__TX_REMOVED
 };
 
 struct xk__entry {

@@ -57,12 +57,20 @@ static int feed_left(struct xk__transport *t)
     return 0;
 }
 
+/* The length of the first packet of (n) bytes, if others follow it. */
+static size_t first_of_many(const uint8_t *p, size_t n)
+{
+    struct xk_store_header h;
+
+    if (n < XK_STORE_HEADER_SIZE || xk_store_header_get(&h, p) < 0 || n <= XK_STORE_HEADER_SIZE + h.len)
+        return 0;
+    return XK_STORE_HEADER_SIZE + h.len;
+}
+
 /* A client that has many requests under way sends the next ones soon: so do its next few reads. */
 static void expect_more(struct xk__transport *t, const uint8_t *p, size_t n)
 {
-    struct xk_store_header first = {0};
-
-    if (n >= XK_STORE_HEADER_SIZE && xk_store_header_get(&first, p) == 0 && n > XK_STORE_HEADER_SIZE + first.len)
+    if (first_of_many(p, n))
         t->hasty = HASTY;
     else if (t->hasty)
         t->hasty--;
@@ -101,16 +109,6 @@ static int read_new(struct xk__transport *t)
     t->service->alone = t->service->last == t;
     t->service->last = t;
     return t->hasty && t->service->alone ? peek(t) : xk_stream_read(t->stream, t->service->scratch, XK__SOCKET_READ);
-}
-
-/* The length of the first packet of (n) bytes, if others follow it. */
-static size_t first_of_many(const uint8_t *p, size_t n)
-{
-    struct xk_store_header h;
-
-    if (n < XK_STORE_HEADER_SIZE || xk_store_header_get(&h, p) < 0 || n <= XK_STORE_HEADER_SIZE + h.len)
-        return 0;
-    return XK_STORE_HEADER_SIZE + h.len;
 }
 
 /* (n) bytes that came; the answer to the first packet of (first) is sent before the others are carried out. */

@@ -430,7 +430,7 @@ static int merge(struct xk__txn *tx, struct xk__node **top)
         if (tx->v[i]->flags & XK__TX_REMOVED)
             rc = merge_removal(s, top, xk__entry_path(tx->v[i]));
     for (uint32_t i = 0; i < tx->n && rc == 0; i++)
-        if (tx->v[i]->flags & (XK__TX_CREATED | XK__TX_VALUE | XK__TX_PERMS))
+        if (tx->v[i]->flags & XK__TX_MADE)
             rc = merge_change(tx, top, tx->v[i], &at);
     return rc;
 }
