@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # A Linux guest's disk or network on a back end in the lab's dom0, measured: sh lab_load.sh up | down | disk WHOSE | net WHOSE.
-# WHOSE: `linux`, the kernel's back end, or `ours`. $lab is the command, $build what was built, $seconds for each workload.
-# Prints a record a workload: rate=, of operations or bits a second, and cpu_ns=, dom0's processor time for one of them (for
-# 1000 bits), polls of this script included, which are the same for both.
+# WHOSE: `linux`, the kernel's back end, `ours`, in dom0, or `stub`, ours in a stub domain. $lab is the command, $build what was
+# built, $seconds for each workload. Prints a record a workload: rate=, of operations or bits a second, and cpu_ns=, dom0's and the
+# stub domain's processor time for one of them (for 1000 bits), polls of this script included, which are the same for all.
 set -u
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
@@ -17,34 +17,47 @@ case $1 in
             chmod +x "$tmp/$kind-ours"
         done
         cat > "$tmp/measure.sh" << 'D'
-# In dom0: sh measure.sh GUEST COUNT - dom0's processor time while the guest is in each of its phases, in seconds.
-cpu() { LD_LIBRARY_PATH=/h/lib /h/xenkit list --on xen --json | tr '{' '\n' | grep '"name":"Domain-0"' | sed 's/.*"cpu":\([0-9.e+-]*\).*/\1/'; }
+# In dom0: sh measure.sh GUEST COUNT - processor time of who serves while the guest is in each of its phases, in seconds.
+cpu() { LD_LIBRARY_PATH=/h/lib /h/xenkit list --on xen --json | tr '{' '\n' | grep -e '"name":"Domain-0"' -e '"name":"bench-back"' |
+    sed 's/.*"cpu":\([0-9.e+-]*\).*/\1/' | awk '{ sum += $1 } END { printf "%.9f\n", sum }'; }
 at() { n=0; until [ "$(xenstore-read "/local/domain/$i/data/phase" 2> /dev/null)" = "$1" ]; do
     n=$((n + 1)); [ $n -lt 1200 ] || exit 1; usleep 50000; done; }
 n=0; until i=$(xl domid "$1" 2> /dev/null); do n=$((n + 1)); [ $n -lt 100 ] || exit 1; usleep 100000; done
 k=0
 while [ $k -lt "$2" ]; do k=$((k + 1)); at "b$k"; from=$(cpu); at "e$k"; echo "cpu$k $from $(cpu)"; done
 D
+        for service in disk net; do
+            "$build/xenkit" build scripts/services/$service.lua -o "$tmp/stub-$service" --as /h/stub-$service --name bench-back \
+                -m $([ $service = disk ] && echo 96 || echo 32) > "$tmp/err" 2>&1 || { cat "$tmp/err"; exit 1; }
+            mv "$tmp/stub-$service/bench-back.cfg" "$tmp/stub-$service/domain.cfg"
+        done
         $lab put "$build/xenkit" "$build/xenkit-domain" scripts/services/disk.lua scripts/services/net.lua "$tmp/block-ours" \
-            "$tmp/vif-ours" "$tmp/measure.sh"
+            "$tmp/vif-ours" "$tmp/measure.sh" "$tmp/stub-disk" "$tmp/stub-net"
         $lab run 'mkdir -p /tmp/images; dd if=/dev/zero of=/tmp/images/bench.img bs=1M count=48 2> /dev/null'
         exit
         ;;
     down) $lab down; exit ;;
 esac
 
-# Ours in dom0 in place of the kernel's, or the other way round.
+# Ours in dom0 in place of the kernel's, or the other way round, or a stub domain.
 serve() { # MODULE SERVICE WHOSE WORDS...
     module=$1 service=$2 whose=$3; shift 3
-    if [ "$whose" = ours ]; then
-        $lab run "rmmod $module 2> /dev/null; cd /h
-            LD_LIBRARY_PATH=/h/lib ./xenkit run --on xen --restart $service.lua $* > /tmp/$service.log 2>&1 &
-            echo \$! > /tmp/$service.pid; sleep 0.7"
-    else
-        $lab run "modprobe $module"
-    fi
+    case $whose in
+        ours)
+            $lab run "rmmod $module 2> /dev/null; cd /h
+                LD_LIBRARY_PATH=/h/lib ./xenkit run --on xen --restart $service.lua $* > /tmp/$service.log 2>&1 &
+                echo \$! > /tmp/$service.pid; sleep 0.7"
+            ;;
+        stub) $lab run "xl create -q /h/stub-$service/domain.cfg > /dev/null 2>&1; sleep 0.7" ;;
+        linux) $lab run "modprobe $module" ;;
+    esac
 }
-stop() { [ "$2" = linux ] || $lab run "kill \$(cat /tmp/$1.pid); sleep 1"; }
+stop() {
+    case $2 in
+        ours) $lab run "kill \$(cat /tmp/$1.pid); sleep 1" ;;
+        stub) $lab run "xl destroy bench-back; sleep 0.5" ;;
+    esac
+}
 
 # What the guest's phases gave, with dom0's time of each.
 records() { # COUNT SCALE
@@ -72,8 +85,12 @@ for work in "randread 4k 32" "randread 4k 1" "randwrite 4k 32" "read 64k 32"; do
 done
 sleep 1
 G
-        line="format=raw,vdev=xvda,access=w,script=block-lab,backendtype=phy,target=/tmp/images/bench.img"
-        [ "$2" = linux ] || line="format=raw,vdev=xvda,access=w,script=/h/block-ours,backendtype=phy,target=bench.img"
+        line="format=raw,vdev=xvda,access=w,backendtype=phy"
+        case $2 in
+            linux) line="$line,script=block-lab,target=/tmp/images/bench.img" ;;
+            ours) line="$line,script=/h/block-ours,target=bench.img" ;;
+            stub) line="$line,backend=bench-back,target=memory:48M" ;;
+        esac
         serve xen_blkback disk "$2" images=/tmp/images
         $lab guest "b-disk" --pvh --tools --memory 128 -t 180 --file "$tmp/load.sh" --config "disk=['$line']" -- \
             'sh load.sh' > "$tmp/guest" 2>&1 &
@@ -100,8 +117,13 @@ for work in "" "-R" "-M 500"; do
 done
 sleep 1
 G
-        vif() { [ "$1" = linux ] && echo "vif=['mac=00:16:3e:00:08:0$2,bridge=xenbr0,script=vif-lab']" ||
-            echo "vif=['mac=00:16:3e:00:08:0$2,script=/h/vif-ours']"; }
+        vif() {
+            case $1 in
+                linux) echo "vif=['mac=00:16:3e:00:08:0$2,bridge=xenbr0,script=vif-lab']" ;;
+                ours) echo "vif=['mac=00:16:3e:00:08:0$2,script=/h/vif-ours']" ;;
+                stub) echo "vif=['mac=00:16:3e:00:08:0$2,backend=bench-back']" ;;
+            esac
+        }
         serve xen_netback net "$2"
         $lab guest b-listens --pvh --keep --tools --memory 128 -t 60 --file "$tmp/load.sh" --config "$(vif "$2" 1)" -- \
             'sh load.sh 1' > /dev/null 2>&1

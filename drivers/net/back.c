@@ -15,11 +15,13 @@
 #include "base/list.h"
 #include "drivers/net/grefs.h"
 #include "drivers/net/multicast.h"
+#include "drivers/net/pages.h"
 #include "drivers/net/proto.h"
 
 enum { BATCH = 64, ROUND = 256, ARENA = 192 * 1024, ARENA_FULL = ARENA - XK_PACKET_MAX - 64, SCRATCH = 65536 };
 enum { NOTES = NET_RING + NET_SLOTS_LIAR, BACKLOG = 256 * 1024 };
-enum { PART_LEAST = XK_PAGE_SIZE, HEAD = 192, HEAD_MORE = 320 /* so few bytes more are no copy of their own */ };
+enum { PART_LEAST = XK_PAGE_SIZE, HEAD_LEAST = XK_ETHER_HEAD + 40 /* TCP in IPv4 */, HEAD = 192 };
+enum { HEAD_MORE = 320 /* so few bytes more are no copy of their own */ };
 enum { OUT_COPIES = NET_RING + 4 * NET_SLOTS_MAX, PACKET_COPIES = 2 * NET_SLOTS_MAX + 2 };
 
 struct assembly { /* the packet of which not all slots have come */
@@ -168,15 +170,17 @@ static void finish_batch(struct xk_netback *b)
     b->used = 0;
 }
 
-/* Of its first bytes so many are copied at once. */
-static uint32_t head_of(const struct xk_netback *b, uint32_t total)
+/* Of its first bytes so many are copied at once: its first slot, where that can hold the headers and no more. */
+static uint32_t head_of(const struct xk_netback *b, uint32_t total, uint32_t first)
 {
-    return b->dev.parts && total > PART_LEAST && b->kept.count == 0 ? HEAD : total;
+    if (!b->dev.parts || total <= PART_LEAST || b->kept.count)
+        return total;
+    return first >= HEAD_LEAST && first < HEAD ? first : HEAD;
 }
 
 static void add_copies(struct xk_netback *b, struct gathered *g, uint32_t total, uint32_t first)
 {
-    uint32_t at = 0, head = head_of(b, total);
+    uint32_t at = 0, head = head_of(b, total, first);
     uint8_t *to = b->arena + b->used;
 
     g->first_copy = b->copies;
@@ -336,11 +340,6 @@ static int pages_given(struct xk_netback *b)
 
 static int hashes(const struct xk_netback *b) { return b->hash && b->hash->algorithm && b->hash->types; }
 
-static unsigned slots_for(const struct xk_netback *b, const struct xk_packet *p)
-{
-    return (p->len + XK_PAGE_SIZE - 1) / XK_PAGE_SIZE + (p->gso != XK_GSO_NONE) + (hashes(b) != 0);
-}
-
 static struct out *next_out(struct xk_netback *b, struct net_rx *page)
 {
     struct out *o = &b->out[b->outs++];
@@ -402,12 +401,25 @@ struct place {
     uint32_t gone;
 };
 
+static unsigned extras_for(const struct xk_netback *b, const struct xk_packet *p)
+{
+    return (p->gso != XK_GSO_NONE) + (hashes(b) != 0);
+}
+
+/* How many of the guest's slots it takes, and how many bytes go into each page. */
+static unsigned slots_for(const struct xk_netback *b, const struct xk_packet *p, uint16_t fill[NET_SLOTS_MAX])
+{
+    unsigned extras = extras_for(b, p), given = b->want_end - b->want_first;
+
+    return pages_for(p, given > extras ? given - extras : 0, fill) + extras;
+}
+
 /* The copies that fill a page with (n) bytes of a packet, from (at) on. */
 static void fill_page(struct xk_netback *b, const struct xk_packet *p, uint32_t at, uint32_t n, xk_gref ref,
                       struct place *here)
 {
     const struct xk_packet_rest *r = p->rest;
-    uint32_t head = r && r->pieces ? r->head : p->len, m;
+    uint32_t head = pages_head(p), m;
 
     for (uint32_t done = 0; done < n; done += m) {
         struct xk_page_copy *c = &b->out_copy[b->out_copies++];
@@ -428,17 +440,17 @@ static void fill_page(struct xk_netback *b, const struct xk_packet *p, uint32_t 
 }
 
 /* The guest has given enough pages. */
-static void place(struct xk_netback *b, const struct xk_packet *p)
+static void place(struct xk_netback *b, const struct xk_packet *p, const uint16_t fill[NET_SLOTS_MAX])
 {
     struct net_rx page;
     struct place here = {0};
 
     if (b->out_copies + PACKET_COPIES > OUT_COPIES)
         flush(b);
-    for (uint32_t at = 0; at < p->len;) {
-        uint16_t n = (uint16_t)(p->len - at < XK_PAGE_SIZE ? p->len - at : XK_PAGE_SIZE);
+    for (uint32_t at = 0, n, i = 0; at < p->len; at += n, i++) {
         struct out *o = next_out(b, &page);
         struct net_rx_answer *a = &o->slot.answer;
+        n = fill[i];
         o->copy = b->out_copies;
         fill_page(b, p, at, n, page.ref, &here);
         o->copies = b->out_copies - o->copy;
@@ -449,7 +461,6 @@ static void place(struct xk_netback *b, const struct xk_packet *p)
                                                           : 0;
             a->flags |= place_extras(b, p) ? NET_EXTRA : 0;
         }
-        at += n;
     }
     b->stats.direct += here.piece > 0;
     b->stats.packets[1]++;
@@ -489,15 +500,16 @@ static int wait_in_line(struct xk_netback *b, const struct xk_packet *p)
 static int drain(struct xk_netback *b)
 {
     int given = waiting(b) ? pages_given(b) : 0, some = 0;
+    uint16_t fill[NET_SLOTS_MAX];
 
     while (waiting(b) && given >= 0) {
         struct xk_packet p;
         memcpy(&p, b->backlog + b->backlog_first, sizeof(p));
         p.rest = NULL;
         p.data = b->backlog + b->backlog_first + sizeof(p);
-        if (slots_for(b, &p) > b->want_end - b->want_first)
+        if (slots_for(b, &p, fill) > b->want_end - b->want_first)
             break;
-        place(b, &p);
+        place(b, &p, fill);
         b->backlog_first += room_for(&p);
         some = 1;
     }
@@ -513,6 +525,7 @@ static void fail(struct xk_netback *b, int err);
 static int back_send(struct xk_netdev *d, const struct xk_packet *p)
 {
     struct xk_netback *b = (struct xk_netback *)d;
+    uint16_t fill[NET_SLOTS_MAX];
     int given, in_scratch = d->scratch && p->data >= d->scratch && p->data < d->scratch + d->scratch_size;
 
     if (b->failed || b->closing)
@@ -524,9 +537,9 @@ static int back_send(struct xk_netdev *d, const struct xk_packet *p)
         fail(b, given);
         return XK_EGONE;
     }
-    if (waiting(b) || slots_for(b, p) > (unsigned)given)
+    if (waiting(b) || slots_for(b, p, fill) > (unsigned)given)
         return wait_in_line(b, p);
-    place(b, p);
+    place(b, p, fill);
     if (in_scratch)
         flush(b);
     return 0;

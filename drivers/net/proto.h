@@ -21,6 +21,8 @@ enum { NET_EXTRA_GSO = 1, NET_EXTRA_MCAST_ADD = 2, NET_EXTRA_MCAST_DEL = 3, NET_
 enum {
     NET_SLOTS_MAX = 18,  /* of one packet: what every back end takes (XEN_NETIF_NR_SLOTS_MIN) */
     NET_SLOTS_LIAR = 32, /* nobody sends so many */
+    NET_PAGES_MAX = 17,  /* of one packet to a guest: what Linux' front end takes (MAX_SKB_FRAGS), and one more */
+    NET_HEAD_MAX = 256,  /* if there are no more bytes in the first (RX_COPY_THRESHOLD) */
     NET_EXTRAS_MAX = 4   /* kinds */
 };
 

@@ -14,7 +14,7 @@
 enum { BATCH = 32, HALVES = 2 };
 
 static struct xk__stub_copy piece[BATCH]; /* one call at a time */
-static struct gnttab_copy half[BATCH * HALVES];
+static struct gnttab_copy *half;          /* BATCH * HALVES, in a page of its own */
 static uint8_t halves[BATCH];
 
 static int status_error(int16_t status)
@@ -97,8 +97,21 @@ static int copy_batch(uint16_t peer, uint32_t n, int to)
     return r == -EFAULT ? r : 0;
 }
 
+/* Xen finds each of them by our page tables, twice: one step sooner in memory that is mapped by 2 MiB, which the
+ * kernel's own is not. */
+static int have_page(void)
+{
+    _Static_assert(BATCH * HALVES * sizeof(*half) <= PAGE, "a page is enough");
+
+    if (!half && page_reserve(1) == 0)
+        half = (struct gnttab_copy *)page_take();
+    return half ? 0 : -ENOMEM;
+}
+
 int copy_pieces(uint16_t peer, uint64_t ops, uint32_t count, int to)
 {
+    if (have_page() < 0)
+        return -ENOMEM;
     for (uint32_t done = 0; done < count;) {
         uint32_t n = count - done < BATCH ? count - done : BATCH;
         uint64_t at = ops + (uint64_t)done * sizeof(piece[0]);

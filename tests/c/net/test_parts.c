@@ -763,6 +763,48 @@ TEST(heads_are_not_copied_twice)
     liar_close(&l);
 }
 
+static void note_head(struct xk_netdev *d, const struct xk_packet *p, unsigned n)
+{
+    OK(n == 1 && p->rest);
+    ((unsigned *)d->user)[0] = p->rest->head;
+    ((unsigned *)d->user)[1] = p->rest->pieces;
+}
+
+/* A first slot that may hold all headers is the head, so that the second stays in one piece; what it does hold is seen.
+ */
+TEST(a_head_ends_with_its_slot)
+{
+    static const struct {
+        uint16_t first, head, pieces;
+        int six;
+    } want[] = {{54, 54, 2, 0},   {53, 192, 2, 0},  {66, 66, 2, 0}, {191, 191, 2, 0}, {192, 192, 2, 0},
+                {512, 512, 2, 0}, {513, 192, 3, 0}, {74, 74, 2, 1}, {73, 73, 0, 1}};
+    unsigned got[2];
+    struct liar l;
+
+    liar_open(&l);
+    bring_parts_to(note_head, got);
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        struct net_tx t[3];
+        struct xk_packet p = tcp(bytes[0], 0, 1, 8000, want[i].six);
+        uint32_t rest = p.len - want[i].first - 4096;
+        memcpy(l.data, p.data, want[i].first);
+        memcpy(l.data + 4096, p.data + want[i].first, 4096);
+        memcpy(l.data + 8192, p.data + want[i].first + 4096, rest);
+        t[0] = (struct net_tx){l.ref[0], 0, NET_MORE | NET_TX_VALIDATED, 0, (uint16_t)p.len};
+        t[1] = (struct net_tx){l.ref[1], 0, NET_MORE, 1, 4096};
+        t[2] = (struct net_tx){l.ref[2], 0, 0, 2, (uint16_t)rest};
+        put(&l, t);
+        run();
+        answers(&l, NET_OKAY);
+        EQ(got[0], want[i].head);
+        EQ(got[1], want[i].pieces);
+    }
+    EQ(xk_switch_add(sw, plug[0], NULL, &port[0]), 0);
+    still_work(&l);
+    liar_close(&l);
+}
+
 TEST(each_copy_fails_once)
 {
     unsigned all = 0, lost = 0;
