@@ -5,7 +5,8 @@
  *     bench_tool first COMMAND...          from fork to COMMAND's first line, which is printed too
  *     bench_tool wait unix|tcp|dns WHERE MS   until a server answers there
  *     bench_tool port                      a port that is free now
- *     bench_tool make DIR N FOLDERS        so many folders in DIR with N files up to 8 KB each, and nothing else
+ *     bench_tool make DIR N FOLDERS [IMAGE CLUSTER]   so many folders in DIR with N files up to 8 KB each, and nothing
+ *                                          else; or also reads what they would take of a file system with such clusters
  *
  * SPDX-License-Identifier: MIT */
 #include <arpa/inet.h>
@@ -139,6 +140,30 @@ static int port(void)
     return 0;
 }
 
+static struct {
+    int file; /* -1: none */
+    size_t cluster;
+    off_t at;
+    size_t left; /* of what was read last */
+} image = {.file = -1};
+
+/* The clusters of a file, 32 KiB at a time, one behind the other. */
+static int read_for(size_t size)
+{
+    static char window[32768];
+    size_t want = (size + image.cluster - 1) / image.cluster * image.cluster;
+
+    for (; want > image.left; image.at += (off_t)image.left) {
+        ssize_t n = pread(image.file, window, sizeof(window), image.at);
+        want -= image.left;
+        image.left = n > 0 ? (size_t)n : 0;
+        if (n <= 0)
+            return 1;
+    }
+    image.left -= want;
+    return 0;
+}
+
 static int make_files(const char *in, int n)
 {
     static char zeroes[8192];
@@ -148,6 +173,8 @@ static int make_files(const char *in, int n)
         char name[32];
         size_t size = (size_t)i * 7 % 8000;
         int fd;
+        if (image.file >= 0 && read_for(size))
+            return 1;
         snprintf(name, sizeof(name), "file%d.txt", i);
         fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
         bad = fd < 0 || (size && write(fd, zeroes, size) != (ssize_t)size);
@@ -184,9 +211,15 @@ int main(int argc, char **argv)
         return wait_for(argv[2], argv[3], strtoull(argv[4], NULL, 10));
     if (strcmp(verb, "port") == 0)
         return port();
-    if (strcmp(verb, "make") == 0 && argc == 5)
+    if (strcmp(verb, "make") == 0 && argc == 7 && atoi(argv[6]) > 0) {
+        image.cluster = (size_t)atoi(argv[6]);
+        image.file = open(argv[5], O_RDONLY);
+        if (image.file < 0)
+            return 1;
+    }
+    if (strcmp(verb, "make") == 0 && (argc == 5 || argc == 7))
         return make_folders(argv[2], atoi(argv[3]), atoi(argv[4]));
     fprintf(stderr, "use: bench_tool around PID COMMAND... | run COMMAND... | first COMMAND... | wait unix|tcp|dns "
-                    "WHERE MS | port | make DIR N FOLDERS\n");
+                    "WHERE MS | port | make DIR N FOLDERS [IMAGE CLUSTER]\n");
     return 2;
 }

@@ -73,14 +73,15 @@ return function(out)
   end
 
   -- Small files: a folder of 1000 of them into a file system and out of it; and ten such folders, beside which the
-  -- programs' starts are little. The limit out of it is a program that only makes the same files.
+  -- programs' starts are little. The limits out of it are a program that only makes the same files, and one that reads what
+  -- they take of the image, too.
   if not tools.which("mcopy") then out.note("image", "peer skipped: install mtools") end
   tools.sh(("mkdir -p %s/in; cd %s/in; for i in $(seq 1000); do head -c $((i * 7 %% 8000)) /dev/urandom > file$i.txt; done")
     :format(dir, dir))
   tools.sh(("mkdir -p %s/ten; for i in 0 1 2 3 4 5 6 7 8 9; do cp -r %s/in %s/ten/d$i; done"):format(dir, dir, dir))
-  local PEERS = { { "mtools", "mtools" }, { "makes", "only makes them" } }
+  local PEERS = { { "mtools", "mtools" }, { "makes", "only makes them" }, { "reads", "reads it, makes them" } }
   local function files(title, commands)
-    local t = { ours = {}, mtools = {}, makes = commands.makes and {} }
+    local t = { ours = {}, mtools = {}, makes = commands.makes and {}, reads = commands.reads and {} }
     commands.mtools = tools.which("mcopy") and commands.mtools
     for _ = 1, rounds do
       for name, command in pairs(commands) do
@@ -103,11 +104,13 @@ return function(out)
     local put_ours = ("%s fat put %s/fs %s/%s /"):format(x, dir, dir, folder)
     local put_mtools = ("mcopy -s -Q -i %s/fs %s/%s ::/"):format(dir, dir, folder)
     files(title, { ours = { format, put_ours }, mtools = { format, put_mtools } })
+    local cluster = tools.sh(("cd %s && rm -f fs && %s && %s fat info --json fs"):format(dir, format, x)):match('"cluster":(%d+)')
     files("the same out of it", {
       ours = { format .. " && " .. put_ours, ("%s fat get %s/fs /%s %s/out"):format(x, dir, folder, dir) },
       mtools = { format .. " && " .. put_mtools .. " && mkdir out",
         ("mcopy -s -Q -n -i %s/fs ::/%s %s/out"):format(dir, folder, dir) },
-      makes = { "true", ("%s make %s/out 1000 %d"):format(tool, dir, folders) } })
+      makes = { "true", ("%s make %s/out 1000 %d"):format(tool, dir, folders) },
+      reads = { format .. " && " .. put_ours, ("%s make %s/out 1000 %d %s/fs %s"):format(tool, dir, folders, dir, cluster) } })
   end
   there_and_back("1000 small files into FAT (goal 0.5)", "in", "64M", 1)
   there_and_back("10000 small files into FAT", "ten", "256M", 10)
