@@ -14,7 +14,8 @@ static uint16_t whole_pieces(const struct xk_packet *p, uint32_t at, unsigned *p
     return (uint16_t)n;
 }
 
-/* Any two neighbours hold more than one page would, so these are less than twice as many as filled ones. 0: too many. */
+/* Any two neighbours hold more than one page would, so these are less than twice as many as filled ones. 0: too many.
+ */
 static unsigned apart(const struct xk_packet *p, unsigned given, uint16_t fill[NET_SLOTS_MAX])
 {
     unsigned n = 0, piece = 0, most = NET_PAGES_MAX;
