@@ -99,19 +99,18 @@ static int copy_batch(uint16_t peer, uint32_t n, int to)
 
 /* Xen finds each of them by our page tables, twice: one step sooner in memory that is mapped by 2 MiB, which the
  * kernel's own is not. */
-static int have_page(void)
+void copy_init(void)
 {
     _Static_assert(BATCH * HALVES * sizeof(*half) <= PAGE, "a page is enough");
 
-    if (!half && page_reserve(1) == 0)
-        half = (struct gnttab_copy *)page_take();
-    return half ? 0 : -ENOMEM;
+    if (hyper_present() && page_reserve(1) == 0)
+        half = (struct gnttab_copy *)page_take_top();
 }
 
 int copy_pieces(uint16_t peer, uint64_t ops, uint32_t count, int to)
 {
-    if (have_page() < 0)
-        return -ENOMEM;
+    if (!half)
+        return -ENOSYS;
     for (uint32_t done = 0; done < count;) {
         uint32_t n = count - done < BATCH ? count - done : BATCH;
         uint64_t at = ops + (uint64_t)done * sizeof(piece[0]);

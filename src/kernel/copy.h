@@ -5,8 +5,10 @@
 
 #include <stdint.h>
 
+void copy_init(void);
+
 /* (count) pieces (struct xk__stub_copy) at (ops) in the program's memory: out of pages of (peer), or (to) them. Writes
- * each one's status. 0, or -EFAULT: they, or the memory of one, cannot be touched; -ENOMEM. */
+ * each one's status. 0, or -EFAULT: they, or the memory of one, cannot be touched; -ENOSYS: no Xen. */
 int copy_pieces(uint16_t peer, uint64_t ops, uint32_t count, int to);
 
 #endif

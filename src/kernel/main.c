@@ -5,6 +5,7 @@
 #include <xen/sched.h>
 
 #include "kernel/console.h"
+#include "kernel/copy.h"
 #include "kernel/elf.h"
 #include "kernel/entropy.h"
 #include "kernel/evtchn.h"
@@ -85,6 +86,7 @@ void kernel_main(uint64_t start_info, uint64_t entry_tsc)
     console_init();
     evtchn_init();
     grant_init();
+    copy_init();
     entropy_init();
     enable_vectors();
     reset_float();

@@ -59,6 +59,19 @@ uint64_t page_take_raw(void)
     return 0;
 }
 
+uint64_t page_take_top(void)
+{
+    int best = -1;
+
+    for (int i = 0; i < range_count; i++)
+        if (ranges[i].next < ranges[i].end && (best < 0 || ranges[i].end > ranges[best].end))
+            best = i;
+    if (best < 0)
+        return 0;
+    free_pages--;
+    return ranges[best].end -= PAGE;
+}
+
 uint64_t page_take(void)
 {
     uint64_t pa = page_take_raw();

@@ -17,6 +17,7 @@ void page_unreserve(uint64_t n);
 /* A zeroed page by its physical address, which the kernel sees at the same virtual one; 0 when there is none. */
 uint64_t page_take(void);
 uint64_t page_take_raw(void); /* not zeroed */
+uint64_t page_take_top(void); /* nor this: the highest one that was never used, in a large mapping of the kernel's */
 void page_give(uint64_t pa);
 
 struct page_count {

@@ -86,8 +86,9 @@ TEST(there_are_never_more_than_a_front_end_takes)
 
     EQ(laid(&p, 256), 17);
     EQ(fill[0], 3866);
-    p = packet(256, 17, 3840);
+    p = packet(255, 17, 3840);
     EQ(laid(&p, 256), 17);
+    rest.head = 256;
     piece[0].len = 3841; /* not into the first any more */
     p.len = 65535;
     piece[16].len = 3838;

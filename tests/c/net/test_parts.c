@@ -770,6 +770,24 @@ static void note_head(struct xk_netdev *d, const struct xk_packet *p, unsigned n
     ((unsigned *)d->user)[1] = p->rest->pieces;
 }
 
+/* A packet of three slots, of which the first is so long. */
+static void in_three(struct liar *l, uint16_t first, int six)
+{
+    struct xk_packet p = tcp(bytes[0], 0, 1, 8000, six);
+    uint32_t rest = p.len - first - 4096;
+    struct net_tx t[3];
+
+    memcpy(l->data, p.data, first);
+    memcpy(l->data + 4096, p.data + first, 4096);
+    memcpy(l->data + 8192, p.data + first + 4096, rest);
+    t[0] = (struct net_tx){l->ref[0], 0, NET_MORE | NET_TX_VALIDATED, 0, (uint16_t)p.len};
+    t[1] = (struct net_tx){l->ref[1], 0, NET_MORE, 1, 4096};
+    t[2] = (struct net_tx){l->ref[2], 0, 0, 2, (uint16_t)rest};
+    put(l, t);
+    run();
+    answers(l, NET_OKAY);
+}
+
 /* A first slot that may hold all headers is the head, so that the second stays in one piece; what it does hold is seen.
  */
 TEST(a_head_ends_with_its_slot)
@@ -785,22 +803,60 @@ TEST(a_head_ends_with_its_slot)
     liar_open(&l);
     bring_parts_to(note_head, got);
     for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
-        struct net_tx t[3];
-        struct xk_packet p = tcp(bytes[0], 0, 1, 8000, want[i].six);
-        uint32_t rest = p.len - want[i].first - 4096;
-        memcpy(l.data, p.data, want[i].first);
-        memcpy(l.data + 4096, p.data + want[i].first, 4096);
-        memcpy(l.data + 8192, p.data + want[i].first + 4096, rest);
-        t[0] = (struct net_tx){l.ref[0], 0, NET_MORE | NET_TX_VALIDATED, 0, (uint16_t)p.len};
-        t[1] = (struct net_tx){l.ref[1], 0, NET_MORE, 1, 4096};
-        t[2] = (struct net_tx){l.ref[2], 0, 0, 2, (uint16_t)rest};
-        put(&l, t);
-        run();
-        answers(&l, NET_OKAY);
+        in_three(&l, want[i].first, want[i].six);
         EQ(got[0], want[i].head);
         EQ(got[1], want[i].pieces);
     }
     EQ(xk_switch_add(sw, plug[0], NULL, &port[0]), 0);
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        empty_sinks();
+        in_three(&l, want[i].first, want[i].six);
+        EQ(sink[1].n, 1);
+        EQ(sink[1].p[0].len, want[i].six ? 8074 : 8054);
+        MEMEQ(sink[1].p[0].data, bytes[0], sink[1].p[0].len);
+    }
+    EQ(stats(0).fetched, 2); /* once to the one, once to the other */
+    still_work(&l);
+    liar_close(&l);
+}
+
+/* 18 pages and what is said of them: as many as Linux' front end takes. */
+TEST(a_packet_may_take_eighteen_pages)
+{
+    enum { FIRST = 256, LEN = FIRST + 3841 + 16 * 3839 };
+    static uint8_t whole[LEN];
+    union net_tx_slot t[19], a[32];
+    struct liar l;
+    uint32_t at = FIRST;
+
+    liar_open(&l);
+    memcpy(whole, tcp(bytes[0], 0, 1, LEN - 54, 0).data, FIRST);
+    memset(t, 0, sizeof(t));
+    memcpy(l.data, whole, FIRST);
+    t[0].tx = (struct net_tx){l.ref[0], 0, NET_MORE | NET_EXTRA | NET_TX_VALIDATED | NET_TX_BLANK, 0, LEN};
+    t[1].extra.type = NET_EXTRA_GSO;
+    t[1].extra.u.gso.size = 1400;
+    t[1].extra.u.gso.type = XK_GSO_TCP4;
+    for (unsigned i = 1; i < 18; i++) {
+        uint16_t n = i == 1 ? 3841 : 3839;
+        uint8_t *page = l.data + (1 + i % 7) * 4096;
+        for (unsigned k = 0; i < 8 && k < 4096; k++)
+            page[k] = (uint8_t)roll(256);
+        t[1 + i].tx = (struct net_tx){l.ref[1 + i % 7], (uint16_t)i, i < 17 ? NET_MORE : 0, (uint16_t)i, n};
+        memcpy(whole + at, page + i, n);
+        at += n;
+    }
+    EQ(at, LEN);
+    EQ(xk_ring_front_put(&l.tx, t, 19), 19);
+    if (xk_ring_front_publish(&l.tx))
+        xk_evtchn_notify(dom[1], l.port);
+    run();
+    EQ(xk_ring_front_take(&l.tx, a, 32), 19);
+    EQ(sink[1].n, 1);
+    EQ(sink[1].p[0].gso, XK_GSO_TCP4);
+    EQ(sink[1].p[0].len, LEN);
+    MEMEQ(sink[1].p[0].data, whole, LEN);
+    EQ(stats(1).direct, 1);
     still_work(&l);
     liar_close(&l);
 }
