@@ -12,6 +12,7 @@
 
 enum {
     BATCH = 16,
+    SETTLE = XK_RING_SETTLE_BYTES / BLK_ANSWER_MAX,
     KEEP = 1056,
     FEW = 8,    /* requests, to begin with where the device has nothing to do */
     ROUND = 256 /* before others have their turn */
@@ -275,36 +276,36 @@ static void answer(struct task *t, int err)
     b->stats.under_way--;
 }
 
-/* Onto the ring. Its place there may be that of a request that is still under way, which then takes the place of the
- * one that is answered: what is not answered is always one stretch. */
-static void put(struct xk_blkback *b, struct task *t)
+/* Some of them onto the ring. Whether the front end wants to be notified. */
+static int settle(struct xk_blkback *b, struct task **answered)
 {
-    const struct blk_answer a = {t->id, t->op, t->status};
-    uint32_t mask = b->ring.count - 1, at = b->ring.rsp_prod & mask;
-    uint8_t slot[BLK_SLOT_MAX] = {0};
+    uint8_t answers[SETTLE * BLK_ANSWER_MAX];
+    uint32_t place[SETTLE], n = 0, mask = b->ring.count - 1;
 
-    if (at != t->at) {
-        xk_ring_back_displace(&b->ring, t->at);
-        b->entry[t->at] = b->entry[at];
+    for (struct task *t = *answered; t && n < SETTLE; t = *answered, n++) {
+        const struct blk_answer a = {t->id, t->op, t->status};
+        blk_answer_write(b->abi, answers + (size_t)n * b->abi->response, &a);
+        place[n] = t->at;
+        b->entry[t->at] = b->entry[(b->ring.rsp_prod + n) & mask]; /* the ring does the same with what stands there */
         b->entry[t->at]->at = t->at;
+        *answered = t->next_answer;
+        t->free = b->free_task;
+        b->free_task = t;
     }
-    blk_answer_write(b->abi, slot, &a);
-    xk_ring_back_put(&b->ring, slot, 1); /* there is room: a request was taken from there */
-    t->free = b->free_task;
-    b->free_task = t;
+    return xk_ring_back_settle(&b->ring, answers, b->abi->response, place, n);
 }
 
 /* An answer takes the place of a request. So it is put there only when it is shown: should this process be killed, the
- * next one finds all requests that were not answered where they stood. */
+ * next one finds all requests that were not answered. */
 static void show(struct xk_blkback *b)
 {
-    for (struct task *t = b->answered, *next; t && !b->broken; t = next) {
-        next = t->next_answer;
-        put(b, t);
-    }
+    int notify = 0;
+
+    while (b->answered && !b->broken)
+        notify |= settle(b, &b->answered);
     b->answered = NULL;
     b->answers = &b->answered;
-    if (!b->broken && xk_ring_back_publish(&b->ring)) {
+    if (notify) {
         b->stats.notified++;
         xk_evtchn_notify(b->platform, b->watch.port);
     }
@@ -560,6 +561,18 @@ static int make_tasks(struct xk_blkback *b)
     return 0;
 }
 
+/* Once the port is ours: as long as it is another's, that may be alive and write there. */
+static int attach(struct xk_blkback *b, size_t bytes)
+{
+    int r = xk_ring_back_attach(&b->ring, b->ring_page, bytes, b->abi->slot);
+
+    if (r == 0)
+        r = xk_ring_back_record(&b->ring, b->ring_page, bytes);
+    if (r == 1)
+        xk_evtchn_notify(b->platform, b->watch.port);
+    return r < 0 ? r : 0;
+}
+
 static int make(struct xk_blkback *b)
 {
     const struct xk_blkback_config *c = &b->config;
@@ -571,12 +584,12 @@ static int make(struct xk_blkback *b)
         b->ring_page = NULL;
         return r;
     }
-    r = xk_ring_back_attach(&b->ring, b->ring_page, c->ring_pages * (size_t)XK_PAGE_SIZE, b->abi->slot);
+    r = b->watch.port = xk_evtchn_bind(b->platform, c->front, c->port);
+    if (r >= 0)
+        r = attach(b, c->ring_pages * (size_t)XK_PAGE_SIZE);
     if (r == 0)
         r = make_tasks(b);
     if (r == 0)
-        r = b->watch.port = xk_evtchn_bind(b->platform, c->front, c->port);
-    if (r >= 0)
         r = xk_port_watch_start(b->loop, &b->watch, b->watch.port);
     return r;
 }

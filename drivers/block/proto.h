@@ -18,6 +18,7 @@ enum {
     BLK_MOST = 8 * BLK_PER_PAGE, /* that is at most */
     BLK_RING_ORDER = 4,          /* rings of up to 16 pages */
     BLK_SLOT_MAX = 112,
+    BLK_ANSWER_MAX = 16,
     BLK_SECTORS_PAGE = XK_PAGE_SIZE / 512,
     BLK_SECURE = 1
 };

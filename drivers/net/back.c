@@ -13,6 +13,7 @@
 #include <xenkit/ring.h>
 
 #include "base/list.h"
+#include "drivers/net/answers.h"
 #include "drivers/net/grefs.h"
 #include "drivers/net/multicast.h"
 #include "drivers/net/pages.h"
@@ -39,8 +40,15 @@ struct gathered { /* a packet that is to be copied */
     int bad; /* some of it could not be had */
 };
 
+struct note { /* an answer to the guest's slot */
+    uint16_t id;
+    int16_t status;
+    uint8_t last; /* of its packet */
+};
+
 struct out { /* an answer to the guest, in the order of its pages */
     union net_rx_slot slot;
+    uint8_t last;          /* of its packet */
     unsigned copy, copies; /* those that fill it, if any */
 };
 
@@ -59,7 +67,7 @@ struct xk_netback {
     struct gathered gathered[BATCH];
     unsigned packets, copies, later, notes;
     struct xk_page_copy copy[NOTES], rest[NOTES]; /* now; later, if somebody wants it here */
-    struct net_tx_answer note[NOTES];
+    struct note note[NOTES];
     uint8_t *arena;
     uint32_t used;
     struct multicast groups;
@@ -79,16 +87,17 @@ struct xk_netback {
 
 /* --- 1. from the guest -------------------------------------------------------------------------------------------- */
 
-static void note(struct xk_netback *b, uint16_t id, int16_t status)
-{
-    b->note[b->notes++] = (struct net_tx_answer){.id = id, .status = status};
-}
-
 /* Answers for all slots of the assembly. */
 static void note_all(struct xk_netback *b, int16_t status)
 {
-    for (unsigned i = 0; i < b->part.slots; i++)
-        note(b, b->part.is_extra[i] ? 0 : b->part.slot[i].tx.id, b->part.is_extra[i] ? NET_NULL : status);
+    const struct assembly *a = &b->part;
+
+    for (unsigned i = 0; i < a->slots; i++) {
+        struct note *n = &b->note[b->notes++];
+        n->id = a->is_extra[i] ? 0 : a->slot[i].tx.id;
+        n->status = a->is_extra[i] ? NET_NULL : status;
+        n->last = i + 1 == a->slots;
+    }
 }
 
 /* Copies what was gathered to be copied now. */
@@ -128,6 +137,9 @@ static int heads_are_here(const struct gathered *g)
 
 static void answer_gathered(struct xk_netback *b)
 {
+    struct answers a;
+
+    answers_init(&a, &b->tx, NET_TX_ANSWER);
     for (unsigned i = 0; i < b->packets; i++) {
         struct gathered *g = &b->gathered[i];
         unsigned end = i + 1 == b->packets ? b->notes : b->gathered[i + 1].notes;
@@ -136,9 +148,9 @@ static void answer_gathered(struct xk_netback *b)
             if (b->note[at].status == NET_OKAY)
                 b->note[at].status = NET_ERROR;
     }
-    if (b->notes)
-        xk_ring_back_put(&b->tx, b->note, b->notes);
-    if (xk_ring_back_publish(&b->tx)) {
+    for (unsigned i = 0; i < b->notes; i++)
+        answers_add(&a, &b->note[i], b->note[i].last);
+    if (answers_show(&a)) {
         b->stats.notified++;
         xk_evtchn_notify(b->platform, b->tx_watch.port);
     }
@@ -376,6 +388,9 @@ static int place_extras(struct xk_netback *b, const struct xk_packet *p)
 /* Makes the copies and shows the answers. */
 static void flush(struct xk_netback *b)
 {
+    struct answers a;
+
+    answers_init(&a, &b->rx, sizeof(struct net_rx_answer));
     b->stats.copies += grefs_copy(&b->kept, b->out_copy, b->out_copies, XK_COPY_TO);
     for (unsigned i = 0; i < b->outs; i++) {
         struct out *o = &b->out[i];
@@ -386,9 +401,9 @@ static void flush(struct xk_netback *b)
             o->slot.answer.status = NET_ERROR;
             b->stats.errors[1]++;
         }
-        xk_ring_back_put(&b->rx, &o->slot, 1);
+        answers_add(&a, &o->slot, o->last);
     }
-    if (b->outs && xk_ring_back_publish(&b->rx)) {
+    if (answers_show(&a)) {
         b->stats.notified++;
         xk_evtchn_notify(b->platform, b->rx_watch.port);
     }
@@ -462,6 +477,7 @@ static void place(struct xk_netback *b, const struct xk_packet *p, const uint16_
             a->flags |= place_extras(b, p) ? NET_EXTRA : 0;
         }
     }
+    b->out[b->outs - 1].last = 1;
     b->stats.direct += here.piece > 0;
     b->stats.packets[1]++;
     b->stats.bytes[1] += p->len;
@@ -660,15 +676,25 @@ static void destroy(struct xk_netback *b)
     xk_free(&alloc, b, sizeof(*b));
 }
 
-static int map_ring(struct xk_netback *b, xk_gref ref, uint32_t slot, struct xk_ring_back *ring, void **page)
+static int map_ring(struct xk_netback *b, xk_gref ref, void **page)
 {
     int r = xk_page_map(b->platform, b->config.front, &ref, 1, 0, NULL, page);
 
-    if (r < 0) {
+    if (r < 0)
         *page = NULL;
-        return r;
-    }
-    return xk_ring_back_attach(ring, *page, XK_PAGE_SIZE, slot);
+    return r;
+}
+
+/* Once its port is ours: as long as it is another's, that may be alive and write there. */
+static int attach(struct xk_netback *b, struct xk_ring_back *ring, void *page, uint32_t slot, xk_port port)
+{
+    int r = xk_ring_back_attach(ring, page, XK_PAGE_SIZE, slot);
+
+    if (r == 0)
+        r = xk_ring_back_record(ring, page, XK_PAGE_SIZE);
+    if (r == 1)
+        xk_evtchn_notify(b->platform, port);
+    return r < 0 ? r : 0;
 }
 
 static int bind_port(struct xk_netback *b, struct xk_port_watch *w, xk_port remote)
@@ -678,31 +704,48 @@ static int bind_port(struct xk_netback *b, struct xk_port_watch *w, xk_port remo
     return r < 0 ? r : xk_port_watch_start(b->loop, w, w->port);
 }
 
-static int make(struct xk_netback *b)
+static int bind_ports(struct xk_netback *b)
 {
     const struct xk_netback_config *c = &b->config;
-    const uint32_t all = XK_NET_CSUM4 | XK_NET_CSUM6 | XK_NET_GSO4 | XK_NET_GSO6 | XK_NET_LARGE;
-    int r = map_ring(b, c->tx, NET_TX_SLOT, &b->tx, &b->tx_page);
+    int r = bind_port(b, &b->tx_watch, c->tx_port);
 
-    if (r == 0)
-        r = map_ring(b, c->rx, NET_RX_SLOT, &b->rx, &b->rx_page);
-    if (r < 0)
-        return r;
-    b->backlog_size = c->backlog ? c->backlog : BACKLOG;
+    if (r < 0 || c->rx_port == c->tx_port)
+        b->rx_watch.port = b->tx_watch.port;
+    else
+        r = bind_port(b, &b->rx_watch, c->rx_port);
+    return r;
+}
+
+static int make_memory(struct xk_netback *b)
+{
+    const uint32_t all = XK_NET_CSUM4 | XK_NET_CSUM6 | XK_NET_GSO4 | XK_NET_GSO6 | XK_NET_LARGE;
+
+    b->backlog_size = b->config.backlog ? b->config.backlog : BACKLOG;
     b->arena = xk_new(&b->alloc, ARENA);
     b->backlog = xk_new(&b->alloc, b->backlog_size);
-    if ((c->features & all) != all) {
+    if ((b->config.features & all) != all) {
         b->dev.scratch = xk_new(&b->alloc, SCRATCH);
         b->dev.scratch_size = SCRATCH;
         if (!b->dev.scratch)
             return XK_ENOMEM;
     }
-    if (!b->arena || !b->backlog)
-        return XK_ENOMEM;
-    r = bind_port(b, &b->tx_watch, c->tx_port);
-    if (r == 0 && c->rx_port != c->tx_port)
-        return bind_port(b, &b->rx_watch, c->rx_port);
-    b->rx_watch.port = b->tx_watch.port;
+    return b->arena && b->backlog ? 0 : XK_ENOMEM;
+}
+
+static int make(struct xk_netback *b)
+{
+    int r = map_ring(b, b->config.tx, &b->tx_page);
+
+    if (r == 0)
+        r = map_ring(b, b->config.rx, &b->rx_page);
+    if (r == 0)
+        r = make_memory(b);
+    if (r == 0)
+        r = bind_ports(b);
+    if (r == 0)
+        r = attach(b, &b->tx, b->tx_page, NET_TX_SLOT, b->tx_watch.port);
+    if (r == 0)
+        r = attach(b, &b->rx, b->rx_page, NET_RX_SLOT, b->rx_watch.port);
     return r;
 }
 

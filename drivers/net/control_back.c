@@ -160,7 +160,7 @@ static uint32_t del_grefs(struct control_back *c, const uint32_t *data, uint32_t
 
 /* --- the ring ----------------------------------------------------------------------------------------------------- */
 
-static void serve(struct control_back *c, const struct control_request *q)
+static int serve(struct control_back *c, const struct control_request *q)
 {
     static handler *const table[] = {NULL,    get_flags,     set_flags,      set_key,   get_map_size, set_map_size,
                                      set_map, set_algorithm, get_grefs_size, add_grefs, del_grefs};
@@ -170,20 +170,18 @@ static void serve(struct control_back *c, const struct control_request *q)
         slot.answer.status = table[q->type](c, q->data, &slot.answer.data);
     c->requests++;
     c->refused += slot.answer.status != CONTROL_OK;
-    xk_ring_back_put(&c->ring, &slot, 1);
+    return xk_ring_back_settle(&c->ring, &slot, sizeof(slot), NULL, 1);
 }
 
 /* A guest that asks without end is served in turn with the others. */
 static void work(struct control_back *c)
 {
     union control_slot slot;
-    int n = 0, r = 0;
+    int notify = 0, r = 0;
 
-    while (n < ROUND && (r = xk_ring_back_take(&c->ring, &slot, 1)) > 0) {
-        serve(c, &slot.request);
-        n++;
-    }
-    if (n && xk_ring_back_publish(&c->ring))
+    for (int n = 0; n < ROUND && (r = xk_ring_back_take(&c->ring, &slot, 1)) > 0; n++)
+        notify |= serve(c, &slot.request);
+    if (notify)
         xk_evtchn_notify(c->platform, c->watch.port);
     if (r == XK_EAGAIN)
         r = xk_ring_back_rearm(&c->ring);
@@ -211,9 +209,13 @@ int control_back_open(struct control_back *c, xk_gref ref, xk_port port)
         c->page = NULL;
         return r;
     }
-    r = xk_ring_back_attach(&c->ring, c->page, XK_PAGE_SIZE, sizeof(union control_slot));
+    r = c->watch.port = xk_evtchn_bind(c->platform, c->front, port);
+    if (r >= 0)
+        r = xk_ring_back_attach(&c->ring, c->page, XK_PAGE_SIZE, sizeof(union control_slot));
     if (r == 0)
-        r = c->watch.port = xk_evtchn_bind(c->platform, c->front, port);
+        r = xk_ring_back_record(&c->ring, c->page, XK_PAGE_SIZE);
+    if (r == 1)
+        xk_evtchn_notify(c->platform, c->watch.port);
     if (r >= 0)
         r = xk_port_watch_start(c->loop, &c->watch, c->watch.port);
     if (r < 0) {

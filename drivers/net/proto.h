@@ -3,11 +3,12 @@
 #ifndef XK_DRIVERS_NET_PROTO_H
 #define XK_DRIVERS_NET_PROTO_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <xenkit/platform.h>
 
-enum { NET_TX_SLOT = 12, NET_RX_SLOT = 8, NET_RING = 256 /* entries of either in a page */ };
+enum { NET_TX_SLOT = 12, NET_TX_ANSWER = 4, NET_RX_SLOT = 8, NET_RING = 256 /* entries of either in a page */ };
 
 enum { /* NETTXF_..., and the same bits but for the first two on the way to a guest: see below */
        NET_TX_BLANK = 1,
@@ -33,7 +34,7 @@ struct net_tx {
 struct net_tx_answer {
     uint16_t id;
     int16_t status;
-    uint8_t pad[NET_TX_SLOT - 4]; /* a slot of the ring is as large as a request */
+    uint8_t pad[NET_TX_SLOT - NET_TX_ANSWER]; /* a slot of the ring is as large as a request */
 };
 struct net_rx {
     uint16_t id, pad;
@@ -69,6 +70,7 @@ union net_rx_slot {
     struct net_extra extra;
 };
 
+_Static_assert(offsetof(struct net_tx_answer, pad) == NET_TX_ANSWER, "netif.h");
 _Static_assert(sizeof(union net_tx_slot) == NET_TX_SLOT, "netif.h");
 _Static_assert(sizeof(union net_rx_slot) == NET_RX_SLOT, "netif.h");
 

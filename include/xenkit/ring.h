@@ -37,6 +37,7 @@ struct xk_ring_back {
     uint32_t req_cons, rsp_prod;
     uint32_t published;
     int broken;
+    volatile void *record; /* behind the last entry, or NULL */
 };
 
 /* xk_ring_entries (bytes, slot) - how many entries a shared area of (bytes) holds: the largest power of two that fits
@@ -85,14 +86,33 @@ int xk_ring_back_take(struct xk_ring_back *b, void *reqs, uint32_t max);
 void xk_ring_back_untake(struct xk_ring_back *b, uint32_t n);
 int xk_ring_back_put(struct xk_ring_back *b, const void *rsps, uint32_t n);
 int xk_ring_back_reserve(struct xk_ring_back *b, uint32_t max, void **slots);
-/* xk_ring_back_displace (b, at) - the request that stands where the next response goes is put where request number (at)
- * stood, which has been answered. So what is unanswered stands on the ring as one stretch, whatever the order of the
- * answers, and who takes the ring up after us finds it. (at) from req_cons - count .. req_cons - 1 and not before
- * rsp_prod. */
-void xk_ring_back_displace(struct xk_ring_back *b, uint32_t at);
 XK_MUSTCHECK int xk_ring_back_publish(struct xk_ring_back *b);
 XK_MUSTCHECK int xk_ring_back_rearm(struct xk_ring_back *b);
 void xk_ring_back_unarm(struct xk_ring_back *b);
+
+/* Answers that outlive who gives them. An answer takes the place of a request, so that a back half that is killed
+ * between put and publish leaves entries that are neither. These two write first what will be done, into bytes of the
+ * area behind its last entry, which no protocol uses; the next back half finishes it.
+ *
+ * xk_ring_back_record (b, area, bytes) - the same area as at attach, right after it, and when no other back half can be
+ * alive (its event channel is bound): looks whether somebody was killed within xk_ring_back_settle, finishes what that
+ * had begun, and has (b) record its own from now on. Returns 1 when there are answers of somebody else, of which the
+ * peer may not have been told: notify it. 0, XK_EINVAL when the area has no room for it. A peer that writes there harms
+ * its own ring alone.
+ *
+ * xk_ring_back_settle (b, rsps, bytes, place, n) - puts (n) answers of (bytes) each, at most a slot, which lie one
+ * after the other in (rsps), and shows them together; of a slot no more than (bytes) is written. (n) is at most
+ * XK_RING_SETTLE, and all of them have at most XK_RING_SETTLE_BYTES. (place[i]): in which entry the request stands that
+ * the i-th answers, when all before are done; NULL: it is the next one's for each. A request that stands where an
+ * answer goes and is still under way moves into the place of the one that was answered: what is not answered is always
+ * one stretch of the ring. The caller does the same with its notes: before the i-th answer whoever stands in entry
+ * (rsp_prod + i) % count moves to (place[i]). Everything that was put has been shown before. Returns 1 when the peer
+ * wants a notification, else 0; XK_EINVAL, and nothing is done, when they are too many, or more than requests were
+ * taken. Without a record it does the same, unprotected. */
+enum { XK_RING_SETTLE = 32, XK_RING_SETTLE_BYTES = 256 };
+XK_MUSTCHECK int xk_ring_back_record(struct xk_ring_back *b, void *area, size_t bytes);
+XK_MUSTCHECK int xk_ring_back_settle(struct xk_ring_back *b, const void *rsps, uint32_t bytes, const uint32_t *place,
+                                     uint32_t n);
 
 XK_API_END
 

@@ -83,6 +83,9 @@ static inline uint64_t xk_shared_le64(uint64_t v)
 /* Stores before it are seen by all before loads after it are made: the one order that x86 does not keep by itself. */
 static inline void xk_shared_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
+/* Stores before it are made before stores after it: for who may be killed in between. */
+static inline void xk_shared_order(void) { __atomic_thread_fence(__ATOMIC_RELEASE); }
+
 /* Copies out of and into shared memory. The peer may write meanwhile: the copy may be torn, and is only parsed after.
  */
 static inline void xk_shared_copy_out(void *dst, const volatile void *src, size_t n)

@@ -228,19 +228,6 @@ int xk_ring_back_put(struct xk_ring_back *b, const void *rsps, uint32_t n)
     return (int)n;
 }
 
-void xk_ring_back_displace(struct xk_ring_back *b, uint32_t at)
-{
-    volatile uint8_t *from = b->slots + (size_t)(b->rsp_prod & (b->count - 1)) * b->slot;
-    volatile uint8_t *to = b->slots + (size_t)(at & (b->count - 1)) * b->slot;
-    uint8_t part[128];
-
-    for (uint32_t done = 0, n; done < b->slot; done += n) {
-        n = b->slot - done < sizeof(part) ? b->slot - done : (uint32_t)sizeof(part);
-        xk_shared_copy_out(part, from + done, n);
-        xk_shared_copy_in(to + done, part, n);
-    }
-}
-
 int xk_ring_back_publish(struct xk_ring_back *b)
 {
     uint32_t old = b->published;

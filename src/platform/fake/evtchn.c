@@ -61,7 +61,6 @@ int fake_evtchn_bind(struct xk_platform *p, xk_domid peer, xk_port remote)
     theirs = &q->ports[remote]; /* a loopback bind may have moved the table */
     theirs->state = FPORT_BOUND;
     theirs->remote = port;
-    theirs->pending = 1;
     d->ports[port] = (struct fake_port){.state = FPORT_BOUND, .peer = peer, .remote = remote, .pending = 1};
     return port;
 }

@@ -337,6 +337,33 @@ TEST(requests_of_a_whole_ring_are_answered_in_turns)
     close_asker();
 }
 
+static unsigned told;
+static void on_told(struct xk_port_watch *w)
+{
+    (void)w;
+    told++;
+}
+
+/* Who was here before may have been killed between an answer and its notification. */
+TEST(the_next_one_tells_of_answers_that_nobody_was_told_of)
+{
+    struct xk_port_watch w = {.fn = on_told};
+
+    open_asker(0);
+    EQ(xk_port_watch_start(p.front_loop, &w, a.port), 0);
+    for (unsigned expect = 0; expect < 2; expect++) { /* not of a ring that has never been used */
+        control_back_close(&a.back);
+        net_run(&p);
+        told = 0;
+        EQ(control_back_open(&a.back, a.ref[0], a.port), 0);
+        net_run(&p);
+        EQ(told, expect);
+        asks(CONTROL_GET_MAP_SIZE, 0, 0, 0, NULL);
+    }
+    xk_port_watch_stop(p.front_loop, &w);
+    close_asker();
+}
+
 TEST(a_liars_ring_is_given_up)
 {
     open_asker(0);
