@@ -132,10 +132,10 @@ long linux_front dom0 pv 1
 long stub_front dom0
 cuts $lives
 
-# Killed at random moments, while the guest checks.
+# Killed at random moments, while the guest checks, with many small requests: so that many answers are given.
 longer=$((kills * 2 + 4))
 $lab guest d-killed --pv --memory 128 -t $((longer + 60)) --file "$tmp/disk_check" --config "disk=['$(line dom0)']" \
-    --config "vcpus=2" -- "chmod +x disk_check; ./disk_check /dev/xvda $longer 8
+    --config "vcpus=2" -- "chmod +x disk_check; ./disk_check /dev/xvda $longer 8 16
     echo rings=\$(ls /sys/block/xvda/mq | wc -l); dmesg | grep 'I/O error'" > "$tmp/killed" &
 guest=$!
 out=$($lab run -t $((longer + 50)) "until xl list d-killed > /dev/null 2>&1; do sleep 0.2; done; sleep 4

@@ -1,6 +1,7 @@
 /* Writes and reads a disk for some seconds, past the cache, in mixed sizes, and checks every byte: disk_check DEVICE
- * SECONDS [REGION-MIB]. Four processes with a quarter each, so that requests are under way side by side. Ends with a
- * line of figures; status 1 when anything was wrong. SPDX-License-Identifier: MIT */
+ * SECONDS [REGION-MIB [PROCESSES]]. Four processes with a quarter each, so that requests are under way side by side; of
+ * more of them each request is small, and so there are many. Ends with a line of figures; status 1 when anything was
+ * wrong. SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SECTOR = 512, MOST = 256 * 1024, PROCESSES = 4 };
+enum { SECTOR = 512, MOST = 256 * 1024, FEW = 4, MANY = 64 };
+
+static unsigned processes = FEW;
 
 struct figures {
     uint64_t reads, writes, syncs, wrong, errors;
@@ -47,7 +50,7 @@ static void once(int fd, uint64_t from, uint64_t sectors, uint8_t *buf, uint8_t 
                  struct figures *f)
 {
     static const uint32_t sizes[] = {1, 1, 8, 8, 8, 16, 64, 88, 96, 256, 512};
-    uint32_t n = sizes[roll(sizeof(sizes) / sizeof(*sizes))];
+    uint32_t n = sizes[roll(processes > FEW ? 5 : sizeof(sizes) / sizeof(*sizes))];
     uint64_t at = from + roll(sectors - n);
     int write = roll(2) == 0;
     ssize_t r;
@@ -101,27 +104,30 @@ static void work(const char *path, uint64_t from, uint64_t sectors, uint32_t *ge
 int main(int argc, char **argv)
 {
     double until = now() + (argc > 2 ? atof(argv[2]) : 5);
-    uint64_t sectors = (argc > 3 ? strtoull(argv[3], NULL, 10) : 8) * 2048, each = sectors / PROCESSES;
+    uint64_t sectors = (argc > 3 ? strtoull(argv[3], NULL, 10) : 8) * 2048, each;
     uint32_t *generation = mmap(NULL, sectors * 4, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct figures *f = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), all = {0};
 
     if (argc < 2 || generation == MAP_FAILED || f == MAP_FAILED) {
-        fprintf(stderr, "disk_check DEVICE SECONDS [REGION-MIB]\n");
+        fprintf(stderr, "disk_check DEVICE SECONDS [REGION-MIB [PROCESSES]]\n");
         return 2;
     }
-    for (unsigned i = 0; i < PROCESSES; i++) {
+    if (argc > 4 && atoi(argv[4]) > 0 && atoi(argv[4]) <= MANY)
+        processes = (unsigned)atoi(argv[4]);
+    each = sectors / processes;
+    for (unsigned i = 0; i < processes; i++) {
         if (fork())
             continue;
         seed = i * 77 + 1;
         work(argv[1], i * each, each, generation, until, &f[i]);
         _exit(0);
     }
-    for (unsigned i = 0; i < PROCESSES; i++) {
+    for (unsigned i = 0; i < processes; i++) {
         int status;
         wait(&status);
         all.errors += status != 0;
     }
-    for (unsigned i = 0; i < PROCESSES; i++) {
+    for (unsigned i = 0; i < processes; i++) {
         all.reads += f[i].reads;
         all.writes += f[i].writes;
         all.syncs += f[i].syncs;
