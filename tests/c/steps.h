@@ -1,5 +1,6 @@
 /* What others see of memory when its writer is killed: runs (run) in a child, instruction by instruction, and shows
- * (area) after each that changed it. No test where this process may trace no other. SPDX-License-Identifier: MIT */
+ * (area) after each that changed it (each fourth with XK_SHORT set). Skips the test where this process may trace no
+ * other. SPDX-License-Identifier: MIT */
 #ifndef XK_TESTS_STEPS_H
 #define XK_TESTS_STEPS_H
 
@@ -25,11 +26,11 @@ static void steps_child(const struct steps *s)
     _exit(0);
 }
 
-/* How many different states were seen, the last one included. */
+/* How many different states there were. */
 static inline unsigned steps_run(const struct steps *s)
 {
     uint8_t last[4096], now[4096];
-    unsigned states = 0;
+    unsigned states = 0, each = getenv("XK_SHORT") ? 4 : 1;
     char name[40];
     int status, fd;
     pid_t pid;
@@ -56,8 +57,8 @@ static inline unsigned steps_run(const struct steps *s)
         if (memcmp(now, last, s->bytes) == 0)
             continue;
         memcpy(last, now, s->bytes);
-        states++;
-        s->seen(s->arg, last);
+        if (states++ % each == 0)
+            s->seen(s->arg, last);
     }
     close(fd);
     if (!WIFEXITED(status))
