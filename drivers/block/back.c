@@ -564,10 +564,8 @@ static int make_tasks(struct xk_blkback *b)
 /* Once the port is ours: as long as it is another's, that may be alive and write there. */
 static int attach(struct xk_blkback *b, size_t bytes)
 {
-    int r = xk_ring_back_attach(&b->ring, b->ring_page, bytes, b->abi->slot);
+    int r = xk_ring_back_take_up(&b->ring, b->ring_page, bytes, b->abi->slot);
 
-    if (r == 0)
-        r = xk_ring_back_record(&b->ring, b->ring_page, bytes);
     if (r == 1)
         xk_evtchn_notify(b->platform, b->watch.port);
     return r < 0 ? r : 0;

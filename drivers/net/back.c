@@ -688,10 +688,8 @@ static int map_ring(struct xk_netback *b, xk_gref ref, void **page)
 /* Once its port is ours: as long as it is another's, that may be alive and write there. */
 static int attach(struct xk_netback *b, struct xk_ring_back *ring, void *page, uint32_t slot, xk_port port)
 {
-    int r = xk_ring_back_attach(ring, page, XK_PAGE_SIZE, slot);
+    int r = xk_ring_back_take_up(ring, page, XK_PAGE_SIZE, slot);
 
-    if (r == 0)
-        r = xk_ring_back_record(ring, page, XK_PAGE_SIZE);
     if (r == 1)
         xk_evtchn_notify(b->platform, port);
     return r < 0 ? r : 0;

@@ -211,9 +211,7 @@ int control_back_open(struct control_back *c, xk_gref ref, xk_port port)
     }
     r = c->watch.port = xk_evtchn_bind(c->platform, c->front, port);
     if (r >= 0)
-        r = xk_ring_back_attach(&c->ring, c->page, XK_PAGE_SIZE, sizeof(union control_slot));
-    if (r == 0)
-        r = xk_ring_back_record(&c->ring, c->page, XK_PAGE_SIZE);
+        r = xk_ring_back_take_up(&c->ring, c->page, XK_PAGE_SIZE, sizeof(union control_slot));
     if (r == 1)
         xk_evtchn_notify(c->platform, c->watch.port);
     if (r >= 0)

@@ -94,10 +94,10 @@ void xk_ring_back_unarm(struct xk_ring_back *b);
  * between put and publish leaves entries that are neither. These two write first what will be done, into bytes of the
  * area behind its last entry, which no protocol uses; the next back half finishes it.
  *
- * xk_ring_back_record (b, area, bytes) - the same area as at attach, right after it, and when no other back half can be
- * alive (its event channel is bound): looks whether somebody was killed within xk_ring_back_settle, finishes what that
- * had begun, and has (b) record its own from now on. Returns 1 when there are answers of somebody else, of which the
- * peer may not have been told: notify it. 0, XK_EINVAL when the area has no room for it. A peer that writes there harms
+ * xk_ring_back_take_up (b, area, bytes, slot) - attaches, once no other back half can be alive (its event channel is
+ * ours): looks whether somebody was killed within xk_ring_back_settle, finishes what that had begun, and has (b) record
+ * its own from now on. Returns 1 when there are answers of somebody else, of which the peer may not have been told:
+ * notify it. 0; XK_EPEER as attach; XK_EINVAL when the area has no room for a record. A peer that writes there harms
  * its own ring alone.
  *
  * xk_ring_back_settle (b, rsps, bytes, place, n) - puts (n) answers of (bytes) each, at most a slot, which lie one
@@ -108,9 +108,9 @@ void xk_ring_back_unarm(struct xk_ring_back *b);
  * one stretch of the ring. The caller does the same with its notes: before the i-th answer whoever stands in entry
  * (rsp_prod + i) % count moves to (place[i]). Everything that was put has been shown before. Returns 1 when the peer
  * wants a notification, else 0; XK_EINVAL, and nothing is done, when they are too many, or more than requests were
- * taken. Without a record it does the same, unprotected. */
+ * taken. After a mere attach it does the same, unprotected. */
 enum { XK_RING_SETTLE = 32, XK_RING_SETTLE_BYTES = 256 };
-XK_MUSTCHECK int xk_ring_back_record(struct xk_ring_back *b, void *area, size_t bytes);
+XK_MUSTCHECK int xk_ring_back_take_up(struct xk_ring_back *b, void *area, size_t bytes, uint32_t slot);
 XK_MUSTCHECK int xk_ring_back_settle(struct xk_ring_back *b, const void *rsps, uint32_t bytes, const uint32_t *place,
                                      uint32_t n);
 

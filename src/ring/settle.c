@@ -72,13 +72,15 @@ static int begun(const struct xk_ring_back *b, const struct record *r)
            r->bytes <= b->slot && r->bytes <= XK_RING_SETTLE_BYTES / r->n;
 }
 
-int xk_ring_back_record(struct xk_ring_back *b, void *area, size_t bytes)
+int xk_ring_back_take_up(struct xk_ring_back *b, void *area, size_t bytes, uint32_t slot)
 {
-    size_t end = (size_t)(b->slots - (volatile uint8_t *)area) + (size_t)b->count * b->slot;
+    int err = xk_ring_back_attach(b, area, bytes, slot);
     size_t at = bytes < sizeof(struct record) ? 0 : (bytes - sizeof(struct record)) & ~(size_t)7;
     struct record r;
 
-    if (at < end)
+    if (err < 0)
+        return err;
+    if ((uint8_t *)area + at < b->slots + (size_t)b->count * slot)
         return XK_EINVAL;
     b->record = (uint8_t *)area + at;
     xk_shared_copy_out(&r, b->record, sizeof(r));

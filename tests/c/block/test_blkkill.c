@@ -80,19 +80,8 @@ static void next(const uint8_t *found)
 
 static void killed(void *arg, const uint8_t *found)
 {
-    int status;
-    pid_t pid;
-
     (void)arg;
-    fflush(NULL);
-    pid = fork();
-    OK(pid >= 0);
-    if (pid == 0) {
-        next(found);
-        _exit(0);
-    }
-    EQ(waitpid(pid, &status, 0), pid);
-    EQ(status, 0);
+    steps_fork(next, found);
 }
 
 static void kill_it(unsigned n, unsigned before)

@@ -52,8 +52,7 @@ static void begin(struct bench *b, uint32_t at)
     word[1] = word[3] = at + 1;
     EQ(xk_ring_front_attach(&b->front, b->area, AREA, SLOT), 0);
     EQ(b->front.count, COUNT);
-    EQ(xk_ring_back_attach(&b->back, b->area, AREA, SLOT), 0);
-    EQ(xk_ring_back_record(&b->back, b->area, AREA), at != 0);
+    EQ(xk_ring_back_take_up(&b->back, b->area, AREA, SLOT), at != 0);
 }
 
 static void ask(struct bench *b, unsigned n)
@@ -134,8 +133,7 @@ static void whole(struct bench *b, struct xk_ring_back *next)
 
 static int follow(struct bench *b, struct xk_ring_back *next)
 {
-    EQ(xk_ring_back_attach(next, b->area, AREA, SLOT), 0);
-    return xk_ring_back_record(next, b->area, AREA);
+    return xk_ring_back_take_up(next, b->area, AREA, SLOT);
 }
 
 static void run_follow(void *arg)
@@ -241,11 +239,11 @@ TEST(an_area_without_room_for_it_is_left_alone)
 
     begin(&b, 5);
     for (size_t bytes = 64 + COUNT * SLOT; bytes < AREA; bytes++) {
-        EQ(xk_ring_back_attach(&next, b.area, bytes, SLOT), 0);
-        EQ(xk_ring_back_record(&next, b.area, bytes), XK_EINVAL);
+        EQ(xk_ring_back_take_up(&next, b.area, bytes, SLOT), XK_EINVAL);
     }
     for (size_t i = 64; i < AREA; i++)
         EQ(b.area[i], 0);
+    EQ(xk_ring_back_attach(&next, b.area, AREA - 8, SLOT), 0);
     ask(&b, 1);
     EQ(xk_ring_back_take(&next, slot, 1), 1);
     OK(xk_ring_back_settle(&next, &a, sizeof(a), NULL, 1) >= 0);
@@ -266,8 +264,7 @@ TEST(more_than_can_be_shown_at_once_is_refused)
     uint8_t slot[16] = {0};
 
     EQ(xk_ring_front_init(&front, area, sizeof(area), sizeof(slot)), 0);
-    EQ(xk_ring_back_attach(&back, area, sizeof(area), sizeof(slot)), 0);
-    EQ(xk_ring_back_record(&back, area, sizeof(area)), 0);
+    EQ(xk_ring_back_take_up(&back, area, sizeof(area), sizeof(slot)), 0);
     for (int i = 0; i < 40; i++)
         EQ(xk_ring_front_put(&front, slot, 1), 1);
     OK(xk_ring_front_publish(&front) >= 0);
